@@ -1,0 +1,92 @@
+//! What can go wrong, said to a person, and the exit code that it means.
+
+use std::fmt;
+use std::path::Path;
+
+/// The kinds of failure that a caller of the program can tell apart by its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked for did not succeed, for a reason that none of the others names.
+    Failed,
+    /// The command line, a configuration file or a data file is wrong: trying again changes nothing.
+    BadInput,
+    /// No central could be reached, or none made progress, for as long as was allowed.
+    Unreachable,
+    /// The central judged the request and refused it.
+    Refused,
+    /// The ledger's files do not add up, or the disk failed.
+    Storage,
+}
+
+/// A failure: its kind, and a sentence that says where it is and what to do.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: Kind,
+    message: String,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Kind {
+    /// 0 is success; every other code is here and in README's table.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::BadInput => 2,
+            Kind::Unreachable => 3,
+            Kind::Refused => 4,
+            Kind::Storage => 5,
+        }
+    }
+}
+
+impl Error {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into() }
+    }
+
+    pub fn failed(message: impl Into<String>) -> Error {
+        Error::new(Kind::Failed, message)
+    }
+
+    pub fn bad_input(message: impl Into<String>) -> Error {
+        Error::new(Kind::BadInput, message)
+    }
+
+    pub fn unreachable(message: impl Into<String>) -> Error {
+        Error::new(Kind::Unreachable, message)
+    }
+
+    pub fn refused(message: impl Into<String>) -> Error {
+        Error::new(Kind::Refused, message)
+    }
+
+    pub fn storage(message: impl Into<String>) -> Error {
+        Error::new(Kind::Storage, message)
+    }
+
+    /// An I/O failure always names its file.
+    pub fn at_path(kind: Kind, path: &Path, action: &str, error: &std::io::Error) -> Error {
+        Error::new(kind, format!("{}: cannot {action}: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_distinct_and_never_zero() {
+        let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage];
+        let codes: Vec<u8> = kinds.iter().map(|kind| kind.exit_code()).collect();
+        assert_eq!(codes, [1, 2, 3, 4, 5]);
+    }
+}

@@ -1,0 +1,7 @@
+//! quiniela: a national lottery in one binary.
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod logging;
+pub mod signals;
+pub mod wire;
