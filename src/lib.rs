@@ -2,6 +2,7 @@
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod ledger;
 pub mod logging;
 pub mod signals;
 pub mod wire;

@@ -50,9 +50,9 @@ impl<'a> Bet<'a> {
     }
 }
 
-/// Whether a bet wins the draw of this number.
-pub fn has_won(bet: &Bet<'_>, winning_number: u32) -> bool {
-    bet.number == winning_number
+/// Whether a bet on this number wins the draw.
+pub fn has_won(number: u32, winning_number: u32) -> bool {
+    number == winning_number
 }
 
 fn check(field: Field, value: &str, rule: fn(&str) -> bool, broken: &'static str) -> Result<(), BetError> {
@@ -134,8 +134,8 @@ mod tests {
     fn a_good_bet_is_taken_as_it_is() {
         let bet = Bet::new(GOOD).unwrap();
         assert_eq!((bet.first_name, bet.number), ("Santiago Lionel", 7574));
-        assert!(has_won(&bet, WINNING_NUMBER));
-        assert!(!has_won(&bet, 7575));
+        assert!(has_won(bet.number, WINNING_NUMBER));
+        assert!(!has_won(bet.number, 7575));
     }
 
     #[test]

@@ -1,0 +1,373 @@
+//! A disk that loses power at any moment and fails at any call, under the real ledger. After every single call an image is
+//! taken of what a crash could have left (each write since its file's last sync kept, torn or dropped), the ledger is opened
+//! on it, and what it holds is compared with what was acknowledged.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use parking_lot::Mutex;
+use tempfile::SpooledTempFile;
+
+use super::disk::{Folder, Medium, ReplaceError};
+use super::{AppendError, BETS, Ledger, Rows, RowsText};
+use crate::domain::{AgencyId, Bet, Phase, Roster};
+
+const SECTOR: usize = 512;
+const AGENCIES: u32 = 3;
+const WINNING_NUMBER: u32 = 1;
+
+#[derive(Clone)]
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    SetLength(usize),
+}
+
+#[derive(Clone, Default)]
+struct SimFile {
+    durable: Vec<u8>,
+    /// Since the last sync.
+    changes: Vec<Change>,
+    live: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Disk {
+    files: BTreeMap<String, SimFile>,
+    /// What happens at each call: the checks of a power loss, and whether the call fails.
+    on_call: Option<Box<dyn FnMut(&BTreeMap<String, SimFile>) -> Option<Fault> + Send>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Error(i32),
+    Interrupted,
+    Short,
+}
+
+#[derive(Clone, Default)]
+struct SimFolder(Arc<Mutex<Disk>>);
+
+struct Handle {
+    folder: SimFolder,
+    name: String,
+}
+
+/// What the agencies know: every batch that was sent, and how many of an agency's bets were acknowledged.
+#[derive(Default)]
+struct Agencies {
+    sent: BTreeMap<u32, Vec<u64>>,
+    acknowledged: BTreeMap<u32, u64>,
+    done: Vec<u32>,
+    drawn: bool,
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Change::SetLength(length) => bytes.resize(*length, 0),
+            Change::Write { offset, bytes: written } => {
+                bytes.resize(bytes.len().max(offset + written.len()), 0);
+                bytes[*offset..offset + written.len()].copy_from_slice(written);
+            }
+        }
+    }
+
+    /// What is left of a change when the power goes: all, nothing, the front part, or some of the sectors.
+    fn after_power_loss(&self, bytes: &mut Vec<u8>, rng: &mut Rng) {
+        match (self, rng.u8(0..4)) {
+            (_, 0) => self.apply(bytes),
+            (_, 1) | (Change::SetLength(_), _) => {}
+            (Change::Write { offset, bytes: written }, 2) => {
+                let kept = rng.usize(0..=written.len());
+                Change::Write { offset: *offset, bytes: written[..kept].to_vec() }.apply(bytes);
+            }
+            (Change::Write { offset, bytes: written }, _) => {
+                // The length comes through, and any of the sectors.
+                bytes.resize(bytes.len().max(offset + written.len()), 0);
+                let mut start = *offset;
+                while start < offset + written.len() {
+                    let end = (start / SECTOR * SECTOR + SECTOR).min(offset + written.len());
+                    if rng.bool() {
+                        bytes[start..end].copy_from_slice(&written[start - offset..end - offset]);
+                    }
+                    start = end;
+                }
+            }
+        }
+    }
+}
+
+impl SimFolder {
+    fn of(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> SimFolder {
+        let file = |bytes: Vec<u8>| SimFile { durable: bytes.clone(), changes: Vec::new(), live: bytes };
+        let files = files.into_iter().map(|(name, bytes)| (name, file(bytes))).collect();
+        SimFolder(Arc::new(Mutex::new(Disk { files, on_call: None })))
+    }
+
+    /// Every call passes here, and learns whether it fails.
+    fn call(&self) -> Option<Fault> {
+        let mut disk = self.0.lock();
+        let Disk { files, on_call } = &mut *disk;
+        on_call.as_mut().and_then(|on_call| on_call(files))
+    }
+
+    fn with<T>(&self, name: &str, act: impl FnOnce(&mut SimFile) -> T) -> T {
+        act(self.0.lock().files.get_mut(name).unwrap())
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        self.with(name, |file| file.live.clone())
+    }
+}
+
+fn error_of(fault: Fault) -> io::Error {
+    match fault {
+        Fault::Error(code) => io::Error::from_raw_os_error(code),
+        Fault::Interrupted => io::ErrorKind::Interrupted.into(),
+        Fault::Short => io::Error::from_raw_os_error(5),
+    }
+}
+
+impl Folder for SimFolder {
+    fn open_alone(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        self.0.lock().files.entry(name.to_owned()).or_default();
+        self.open(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(Handle { folder: self.clone(), name: name.to_owned() }))
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.0.lock().files.contains_key(name))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError> {
+        if let Some(fault) = self.call() {
+            return Err(ReplaceError::Before(error_of(fault)));
+        }
+        let file = SimFile { durable: bytes.to_vec(), changes: Vec::new(), live: bytes.to_vec() };
+        self.0.lock().files.insert(name.to_owned(), file);
+        self.call();
+        Ok(Box::new(Handle { folder: self.clone(), name: name.to_owned() }))
+    }
+
+    fn scratch(&self, in_memory: usize) -> SpooledTempFile {
+        tempfile::spooled_tempfile(in_memory)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(name)
+    }
+}
+
+impl FileExt for Handle {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.folder.with(&self.name, |file| {
+            let rest = file.live.get(offset as usize..).unwrap_or_default();
+            let length = rest.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&rest[..length]);
+            Ok(length)
+        })
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let length = match self.folder.call() {
+            Some(Fault::Short) => bytes.len().div_ceil(2),
+            Some(fault) => return Err(error_of(fault)),
+            None => bytes.len(),
+        };
+        self.folder.with(&self.name, |file| {
+            let change = Change::Write { offset: offset as usize, bytes: bytes[..length].to_vec() };
+            change.apply(&mut file.live);
+            file.changes.push(change);
+        });
+        Ok(length)
+    }
+}
+
+impl Medium for Handle {
+    fn sync(&self) -> io::Result<()> {
+        let fault = self.folder.call();
+        self.folder.with(&self.name, |file| {
+            if fault.is_none() {
+                file.durable = file.live.clone();
+                file.changes.clear();
+            }
+        });
+        fault.map_or(Ok(()), |fault| Err(error_of(fault)))
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        if let Some(fault) = self.folder.call() {
+            return Err(error_of(fault));
+        }
+        self.folder.with(&self.name, |file| {
+            let change = Change::SetLength(length as usize);
+            change.apply(&mut file.live);
+            file.changes.push(change);
+        });
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.folder.with(&self.name, |file| file.live.len() as u64))
+    }
+}
+
+/// Batches hold consecutive documents, so every bet of an agency is its own place in the sequence.
+fn batch(agency: u32, first: u64, count: u64, padding: usize) -> RowsText {
+    let mut rows = Rows::new();
+    let name = "x".repeat(1 + padding);
+    for document in first..first + count {
+        let document = document.to_string();
+        let bet = Bet::new([&name, "Paz, la \"Ñ\"", &document, "2000-01-01", "7"]).unwrap();
+        rows.push(AgencyId(agency), &bet).unwrap();
+    }
+    rows.finish().unwrap()
+}
+
+/// Opens the ledger on a disk and compares it with what the agencies know.
+fn check(folder: SimFolder, agencies: &Agencies, context: &str) {
+    let (ledger, recovered) = Ledger::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES))
+        .unwrap_or_else(|error| panic!("{context}: refused to start: {error}"));
+    let mut stored_rows = 0;
+    for agency in 1..=AGENCIES {
+        let (account, phase) = ledger.account(AgencyId(agency));
+        let acknowledged = agencies.acknowledged.get(&agency).copied().unwrap_or(0);
+        assert!(account.stored >= acknowledged, "{context}: agency {agency} lost {acknowledged} to {}", account.stored);
+        let mut ends = vec![0];
+        agencies.sent.get(&agency).into_iter().flatten().for_each(|count| ends.push(ends[ends.len() - 1] + count));
+        assert!(ends.contains(&account.stored), "{context}: {} is no batch's end", account.stored);
+        assert!(!agencies.done.contains(&agency) || phase != Phase::Open, "{context}: DONE of {agency} is lost");
+        stored_rows += account.stored;
+    }
+    assert!(!agencies.drawn || recovered.drawn == Some(WINNING_NUMBER), "{context}: the draw is lost");
+    assert_eq!(recovered.bets, stored_rows, "{context}");
+    let bytes = folder.bytes(BETS);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
+    let mut next = [0; AGENCIES as usize];
+    for row in reader.records().map(Result::unwrap) {
+        let (agency, document): (usize, u64) = (row[0].parse().unwrap(), row[3].parse().unwrap());
+        assert_eq!(
+            document,
+            next[agency - 1],
+            "{context}: a bet of agency {agency} is missing, doubled or out of order"
+        );
+        next[agency - 1] += 1;
+    }
+    assert_eq!(next.iter().sum::<u64>(), stored_rows, "{context}: rows in the file");
+}
+
+/// A lottery with batches, resends, DONE marks and a draw; stops at the first failure that is final.
+fn hold_lottery(ledger: &Ledger, agencies: &Mutex<Agencies>, rng: &mut Rng) {
+    for _ in 0..rng.u64(1..25) {
+        let mut receipts = Vec::new();
+        for _ in 0..rng.u64(1..5) {
+            let agency = rng.u32(1..=AGENCIES);
+            let (stored, _) = ledger.account(AgencyId(agency));
+            let in_line: u64 = agencies.lock().sent.get(&agency).into_iter().flatten().sum();
+            let first = in_line.max(stored.stored);
+            let count = rng.u64(1..6);
+            let padding = if rng.u8(0..20) == 0 { 99 } else { 0 };
+            let rows = batch(agency, first, count, padding);
+            agencies.lock().sent.entry(agency).or_default().push(count);
+            match ledger.append(AgencyId(agency), Some(first), &rows) {
+                Ok(receipt) => receipts.push((agency, first + count, receipt)),
+                Err(AppendError::Closed | AppendError::Gap { .. } | AppendError::Storage(_)) => {
+                    agencies.lock().sent.entry(agency).or_default().pop();
+                }
+            }
+        }
+        let done = (rng.u8(0..8) == 0).then(|| rng.u32(1..=AGENCIES));
+        let done = done.and_then(|agency| Some((agency, ledger.close_agency(AgencyId(agency)).ok()?)));
+        for (agency, end, receipt) in receipts {
+            if ledger.wait(&receipt).is_ok() {
+                agencies.lock().acknowledged.insert(agency, end);
+            } else {
+                forget_unstored(ledger, agencies);
+            }
+        }
+        if let Some((agency, receipt)) = done
+            && ledger.wait(&receipt).is_ok()
+        {
+            agencies.lock().done.push(agency);
+        }
+        if matches!(ledger.hold_draw(WINNING_NUMBER), Ok(Some(_))) {
+            agencies.lock().drawn = true;
+        }
+        if ledger.failure().is_some() {
+            return;
+        }
+    }
+}
+
+/// After a failed write the agencies learn by HELLO what is stored, and go on from there.
+fn forget_unstored(ledger: &Ledger, agencies: &Mutex<Agencies>) {
+    if ledger.failure().is_some() {
+        return;
+    }
+    for (agency, sent) in &mut agencies.lock().sent {
+        let (account, _) = ledger.account(AgencyId(*agency));
+        while sent.iter().sum::<u64>() > account.stored {
+            sent.pop();
+        }
+    }
+}
+
+fn images_to_check() -> usize {
+    std::env::var("QUINIELA_IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(3_000)
+}
+
+/// Runs lotteries until enough images were checked. `fault` decides the fate of each call.
+fn run(seed: u64, fault: impl Fn(&mut Rng) -> Option<Fault> + Clone + Send + 'static) {
+    let checked = Arc::new(Mutex::new(0));
+    let mut lottery = 0;
+    while *checked.lock() < images_to_check() {
+        lottery += 1;
+        let mut rng = Rng::with_seed(seed + lottery);
+        let folder = SimFolder::default();
+        let agencies = Arc::new(Mutex::new(Agencies::default()));
+        let (ledger, _) = Ledger::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES)).unwrap();
+        let (known, counter, mut image_rng, fault) = (agencies.clone(), checked.clone(), rng.fork(), fault.clone());
+        folder.0.lock().on_call = Some(Box::new(move |files| {
+            let image = files.iter().map(|(name, file)| {
+                let mut bytes = file.durable.clone();
+                file.changes.iter().for_each(|change| change.after_power_loss(&mut bytes, &mut image_rng));
+                (name.clone(), bytes)
+            });
+            let context = format!("seed {seed}, lottery {lottery}, image {}", *counter.lock());
+            check(SimFolder::of(image), &known.lock(), &context);
+            *counter.lock() += 1;
+            fault(&mut image_rng)
+        }));
+        hold_lottery(&ledger, &agencies, &mut rng);
+        folder.0.lock().on_call = None;
+        let context = format!("seed {seed}, lottery {lottery}, at the end");
+        if ledger.failure().is_none() {
+            ledger.close().unwrap();
+        }
+        drop(ledger);
+        check(folder, &agencies.lock(), &context);
+    }
+}
+
+#[test]
+fn no_power_loss_loses_doubles_or_halves_anything() {
+    run(1, |_| None);
+}
+
+#[test]
+fn no_failing_call_loses_doubles_or_halves_anything() {
+    run(1 << 32, |rng| match rng.u8(0..60) {
+        0 => Some(Fault::Error(5)),
+        1 => Some(Fault::Error(28)),
+        2 => Some(Fault::Interrupted),
+        3 | 4 => Some(Fault::Short),
+        _ => None,
+    });
+}
