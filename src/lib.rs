@@ -4,5 +4,6 @@ pub mod domain;
 pub mod error;
 pub mod ledger;
 pub mod logging;
+pub mod server;
 pub mod signals;
 pub mod wire;

@@ -211,6 +211,11 @@ impl Ledger {
         self.register.read().draw_is_due()
     }
 
+    /// Whether the draw was held, by what is on disk.
+    pub fn is_drawn(&self) -> bool {
+        self.register.read().drawn().is_some()
+    }
+
     /// Finds the winners of a draw that was held, unless that is done. After a restart they have to be found again.
     pub fn find_winners(&self) -> Result<(), StorageError> {
         let Some(winning_number) = self.register.read().drawn() else { return Ok(()) };
@@ -224,14 +229,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// An agency's account on disk, and its phase. A draw counts once its winners are known.
+    /// An agency's account on disk, and its phase.
     pub fn account(&self, agency: AgencyId) -> (Account, Phase) {
         let register = self.register.read();
-        let phase = match register.phase(agency) {
-            Phase::Drawn if self.winners.get().is_none() => Phase::Done,
-            phase => phase,
-        };
-        (register.account(agency), phase)
+        (register.account(agency), register.phase(agency))
     }
 
     /// A page of an agency's winners, or `None` before the draw.
@@ -255,7 +256,7 @@ impl Ledger {
         let latest = desk.latest();
         self.wait_for(&mut desk, &latest)?;
         desk.check()?;
-        desk.broken = Some(StorageError("the ledger is closed".to_owned()));
+        desk.broken = Some(StorageError("storage: the ledger is closed".to_owned()));
         let register = self.register.read();
         self.writer.lock().checkpoint(&*self.folder, &register, false).map_err(|error| StorageError(error.to_string()))
     }

@@ -34,11 +34,13 @@ struct SimFile {
     live: Vec<u8>,
 }
 
+/// Sees the files at each call, and decides whether it fails.
+type OnCall = Box<dyn FnMut(&BTreeMap<String, SimFile>) -> Option<Fault> + Send>;
+
 #[derive(Default)]
 struct Disk {
     files: BTreeMap<String, SimFile>,
-    /// What happens at each call: the checks of a power loss, and whether the call fails.
-    on_call: Option<Box<dyn FnMut(&BTreeMap<String, SimFile>) -> Option<Fault> + Send>>,
+    on_call: Option<OnCall>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -6,3 +6,7 @@ mod request;
 
 pub use reply::Reply;
 pub use request::{BatchHeader, BetLine, MAX_BATCH, Malformed, Request, Verb};
+
+/// The address that `quiniela health` asks from, so that the central can keep its questions out of the log. Only a
+/// process on the same host can use it.
+pub const HEALTH_SOURCE: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 2);

@@ -1,0 +1,105 @@
+//! The central: an acceptor that knows which connections have something to say, a pool of workers that answer them, and
+//! the lottery behind both. It never imports the agency.
+//!
+//! The way in is the way out: `acceptor` (readiness) → `pool` (a worker) → `session` (bytes to frames) → `central` (request
+//! to reply) → the ledger, and back.
+
+mod acceptor;
+mod batch;
+mod central;
+mod connection;
+mod pool;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::ServerConfig;
+use crate::error::{Error, Kind, Result};
+use crate::ledger::{Ledger, Recovered};
+use crate::logging::Event;
+use crate::signals::StopSignal;
+use acceptor::Acceptor;
+use central::Central;
+
+/// Runs a central until it is told to stop.
+pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
+    raise_file_limit(config.max_connections);
+    let (ledger, recovered) = Ledger::open(&config.store, config.roster).map_err(|error| {
+        let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
+        Error::new(kind, error.to_string())
+    })?;
+    let listener = listen(config)?;
+    let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
+    log_config(config, address);
+    log_recovery(&recovered);
+    let central = Arc::new(Central::new(config, ledger));
+    let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, Arc::clone(&central))
+        .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
+    acceptor.run(config)
+}
+
+fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
+    let address = SocketAddr::new(config.bind, config.port.value);
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // All interfaces means those of IPv4 too.
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(config.backlog.value).unwrap_or(i32::MAX))?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    open().map_err(|error: std::io::Error| {
+        Error::failed(format!(
+            "{address}: cannot listen: {error}; choose another --port or --bind, or 0 for a free port"
+        ))
+    })
+}
+
+/// Written whatever the level is: it is how a caller learns the port that was taken.
+fn log_config(config: &ServerConfig, address: SocketAddr) {
+    let port = if config.port.value == 0 { address.port().to_string() } else { config.port.text.clone() };
+    crate::logging::start(config.level.value.max(log::LevelFilter::Info));
+    Event::success("config")
+        .with("port", port)
+        .with("listen_backlog", &config.backlog.text)
+        .with("logging_level", &config.level.text)
+        .with("client_amount", config.roster)
+        .with("store", config.store.display())
+        .with("workers", config.workers)
+        .log();
+    crate::logging::start(config.level.value);
+}
+
+fn log_recovery(recovered: &Recovered) {
+    let mut event = Event::success("recover").with("bets", recovered.bets);
+    if recovered.after_crash {
+        event = event
+            .with("after", "crash")
+            .with("dropped_bytes", recovered.dropped_bytes)
+            .with("dropped_records", recovered.dropped_records);
+    }
+    if let Some(number) = recovered.drawn {
+        event = event.with("drawn", number);
+    }
+    event.log();
+}
+
+/// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.
+fn raise_file_limit(connections: usize) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    const OTHER_FILES: u64 = 64;
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + OTHER_FILES;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        // Without it the central still serves as many connections as it may.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
