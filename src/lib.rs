@@ -1,6 +1,8 @@
 //! quiniela: a national lottery in one binary.
+pub mod agency;
 pub mod config;
 pub mod domain;
+pub mod echo_check;
 pub mod error;
 pub mod ledger;
 pub mod logging;

@@ -46,3 +46,30 @@ impl StopSignal {
         while matches!(self.wake.read(&mut bytes), Ok(read) if read > 0) {}
     }
 }
+
+/// Raises a [`StopSignal`] of a test. Real signals would reach every test of the process.
+#[cfg(test)]
+pub struct StopSwitch {
+    raised: Arc<AtomicBool>,
+    sender: std::os::unix::net::UnixStream,
+}
+
+#[cfg(test)]
+impl StopSignal {
+    pub fn by_hand() -> io::Result<(StopSignal, StopSwitch)> {
+        let raised = Arc::new(AtomicBool::new(false));
+        let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let signal = StopSignal { raised: Arc::clone(&raised), wake: UnixStream::from_std(wake) };
+        Ok((signal, StopSwitch { raised, sender }))
+    }
+}
+
+#[cfg(test)]
+impl StopSwitch {
+    pub fn raise(&self) {
+        use std::io::Write as _;
+        self.raised.store(true, Ordering::SeqCst);
+        (&self.sender).write_all(&[1]).unwrap();
+    }
+}

@@ -1,0 +1,149 @@
+//! One bet, stored once however often it has to be sent.
+
+use super::desk::{Desk, Halt};
+use super::dial::{Dialer, REPLY_DEADLINE};
+use super::link::Link;
+use super::replies::{hello, not_now, unexpected};
+use crate::config::AgencyConfig;
+use crate::domain::Quoted;
+use crate::error::{Error, Result};
+use crate::logging::Event;
+use crate::wire::frame::MAX_FRAME;
+use crate::wire::{Reply, Request};
+
+/// Where the bet's values come from, in the order of its fields.
+const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+
+pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
+    let Some(person) = &config.person else {
+        let variables = VARIABLES.join(", ");
+        return Err(Halt::Fatal(Error::bad_input(format!("a bet needs the environment variables {variables}"))));
+    };
+    let fields = person.each_ref().map(String::as_str);
+    check(fields)?;
+    let [_, _, document, _, number] = fields;
+    let mut place = None;
+    let result = dialer.converse(desk, |desk, dialer, link| send(desk, dialer, link, fields, &mut place));
+    match &result {
+        Ok(()) => {
+            desk.say(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
+        }
+        Err(Halt::Fatal(error)) => {
+            let event = Event::fail("apuesta_enviada").with("dni", document).with("numero", number);
+            desk.say(event.with("error", error));
+        }
+        Err(_) => {}
+    }
+    result
+}
+
+/// Sends the bet unless it is stored already: `place` is where in the agency's sequence it was sent to before.
+fn send(
+    desk: &mut Desk,
+    dialer: &mut Dialer,
+    link: &mut Link,
+    fields: [&str; 5],
+    place: &mut Option<u64>,
+) -> Result<(), Halt> {
+    let (stored, _) = hello(desk, dialer, link)?;
+    if place.is_some_and(|place| stored > place) {
+        return Ok(());
+    }
+    *place = Some(stored);
+    link.push(&Request::Bet { agency: desk.id, fields, first: Some(stored) });
+    match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
+        Reply::Ack(Ok(())) => Ok(()),
+        // Nothing but DONE closes an agency, and then it stays closed.
+        Reply::Ack(Err(reason)) if !reason.starts_with("closed") && not_now(&reason).is_some() => {
+            Err(Halt::Lost(format!("the central answered: {reason}")))
+        }
+        Reply::Ack(Err(reason)) => Err(Halt::Fatal(Error::refused(format!("the bet was refused: {reason}")))),
+        reply => Err(unexpected(&reply, "BET")),
+    }
+}
+
+/// The central judges the values. Here it only matters whether the wire can carry them.
+fn check(fields: [&str; 5]) -> Result<()> {
+    for (variable, value) in VARIABLES.iter().zip(fields) {
+        if value.chars().any(|character| character == '|' || character.is_control()) {
+            let shown = Quoted(value);
+            return Err(Error::bad_input(format!("{variable}: {shown} holds a control character or a \"|\"")));
+        }
+    }
+    // The agency and the place in its sequence take the rest.
+    let most = MAX_FRAME - 64;
+    if fields.iter().map(|field| field.len()).sum::<usize>() > most {
+        return Err(Error::bad_input(format!("{} are longer than {most} bytes together", VARIABLES.join(", "))));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agency::play;
+    use crate::agency::testing::{FakeCentral, config, desk};
+    use crate::config::Mode;
+    use crate::error::Kind;
+
+    const BET: &str = "BET|3|Santiago Lionel|Lorca|30904465|1999-03-17|0007574";
+
+    fn bet(address: &str, document: &str) -> Result<(), Halt> {
+        let mut config = config(Mode::Bet, address, "unused".into());
+        let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"];
+        config.person = Some(person.map(str::to_owned));
+        play(&mut desk(), &config)
+    }
+
+    #[test]
+    fn a_bet_goes_to_the_place_that_the_central_tells() {
+        let central = FakeCentral::start(|accept| {
+            let mut peer = accept();
+            peer.expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|OK").expect_end();
+        });
+        bet(&central.address, "30904465").unwrap();
+        central.join();
+    }
+
+    #[test]
+    fn a_lost_connection_never_makes_it_two() {
+        let central = FakeCentral::start(|accept| {
+            accept().expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7"));
+            accept().expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|ERR|busy: x");
+            accept().send("ACK|ERR|busy: too many connections");
+            // Stored, and the acknowledgement was lost.
+            accept().expect("HELLO|3").send("HELLO|OK|8|open").expect_end();
+        });
+        bet(&central.address, "30904465").unwrap();
+        central.join();
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let central = FakeCentral::start(|accept| {
+            accept()
+                .expect("HELLO|3")
+                .send("HELLO|OK|0|open")
+                .expect(&format!("{BET}|0").replace("30904465", "3 4"))
+                .send("ACK|ERR|document \"3 4\" is odd");
+            accept().expect("HELLO|3").send("HELLO|ERR|agency 3 is not one of 1 to 2");
+            accept().expect("HELLO|3").send("HELLO|OK|0|done").expect(&format!("{BET}|0")).send("ACK|ERR|closed");
+        });
+        for (document, reason) in [("3 4", "is odd"), ("30904465", "1 to 2"), ("30904465", "closed")] {
+            let Err(Halt::Fatal(error)) = bet(&central.address, document) else { panic!("not refused") };
+            assert_eq!(error.kind, Kind::Refused);
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+        central.join();
+    }
+
+    #[test]
+    fn what_the_wire_cannot_carry_is_never_sent() {
+        let long = "9".repeat(MAX_FRAME);
+        for document in ["1|2", "1\n2", &long] {
+            let Err(Halt::Fatal(error)) = bet("unused:1", document) else { panic!("taken") };
+            assert_eq!(error.kind, Kind::BadInput);
+            assert!(error.to_string().contains("DOCUMENTO"));
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! An agency's CSV file, read row by row: the five values of a bet each, without the agency.
+//!
+//! The central judges the values. What stops here is only what the wire cannot carry.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
+
+use crate::domain::Quoted;
+use crate::error::{Error, Kind, Result};
+
+const READ_BUFFER: usize = 64 * 1024;
+
+/// The most bytes read for one row. A row that fits a frame needs a small part of it; a quote that is never closed
+/// would otherwise take the rest of the file into memory.
+const MOST_ROW_BYTES: usize = 4 * READ_BUFFER;
+
+/// The names that the columns have in the files people keep. A first row made of these alone is no bet.
+const COLUMN_NAMES: [&str; 29] = [
+    "agency",
+    "agencia",
+    "first_name",
+    "first name",
+    "firstname",
+    "name",
+    "nombre",
+    "nombres",
+    "last_name",
+    "last name",
+    "lastname",
+    "surname",
+    "apellido",
+    "apellidos",
+    "document",
+    "documento",
+    "dni",
+    "id",
+    "birthdate",
+    "birth_date",
+    "birth date",
+    "birthday",
+    "nacimiento",
+    "fecha_nacimiento",
+    "fecha de nacimiento",
+    "number",
+    "numero",
+    "número",
+    "bet",
+];
+
+/// A place in the file to come back to: before a row.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// How many rows come before it.
+    pub row: u64,
+    position: Position,
+}
+
+pub struct Dataset {
+    path: PathBuf,
+    size: u64,
+    reader: Reader<Bounded<File>>,
+    record: StringRecord,
+    /// Where the reader was before that row.
+    before: Position,
+    /// The rows up to and with the current one.
+    rows: u64,
+    start: Mark,
+}
+
+impl Mark {
+    /// How many bytes come before it.
+    pub fn byte(&self) -> u64 {
+        self.position.byte()
+    }
+}
+
+impl Dataset {
+    pub fn open(path: &Path) -> Result<Dataset> {
+        let unreadable = |error: &io::Error| Error::at_path(Kind::BadInput, path, "read the agency's bets", error);
+        // Opening a pipe that nobody writes to would wait for ever, and there is no coming back in one.
+        let metadata = path.metadata().map_err(|error| unreadable(&error))?;
+        if !metadata.is_file() {
+            return Err(Error::bad_input(format!("{}: is not a regular file of bets", path.display())));
+        }
+        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(READ_BUFFER)
+            .from_reader(Bounded { inner: file, left: MOST_ROW_BYTES });
+        let mut dataset = Dataset {
+            path: path.to_owned(),
+            size: metadata.len(),
+            reader,
+            record: StringRecord::new(),
+            before: Position::new(),
+            rows: 0,
+            start: Mark { row: 0, position: Position::new() },
+        };
+        if dataset.read()? && is_header(&dataset.record) {
+            dataset.start.position = dataset.reader.position().clone();
+        }
+        dataset.rewind()?;
+        Ok(dataset)
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How many rows were read.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Reads the next row, which the wire can carry. False at the end of the file.
+    pub fn advance(&mut self) -> Result<bool> {
+        if !self.read()? {
+            return Ok(false);
+        }
+        self.rows += 1;
+        // Most rows are plain ASCII, and one look at their bytes is enough.
+        let plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'|';
+        if !self.record.as_slice().bytes().all(plain) {
+            self.check_characters()?;
+        }
+        Ok(true)
+    }
+
+    /// The values of the row that was read last.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.record.iter()
+    }
+
+    pub fn field_count(&self) -> usize {
+        self.record.len()
+    }
+
+    /// Before the row that was read last.
+    pub fn mark(&self) -> Mark {
+        Mark { row: self.rows.saturating_sub(1), position: self.before.clone() }
+    }
+
+    /// Before the row that is to be read next.
+    pub fn next_mark(&self) -> Mark {
+        Mark { row: self.rows, position: self.reader.position().clone() }
+    }
+
+    /// Before the first row.
+    pub fn start(&self) -> Mark {
+        self.start.clone()
+    }
+
+    pub fn return_to(&mut self, mark: &Mark) -> Result<()> {
+        self.rows = mark.row;
+        self.reader.get_mut().left = MOST_ROW_BYTES;
+        self.reader.seek(mark.position.clone()).map_err(|error| self.broken(&error))
+    }
+
+    /// An error about the row `offset` rows after a mark: it says where, so the reader moves there.
+    pub fn error_at(&mut self, kind: Kind, mark: &Mark, offset: u64, reason: &str) -> Error {
+        let found = self.return_to(mark).and_then(|()| {
+            for _ in 0..=offset {
+                self.read()?;
+            }
+            Ok(())
+        });
+        match found {
+            Ok(()) => self.error_here(kind, reason),
+            Err(error) => error,
+        }
+    }
+
+    /// An error about the row that was read last.
+    ///
+    /// Its line is counted from where the reader was before it: blank lines, and the second half of a `\r\n`, stand
+    /// between there and the row itself.
+    pub fn error_here(&self, kind: Kind, reason: &str) -> Error {
+        let line = self.line_at(&self.before).unwrap_or(self.before.line());
+        Error::new(kind, format!("{}:{line}: {reason}", self.name()))
+    }
+
+    /// What errors call the file.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or(self.path.as_os_str()).display().to_string()
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        let start = self.start();
+        self.return_to(&start)
+    }
+
+    fn read(&mut self) -> Result<bool> {
+        self.reader.get_mut().left = MOST_ROW_BYTES;
+        self.before.clone_from(self.reader.position());
+        self.reader.read_record(&mut self.record).map_err(|error| self.broken(&error))
+    }
+
+    fn check_characters(&self) -> Result<()> {
+        for field in self.fields() {
+            let reason = match field.chars().find(|character| *character == '|' || character.is_control()) {
+                None => continue,
+                Some('|') => "holds a \"|\", which separates the fields of a message",
+                Some('\n') => "holds a line feed: is a quote left open?",
+                Some(_) => "holds a control character",
+            };
+            return Err(self.error_here(Kind::BadInput, &format!("{} {reason}", Quoted(field))));
+        }
+        Ok(())
+    }
+
+    fn broken(&self, error: &csv::Error) -> Error {
+        match error.kind() {
+            ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let reason = format!("the row does not end within {MOST_ROW_BYTES} bytes: is a quote left open?");
+                self.error_here(Kind::BadInput, &reason)
+            }
+            ErrorKind::Io(error) => Error::at_path(Kind::BadInput, &self.path, "read the agency's bets", error),
+            ErrorKind::Utf8 { err, .. } => {
+                self.error_here(Kind::BadInput, &format!("field {} is not UTF-8", err.field() + 1))
+            }
+            _ => Error::bad_input(format!("{}: {error}", self.path.display())),
+        }
+    }
+
+    fn line_at(&self, position: &Position) -> io::Result<u64> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(position.byte()))?;
+        let mut line = position.line();
+        for byte in io::BufReader::new(file).bytes() {
+            match byte? {
+                b'\n' => line += 1,
+                b'\r' => {}
+                _ => break,
+            }
+        }
+        Ok(line)
+    }
+}
+
+fn is_header(record: &StringRecord) -> bool {
+    record.iter().all(|field| COLUMN_NAMES.contains(&field.trim().to_lowercase().as_str()))
+}
+
+/// A reader that gives only so many bytes until it is told to go on.
+struct Bounded<R> {
+    inner: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let end = buffer.len().min(self.left);
+        let read = self.inner.read(&mut buffer[..end])?;
+        self.left -= read;
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Bounded<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The rows of a file of these bytes, up to the first that stops.
+    fn rows(bytes: &[u8]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agency-3.csv");
+        std::fs::write(&path, bytes).unwrap();
+        let read = || -> Result<Vec<String>> {
+            let mut dataset = Dataset::open(&path)?;
+            let mut rows = Vec::new();
+            while dataset.advance()? {
+                rows.push(dataset.fields().collect::<Vec<_>>().join("|"));
+            }
+            Ok(rows)
+        };
+        read().map_err(|error| {
+            assert_eq!(error.kind, Kind::BadInput);
+            error.to_string()
+        })
+    }
+
+    #[test]
+    fn rows_come_as_they_are() {
+        let text = "Ana,Paz,1,2000-01-01,7\r\n\"O\"\"Hara, José\",Ñandú,2,x,\n\nonly\n";
+        assert_eq!(rows(text.as_bytes()).unwrap(), ["Ana|Paz|1|2000-01-01|7", "O\"Hara, José|Ñandú|2|x|", "only"]);
+        assert_eq!(rows(b"").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_header_is_skipped_and_nothing_that_could_be_a_bet() {
+        for header in ["Nombre,APELLIDO, documento ,nacimiento,Número", "first_name,last_name,dni,birthdate,number"] {
+            assert_eq!(rows(format!("\u{feff}{header}\na,b,c,d,e\n").as_bytes()).unwrap(), ["a|b|c|d|e"]);
+        }
+        assert_eq!(rows(b"nombre,apellido,1,nacimiento,numero\n").unwrap().len(), 1);
+        assert_eq!(rows(b"a,b,c,d,e\nnombre,apellido,dni,nacimiento,numero\n").unwrap().len(), 2, "the first row only");
+    }
+
+    #[test]
+    fn what_the_wire_cannot_carry_stops_at_its_line() {
+        assert_eq!(
+            rows(b"a,b,c,d,e\r\n\r\n\r\na,x|y,c,d,e\r\n").unwrap_err(),
+            "agency-3.csv:4: \"x\\u{7c}y\" holds a \"|\", which separates the fields of a message"
+        );
+        assert_eq!(rows(b"a,b\n\xc3,\xb1\n").unwrap_err(), "agency-3.csv:2: field 1 is not UTF-8");
+        assert!(rows(b"\n\na,\"b\nc\",d\n").unwrap_err().starts_with("agency-3.csv:3: \"b\\nc\" holds a line feed"));
+        assert!(rows("a\nb\nñ\u{85}\n".as_bytes()).unwrap_err().starts_with("agency-3.csv:3:"));
+        assert!(rows(b"a\tb,c").unwrap_err().contains("control character"));
+    }
+
+    #[test]
+    fn a_quote_left_open_stops_before_the_rest_of_the_file_is_in_memory() {
+        let mut bytes = b"a,b,c,d,e\n\"a,b,c,d,e\n".to_vec();
+        bytes.extend("f,g,h,i,j\n".repeat(100_000).as_bytes());
+        let shown = rows(&bytes).unwrap_err();
+        assert!(shown.starts_with("agency-3.csv:2: the row does not end within"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_no_file_says_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("none.csv");
+        for path in [missing.as_path(), folder.path()] {
+            let error = Dataset::open(path).err().unwrap();
+            assert_eq!(error.kind, Kind::BadInput);
+            assert!(error.to_string().starts_with(&path.display().to_string()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_mark_leads_back_to_its_row_and_line(
+            blanks in prop::collection::vec(0..3_usize, 1..40), crlf in any::<bool>(), end in any::<bool>(),
+        ) {
+            let line_end = if crlf { "\r\n" } else { "\n" };
+            let (mut text, mut lines, mut line) = (String::new(), Vec::new(), 1);
+            for (row, blank) in blanks.iter().enumerate() {
+                text.push_str(&line_end.repeat(*blank));
+                line += blank;
+                lines.push(line);
+                text.push_str(&format!("row {row},x{line_end}"));
+                line += 1;
+            }
+            let text = if end { text.as_str() } else { text.trim_end() };
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("agency-3.csv");
+            std::fs::write(&path, text).unwrap();
+            let mut dataset = Dataset::open(&path).unwrap();
+            let mut marks = vec![dataset.start()];
+            while dataset.advance().unwrap() {
+                marks.push(dataset.next_mark());
+                let mark = dataset.mark();
+                prop_assert_eq!(mark.row + 1, dataset.rows());
+                marks.push(mark);
+            }
+            prop_assert_eq!(dataset.rows(), lines.len() as u64);
+            for mark in marks.iter().rev() {
+                dataset.return_to(mark).unwrap();
+                if dataset.advance().unwrap() {
+                    let row = mark.row as usize;
+                    let name = format!("row {row}");
+                    prop_assert_eq!(dataset.fields().next(), Some(name.as_str()));
+                    let shown = dataset.error_at(Kind::Refused, &marks[0], mark.row, "bad").to_string();
+                    prop_assert_eq!(shown, format!("agency-3.csv:{}: bad", lines[row]));
+                } else {
+                    prop_assert_eq!(mark.row, lines.len() as u64);
+                }
+            }
+        }
+    }
+}

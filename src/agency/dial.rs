@@ -1,0 +1,304 @@
+//! Reaching the central: resolving its name, connecting, and the patience to try again.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::Level;
+use mio::Interest;
+use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+
+use super::desk::{Desk, Halt, SOCKET};
+use super::link::{Link, check_deadline};
+use crate::error::Error;
+use crate::logging::{Event, Outcome};
+
+/// The longest that one attempt to resolve the name, and one to connect to an address, may take.
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest that the central may take for any answer but the draw's.
+pub const REPLY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// However little patience is left, an attempt gets this much time: without it, no patience would mean no attempt.
+const LEAST_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The pause before the next attempt is a random part of a time that doubles from the first of these to the second.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LAST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// A dead central must be noticed by an agency that waits for the draw: within about 30 s.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Connects, as often as it takes and patience lasts.
+pub struct Dialer {
+    pub patience: Patience,
+    address: String,
+    /// A name that is being resolved. The system's resolver can neither be hurried nor told to stop.
+    resolving: Option<Receiver<io::Result<Vec<SocketAddr>>>>,
+    /// Connections are told of at DEBUG only: there is one for each message.
+    quiet: bool,
+}
+
+/// How long to go on without any progress.
+pub struct Patience {
+    limit: Duration,
+    since: Instant,
+    attempts: u32,
+}
+
+impl Dialer {
+    pub fn new(address: &str, patience: Patience) -> Dialer {
+        Dialer { patience, address: address.to_owned(), resolving: None, quiet: false }
+    }
+
+    pub fn quiet(self) -> Dialer {
+        Dialer { quiet: true, ..self }
+    }
+
+    /// Tries until it is connected, or out of patience.
+    fn connect(&mut self, desk: &mut Desk) -> Result<Link, Halt> {
+        loop {
+            match self.attempt(desk) {
+                Ok(link) => {
+                    let event = Event::quiet_if(self.quiet, "connect", Outcome::Success);
+                    desk.say(event.with("client_id", desk.id));
+                    return Ok(link);
+                }
+                Err(Halt::Lost(cause)) => {
+                    desk.say(Event::fail("connect").with("client_id", desk.id).with("error", &cause));
+                    self.back_off(desk, &cause)?;
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
+    }
+
+    /// Holds a conversation with the central: again from its beginning, over a new connection, when one is lost.
+    pub fn converse<T>(
+        &mut self,
+        desk: &mut Desk,
+        mut conversation: impl FnMut(&mut Desk, &mut Dialer, &mut Link) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
+        loop {
+            let mut link = self.connect(desk)?;
+            let result = conversation(desk, self, &mut link);
+            link.close(desk);
+            match result {
+                Err(Halt::Lost(cause)) => {
+                    let event = Event::new(Level::Warn, "connection_lost", Outcome::Fail);
+                    desk.say(event.with("client_id", desk.id).with("error", &cause));
+                    self.back_off(desk, &cause)?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Waits before the next attempt, unless patience has run out.
+    fn back_off(&mut self, desk: &mut Desk, cause: &str) -> Result<(), Halt> {
+        let Some(delay) = self.patience.next_delay() else {
+            let limit = humantime::format_duration(self.patience.limit);
+            return Err(Halt::Fatal(Error::unreachable(format!(
+                "{}: no progress for {limit}, and at last: {cause}; check that the central runs and can be reached there",
+                self.address
+            ))));
+        };
+        desk.pause(delay)
+    }
+
+    fn attempt(&mut self, desk: &mut Desk) -> Result<Link, Halt> {
+        let mut cause = format!("{} has no address", self.address);
+        for address in self.resolve(desk)? {
+            match self.attempt_address(desk, address) {
+                Ok(link) => return Ok(link),
+                Err(Halt::Lost(reason)) => cause = format!("{address}: {reason}"),
+                Err(halt) => return Err(halt),
+            }
+        }
+        Err(Halt::Lost(cause))
+    }
+
+    fn attempt_address(&mut self, desk: &mut Desk, address: SocketAddr) -> Result<Link, Halt> {
+        let lost = |error: io::Error| Halt::Lost(error.to_string());
+        let mut stream = TcpStream::connect(address).map_err(lost)?;
+        desk.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).map_err(lost)?;
+        let (begun, deadline) = (Instant::now(), self.patience.deadline(CONNECT_DEADLINE));
+        loop {
+            desk.wait(Some(deadline))?;
+            if let Some(error) = stream.take_error().map_err(lost)? {
+                return Err(lost(error));
+            }
+            match stream.peer_addr() {
+                // A port of our own machine that nobody listens at can be given to the very socket that tries it.
+                Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
+                    return Err(lost(io::ErrorKind::ConnectionRefused.into()));
+                }
+                Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(lost(error)),
+            }
+            check_deadline(Some(deadline), begun)?;
+        }
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE_TIME)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(lost)?;
+        // Batches are as large as they get, and a DONE should not wait for more.
+        stream.set_nodelay(true).map_err(lost)?;
+        Ok(Link::new(stream))
+    }
+
+    fn resolve(&mut self, desk: &mut Desk) -> Result<Vec<SocketAddr>, Halt> {
+        if let Ok(address) = self.address.parse() {
+            return Ok(vec![address]);
+        }
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidInput => {
+                Halt::Fatal(Error::bad_input(format!("{}: {error}: expected HOST:PORT", self.address)))
+            }
+            _ => Halt::Lost(format!("{}: {error}", self.address)),
+        };
+        let resolving = match self.resolving.take() {
+            Some(resolving) => resolving,
+            None => start_resolving(self.address.clone(), desk).map_err(failed)?,
+        };
+        let (begun, deadline) = (Instant::now(), self.patience.deadline(RESOLVE_DEADLINE));
+        loop {
+            match resolving.try_recv() {
+                Ok(result) => return result.map_err(failed),
+                Err(TryRecvError::Disconnected) => {
+                    return Err(Halt::Lost(format!("{}: the resolver failed", self.address)));
+                }
+                Err(TryRecvError::Empty) => {}
+            }
+            if check_deadline(Some(deadline), begun).is_err() {
+                // The next attempt goes on waiting for the same answer: threads must not pile up.
+                self.resolving = Some(resolving);
+                return Err(Halt::Lost(format!("{}: the name is still being resolved", self.address)));
+            }
+            desk.wait(Some(deadline))?;
+        }
+    }
+}
+
+impl Patience {
+    pub fn new(limit: Duration) -> Patience {
+        Patience { limit, since: Instant::now(), attempts: 0 }
+    }
+
+    /// Something went forward.
+    pub fn progress(&mut self) {
+        self.since = Instant::now();
+        self.attempts = 0;
+    }
+
+    /// Time that was spent waiting for what takes as long as it takes, and is no lack of progress.
+    pub fn excuse(&mut self, waited: Duration) {
+        self.since = (self.since + waited).min(Instant::now());
+    }
+
+    /// When something that may take `longest` has to be over.
+    pub fn deadline(&self, longest: Duration) -> Instant {
+        let now = Instant::now();
+        let left = (self.since + self.limit).saturating_duration_since(now);
+        now + longest.min(left).max(LEAST_DEADLINE.min(longest))
+    }
+
+    /// The pause before the next attempt, or `None` when there is to be none.
+    fn next_delay(&mut self) -> Option<Duration> {
+        let left = self.limit.checked_sub(self.since.elapsed())?;
+        let ceiling = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(16)).min(LAST_BACKOFF);
+        self.attempts += 1;
+        // All of it is random, so that agencies that lost the same central do not come back together.
+        Some(ceiling.mul_f64(fastrand::f64()).min(left))
+    }
+}
+
+fn start_resolving(address: String, desk: &Desk) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
+    let (sender, receiver) = mpsc::channel();
+    let waker = desk.waker();
+    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        let result = address.to_socket_addrs().map(Iterator::collect);
+        // Nobody waits any more after a stop.
+        let _ = sender.send(result);
+        let _ = waker.wake();
+    })?;
+    Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agency::testing::desk;
+    use crate::error::Kind;
+    use std::net::TcpListener;
+
+    fn free_address() -> String {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    }
+
+    fn dial(address: &str, limit: Duration) -> Result<Link, Halt> {
+        Dialer::new(address, Patience::new(limit)).connect(&mut desk())
+    }
+
+    #[test]
+    fn a_central_that_never_comes_ends_in_an_error_that_says_why() {
+        let address = free_address();
+        let Err(Halt::Fatal(error)) = dial(&address, Duration::from_millis(200)) else { panic!("not fatal") };
+        assert_eq!(error.kind, Kind::Unreachable);
+        let shown = error.to_string();
+        assert!(shown.contains("no progress for 200ms") && shown.contains("refused") && shown.starts_with(&address));
+    }
+
+    #[test]
+    fn a_central_that_comes_late_is_reached() {
+        let address = free_address();
+        let (started, starting) = mpsc::channel();
+        let late = address.clone();
+        let central = thread::spawn(move || {
+            starting.recv().unwrap();
+            TcpListener::bind(late).unwrap().accept().unwrap()
+        });
+        let mut dialer = Dialer::new(&address, Patience::new(Duration::from_secs(60)));
+        let mut desk = desk();
+        assert!(matches!(dialer.attempt(&mut desk), Err(Halt::Lost(_))));
+        started.send(()).unwrap();
+        assert!(dialer.connect(&mut desk).is_ok());
+        central.join().unwrap();
+    }
+
+    #[test]
+    fn names_are_resolved_and_what_is_no_address_is_bad_input() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(dial(&format!("localhost:{port}"), Duration::from_secs(60)).is_ok());
+        for address in ["localhost", "localhost:many"] {
+            assert!(
+                matches!(dial(address, Duration::from_secs(60)), Err(Halt::Fatal(error)) if error.kind == Kind::BadInput)
+            );
+        }
+    }
+
+    #[test]
+    fn delays_grow_to_a_limit_and_end_with_patience() {
+        let mut patience = Patience::new(Duration::from_secs(600));
+        for attempt in 0..100 {
+            let delay = patience.next_delay().unwrap();
+            assert!(delay <= LAST_BACKOFF && (attempt > 0 || delay <= FIRST_BACKOFF));
+        }
+        patience.since = Instant::now().checked_sub(Duration::from_secs(601)).unwrap();
+        assert_eq!(patience.next_delay(), None);
+        patience.excuse(Duration::from_secs(30));
+        assert!(patience.next_delay().is_some(), "waiting for the draw is no lack of progress");
+        patience.since = Instant::now().checked_sub(Duration::from_secs(601)).unwrap();
+        patience.progress();
+        assert!(patience.next_delay().unwrap() <= FIRST_BACKOFF);
+    }
+}

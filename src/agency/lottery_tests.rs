@@ -1,0 +1,277 @@
+use std::time::Duration;
+
+use super::*;
+use crate::agency::play;
+use crate::agency::testing::{FakeCentral, Peer, bets, config, desk, stoppable_desk};
+use crate::config::Mode;
+use crate::error::Kind;
+
+fn batch(lines: &[String], from: usize, to: usize) -> String {
+    format!("BATCH|3|{}|{from}\n{}", to - from, lines[from..to].join("\n"))
+}
+
+fn failure(result: Result<(), Halt>) -> Error {
+    match result {
+        Err(Halt::Fatal(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_lottery_from_its_first_bet_to_its_last_winner() {
+    let (folder, path, lines) = bets(7);
+    let central = FakeCentral::start(move |accept| {
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|0|open");
+        // All of them are sent before any is acknowledged, and DONE only after all of them are.
+        peer.expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 6)).expect(&batch(&lines, 6, 7));
+        peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|OK|3").send("ACK_BATCH|OK|1");
+        peer.expect("DONE|3").send("ACK_DONE|OK").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|3|1,2");
+        peer.expect("GET_WINNERS|3|2").send("WINNERS|OK|3|3").expect_end();
+    });
+    let mut config = config(Mode::Lottery, &central.address, path);
+    config.winners = Some(folder.path().join("winners"));
+    play(&mut desk(), &config).unwrap();
+    central.join();
+    assert_eq!(std::fs::read_to_string(folder.path().join("winners")).unwrap(), "1\n2\n3\n");
+}
+
+#[test]
+fn an_agency_goes_on_where_the_central_says() {
+    let (_folder, path, lines) = bets(5);
+    let central = FakeCentral::start(move |accept| {
+        // The acknowledgement of bets 0 to 2 is lost, but not the bets.
+        accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|3|open").expect(&batch(&lines, 3, 5));
+        peer.send("ACK_BATCH|ERR|2|storage: no space left").expect_end();
+        // Of these a part only was stored: the central may cut batches as it likes.
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|4|open").expect(&batch(&lines, 4, 5)).send("ACK_BATCH|OK|1");
+        peer.expect("DONE|3");
+        drop(peer);
+        // DONE arrived, and the draw was held meanwhile.
+        accept().expect("HELLO|3").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
+        accept().expect("HELLO|3").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
+    });
+    play(&mut desk(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    central.join();
+}
+
+#[test]
+fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
+    for seed in 0..20 {
+        let (_folder, path, lines) = bets(97);
+        let central = FakeCentral::start(move |accept| store_through_cuts(accept, seed));
+        let mut config = config(Mode::Lottery, &central.address, path);
+        config.batch_max = 1 + seed as u32 % 7;
+        config.in_flight = 1 + seed as usize % 5;
+        play(&mut desk(), &config).unwrap();
+        assert_eq!(central.join(), lines, "seed {seed}");
+    }
+}
+
+/// Keeps what a ledger keeps, and hangs up now and then: before a batch is stored, after it, or after its
+/// acknowledgement. Returns the stored lines once the winners were asked for.
+fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (mut stored, mut done) = (Vec::<String>::new(), false);
+    loop {
+        let mut peer = accept();
+        while let Some(text) = peer.frame() {
+            if random.u8(..) < 40 {
+                break;
+            }
+            let reply = match Request::parse(&text).unwrap() {
+                Request::Hello { .. } => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
+                Request::Batch { header, lines } => {
+                    assert!(!done);
+                    let known = stored.len().checked_sub(header.first.unwrap() as usize);
+                    match known {
+                        Some(known) => {
+                            stored.extend(lines.lines().skip(known).map(str::to_owned));
+                            format!("ACK_BATCH|OK|{}", header.count)
+                        }
+                        None => format!("ACK_BATCH|ERR|{}|gap", header.count),
+                    }
+                }
+                Request::Done { .. } => {
+                    done = true;
+                    "ACK_DONE|OK".to_owned()
+                }
+                Request::WaitDraw { .. } => {
+                    assert!(done);
+                    "DRAW|OK".to_owned()
+                }
+                Request::GetWinners { .. } => {
+                    peer.send("WINNERS|OK|0|").expect_end();
+                    return stored;
+                }
+                other => panic!("{other}"),
+            };
+            if random.u8(..) < 40 {
+                break;
+            }
+            peer.send(&reply);
+        }
+    }
+}
+
+#[test]
+fn a_refused_bet_is_named_by_its_line() {
+    let (_folder, path, lines) = bets(5);
+    let central = FakeCentral::start(move |accept| {
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
+        peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|ERR|2|bet 2: number \"x\" is not a whole number").expect_end();
+    });
+    let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+    assert_eq!(error.to_string(), "agency-3.csv:5: number \"x\" is not a whole number");
+    assert_eq!(error.kind, Kind::Refused);
+    central.join();
+}
+
+#[test]
+fn another_process_for_the_same_agency_may_be_first() {
+    // It has sent all of it.
+    let (_folder, path, lines) = bets(2);
+    let central = FakeCentral::start(move |accept| {
+        accept()
+            .expect("HELLO|3")
+            .send("HELLO|OK|0|open")
+            .expect(&batch(&lines, 0, 2))
+            .send("ACK_BATCH|ERR|2|closed")
+            .expect_end();
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|2|done").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
+    });
+    play(&mut desk(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    central.join();
+
+    // It has sent a shorter file.
+    let (_folder, path, lines) = bets(2);
+    let central = FakeCentral::start(move |accept| {
+        let first = batch(&lines, 0, 2);
+        accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&first).send("ACK_BATCH|ERR|2|closed");
+        accept().expect("HELLO|3").send("HELLO|OK|1|done").expect_end();
+    });
+    let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+    assert_eq!(error.kind, Kind::Refused);
+    assert!(error.to_string().contains("closed with 1 bets stored"), "{error}");
+    central.join();
+}
+
+#[test]
+fn what_the_central_will_never_take_ends_it() {
+    let cases: [(&[&str], Kind); 5] = [
+        (&["HELLO|ERR|agency 3 is not one of 1 to 2"], Kind::Refused),
+        (&["ACK|ERR|unknown request \"HELLO\""], Kind::Refused),
+        (&["ACK_DONE|OK"], Kind::Failed),
+        (&["HELLO|OK|1|open", "ACK_DONE|ERR|agency 3 may not"], Kind::Refused),
+        (&["HELLO|OK|1|drawn", "WINNERS|OK|1|"], Kind::Failed),
+    ];
+    for (replies, kind) in cases {
+        let (_folder, path, _) = bets(1);
+        let central = FakeCentral::start(move |accept| {
+            let mut peer = accept();
+            for reply in replies {
+                peer.frame().unwrap();
+                peer.send(reply);
+            }
+            peer.expect_end();
+        });
+        let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+        assert_eq!(error.kind, kind, "{error}");
+        central.join();
+    }
+}
+
+#[test]
+fn a_central_that_never_gets_anywhere_exhausts_patience() {
+    let (_folder, path, _) = bets(1);
+    // It answers HELLO every time, which is no progress, and hangs up on what follows.
+    let (address, _central) = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let central = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut bytes = Vec::new();
+                crate::wire::frame::push(&mut bytes, &"HELLO|OK|0|open");
+                let _ = std::io::Write::write_all(&mut stream.unwrap(), &bytes);
+            }
+        });
+        (address, central)
+    };
+    let mut config = config(Mode::Lottery, &address, path);
+    config.retry_for = Duration::from_millis(300);
+    let error = failure(play(&mut desk(), &config));
+    assert_eq!(error.kind, Kind::Unreachable);
+    assert!(error.to_string().contains("no progress for 300ms"), "{error}");
+}
+
+#[test]
+fn pacing_keeps_messages_apart() {
+    const PERIOD: Duration = Duration::from_millis(40);
+    let (_folder, path, lines) = bets(4);
+    let central = FakeCentral::start(move |accept| {
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|0|open");
+        let mut distances = Vec::new();
+        let mut answered = Instant::now();
+        let steps = [
+            (batch(&lines, 0, 3), "ACK_BATCH|OK|3"),
+            (batch(&lines, 3, 4), "ACK_BATCH|OK|1"),
+            ("DONE|3".to_owned(), "ACK_DONE|OK"),
+            ("WAIT_DRAW|3".to_owned(), "DRAW|OK"),
+            ("GET_WINNERS|3|0".to_owned(), "WINNERS|OK|0|"),
+        ];
+        for (request, reply) in &steps {
+            peer.expect(request);
+            distances.push(answered.elapsed());
+            // Taken before the answer, so that no delay of this thread makes a distance look short.
+            answered = Instant::now();
+            peer.send(reply);
+        }
+        distances
+    });
+    let mut config = config(Mode::Lottery, &central.address, path);
+    config.batch_period = PERIOD;
+    play(&mut desk(), &config).unwrap();
+    let distances = central.join();
+    for place in [1, 2, 4] {
+        assert!(distances[place] >= PERIOD, "{distances:?}");
+    }
+}
+
+#[test]
+fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
+    // After how many requests the stop comes, each unanswered but the ones before it.
+    let (_folder, path, lines) = bets(3);
+    let steps: Vec<(String, &str)> = vec![
+        ("HELLO|3".to_owned(), "HELLO|OK|0|open"),
+        (batch(&lines, 0, 3), "ACK_BATCH|OK|3"),
+        ("DONE|3".to_owned(), "ACK_DONE|OK"),
+        ("WAIT_DRAW|3".to_owned(), "DRAW|OK"),
+        ("GET_WINNERS|3|0".to_owned(), "WINNERS|OK|0|"),
+    ];
+    for last in 0..steps.len() {
+        let (mut desk, switch) = stoppable_desk();
+        let steps = steps.clone();
+        let central = FakeCentral::start(move |accept| {
+            let mut peer = accept();
+            for (place, (request, reply)) in steps[..=last].iter().enumerate() {
+                peer.expect(request);
+                if place < last {
+                    peer.send(reply);
+                }
+            }
+            switch.raise();
+            peer.expect_end();
+        });
+        let result = play(&mut desk, &config(Mode::Lottery, &central.address, path.clone()));
+        assert!(matches!(result, Err(Halt::Stopped)), "{result:?}");
+        central.join();
+    }
+}

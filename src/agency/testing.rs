@@ -1,0 +1,135 @@
+//! What the agency's tests share: a desk, and a central that follows a script.
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use log::LevelFilter;
+use mio::Interest;
+
+use super::desk::{Desk, SOCKET};
+use super::link::Link;
+use crate::config::{AgencyConfig, AsWritten, Mode};
+use crate::domain::AgencyId;
+use crate::signals::{StopSignal, StopSwitch};
+use crate::wire::frame;
+
+pub fn desk() -> Desk {
+    stoppable_desk().0
+}
+
+pub fn stoppable_desk() -> (Desk, StopSwitch) {
+    let (stop, switch) = StopSignal::by_hand().unwrap();
+    (Desk::new(AgencyId(3), stop).unwrap(), switch)
+}
+
+/// A link and the other end of its connection.
+pub fn linked(desk: &Desk) -> (Link, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut stream = mio::net::TcpStream::from_std(stream);
+    desk.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).unwrap();
+    (Link::new(stream), listener.accept().unwrap().0)
+}
+
+pub fn config(mode: Mode, address: &str, file: PathBuf) -> AgencyConfig {
+    AgencyConfig {
+        id: AgencyId(3),
+        server_address: address.to_owned(),
+        mode,
+        file,
+        person: None,
+        loop_amount: AsWritten { value: 3, text: "3".to_owned() },
+        loop_period: AsWritten { value: Duration::ZERO, text: "0s".to_owned() },
+        batch_period: Duration::ZERO,
+        level: AsWritten { value: LevelFilter::Info, text: "INFO".to_owned() },
+        batch_max: 3,
+        in_flight: 4,
+        retry_for: Duration::from_secs(30),
+        winners: None,
+    }
+}
+
+/// A folder with a file of good bets, and the lines that these have in a batch.
+pub fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agency-3.csv");
+    let values: Vec<String> = (0..rows).map(|row| format!("Ana,Paz,{},2000-01-01,{row}", 1000 + row)).collect();
+    std::fs::write(&path, values.join("\r\n")).unwrap();
+    (folder, path, values.iter().map(|row| format!("BET|3|{}", row.replace(',', "|"))).collect())
+}
+
+/// The central's end of one connection.
+pub struct Peer(BufReader<TcpStream>);
+
+/// A central whose connections, one after the other, are handled by a script that is told which one it is.
+pub struct FakeCentral<T> {
+    pub address: String,
+    handle: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> FakeCentral<T> {
+    /// The script takes the connections from the function that it is given.
+    pub fn start(script: impl FnOnce(&dyn Fn() -> Peer) -> T + Send + 'static) -> FakeCentral<T> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let handle = std::thread::spawn(move || script(&|| Peer::accept(&listener)));
+        FakeCentral { address, handle }
+    }
+
+    pub fn join(self) -> T {
+        self.handle.join().unwrap()
+    }
+}
+
+impl Peer {
+    fn accept(listener: &TcpListener) -> Peer {
+        let stream = listener.accept().unwrap().0;
+        // A script that expects what never comes must fail, not hang.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Peer(BufReader::new(stream))
+    }
+
+    /// The next frame's text, or `None` when the agency has closed the connection.
+    pub fn frame(&mut self) -> Option<String> {
+        let mut header = [0; frame::HEADER];
+        self.0.read_exact(&mut header).ok()?;
+        let mut text = vec![0; u32::from_be_bytes(header) as usize];
+        self.0.read_exact(&mut text).ok()?;
+        assert!((1..=frame::MAX_FRAME).contains(&text.len()));
+        Some(String::from_utf8(text).unwrap())
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, text: &str) -> &mut Peer {
+        assert_eq!(self.frame().expect("a frame"), format!("{text}\n"));
+        self
+    }
+
+    /// Expects the agency to close the connection.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.frame(), None);
+    }
+
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        line
+    }
+
+    pub fn send(&mut self, reply: &str) -> &mut Peer {
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, &reply);
+        self.send_raw(&bytes)
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) -> &mut Peer {
+        // The agency may have hung up already, which is for the test's other half to judge.
+        let _ = self.0.get_mut().write_all(bytes);
+        self
+    }
+}

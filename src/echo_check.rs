@@ -1,0 +1,200 @@
+//! Checking an echo server: any that sends a line back, ours or another.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::domain::Quoted;
+use crate::error::{Error, Result};
+use crate::wire::HEALTH_SOURCE;
+
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+const HEALTH_MESSAGE: &str = "quiniela health check";
+
+/// Prints the verdict in the form that the exercises read. The error of a failed check says what went wrong.
+pub fn run(address: &str, message: &str, timeout: Duration) -> Result<()> {
+    let verdict = check(address, message, Instant::now() + timeout);
+    let word = if verdict.is_ok() { "success" } else { "fail" };
+    // The exit code still tells when nobody reads the output.
+    let _ = writeln!(io::stdout(), "action: test_echo_server | result: {word}");
+    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+}
+
+/// Whether the central of this machine answers. Says nothing when it does.
+pub fn health(port: u16) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let verdict = connect_for_health(address)
+        .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, Instant::now() + HEALTH_TIMEOUT));
+    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+}
+
+fn connect_for_health(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Where a system has no such address the check works all the same, and only shows in the central's log.
+    let _ = socket.bind(&SocketAddr::from((HEALTH_SOURCE, 0)).into());
+    socket.connect_timeout(&address.into(), HEALTH_TIMEOUT)?;
+    Ok(socket.into())
+}
+
+fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in resolve(address, deadline)? {
+        match TcpStream::connect_timeout(&address, left(deadline)?) {
+            Ok(mut stream) => return exchange(&mut stream, message, deadline),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// The system's resolver knows no deadline, so another thread waits for it.
+fn resolve(address: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    let (sender, receiver) = mpsc::channel();
+    let name = address.to_owned();
+    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        // Nobody listens any more once the time is up.
+        let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
+    })?;
+    receiver.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?
+}
+
+fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {
+    let line = format!("{message}\n");
+    // A line that is sent whole before any of it is read back would wait for ever for a server that echoes as it
+    // reads, once it is longer than the buffers between. So both go on at once.
+    let mut writer = stream.try_clone()?;
+    writer.set_write_timeout(Some(left(deadline)?))?;
+    thread::scope(|scope| {
+        let written = scope.spawn(|| writer.write_all(line.as_bytes()));
+        let echoed = read_back(stream, line.as_bytes(), deadline);
+        if echoed.is_err() {
+            // Ends a write that nobody takes; the connection may be gone already.
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        // A write that failed shows in what came back.
+        let _ = written.join();
+        echoed
+    })
+}
+
+/// The peer may close the connection after its echo, or keep it open: what counts is the line.
+fn read_back(stream: &mut TcpStream, expected: &[u8], deadline: Instant) -> io::Result<()> {
+    let mut received = 0;
+    let mut buffer = [0; 4096];
+    while received < expected.len() {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        let read = match stream.read(&mut buffer) {
+            Ok(0) => {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before the whole line came back"));
+            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(out_of_time());
+            }
+            Err(error) => return Err(error),
+        };
+        if expected.get(received..received + read) != Some(&buffer[..read]) {
+            let shown = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("another answer: {}", Quoted(&shown))));
+        }
+        received += read;
+    }
+    Ok(())
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(out_of_time()) } else { Ok(left) }
+}
+
+fn out_of_time() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A server for one connection, which tells the address that its peer came from.
+    fn serve(handle: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<SocketAddr>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (stream, peer) = listener.accept().unwrap();
+            handle(stream);
+            peer
+        });
+        (address, server)
+    }
+
+    fn echo_line(stream: &TcpStream) {
+        let mut line = Vec::new();
+        BufReader::new(stream).read_until(b'\n', &mut line).unwrap();
+        let mut stream = stream;
+        stream.write_all(&line).unwrap();
+    }
+
+    #[test]
+    fn an_echo_is_an_echo_whether_the_server_closes_or_waits() {
+        for message in ["hola", "", "a 'b' \"c\" $d %s ñ|", &"x".repeat(1_000_000)] {
+            let (address, server) = serve(|stream| echo_line(&stream));
+            run(&address.to_string(), message, LONG).unwrap();
+            server.join().unwrap();
+            // This one goes on until its peer closes, and echoes whatever it has, whenever it has it.
+            let (address, server) = serve(|mut stream| {
+                let mut writer = stream.try_clone().unwrap();
+                let _ = io::copy(&mut stream, &mut writer);
+            });
+            run(&address.to_string(), message, LONG).unwrap();
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn anything_else_is_a_failure() {
+        for answer in [&b""[..], b"hol", b"hola", b"hole\n", b"hola\nhola\n", b"\0\0\0\x0bACK|ERR|x\n"] {
+            let (address, server) = serve(move |mut stream| {
+                let mut line = [0; 5];
+                stream.read_exact(&mut line).unwrap();
+                stream.write_all(answer).unwrap();
+            });
+            assert!(run(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
+            server.join().unwrap();
+        }
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(run(&nobody.to_string(), "hola", LONG).is_err());
+        assert!(run("no port", "hola", LONG).is_err());
+    }
+
+    #[test]
+    fn silence_is_a_failure_in_time() {
+        let (address, server) = serve(|mut stream| {
+            let mut all = Vec::new();
+            let _ = stream.read_to_end(&mut all);
+        });
+        let error = run(&address.to_string(), "hola", Duration::from_millis(50)).unwrap_err();
+        assert!(error.to_string().ends_with("no answer in time"));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_health_check_comes_from_its_own_address() {
+        let (address, server) = serve(|stream| echo_line(&stream));
+        health(address.port()).unwrap();
+        let peer = server.join().unwrap();
+        if cfg!(target_os = "linux") {
+            assert_eq!(peer.ip(), HEALTH_SOURCE);
+        }
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(health(nobody.port()).is_err());
+    }
+}
