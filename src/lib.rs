@@ -1,5 +1,6 @@
 //! quiniela: a national lottery in one binary.
 pub mod agency;
+pub mod compose;
 pub mod config;
 pub mod domain;
 pub mod echo_check;

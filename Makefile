@@ -1,0 +1,72 @@
+# `make help` lists what there is. docker-image, docker-compose-up, -down, -logs and build are the course's own names.
+SHELL := /bin/bash
+COMPOSE_FILE ?= docker-compose-dev.yaml
+CLIENTS ?= 5
+# What .data holds: `make data` writes the same files again.
+DATA_FLAGS ?= --agencies 5 --bets 6000 --seed 1
+SHELLS := bash zsh fish elvish powershell
+
+.DEFAULT_GOAL := build
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-22s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: ## Hold a lottery: a central and five agencies as real processes
+	cargo run --release --locked -- demo
+
+.PHONY: build
+build: ## Build target/release/quiniela
+	cargo build --release --locked
+
+.PHONY: test
+test: ## Run all tests; those that need a Docker engine say that they are left out
+	cargo test --locked
+
+.PHONY: test-docker
+test-docker: ## Run the eight exercises in real containers, and check their logs
+	cargo test --locked --test docker -- --ignored --test-threads=1
+
+.PHONY: lint
+lint: ## Check the form, and deny every warning
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+.PHONY: docker-image
+docker-image: ## Build the image: quiniela:latest, which is server:latest and client:latest too
+	docker build -f docker/Dockerfile -t quiniela:latest .
+	docker tag quiniela:latest server:latest
+	docker tag quiniela:latest client:latest
+
+.PHONY: docker-compose-up
+docker-compose-up: docker-image ## Start the central and its agencies (CLIENTS=5, if the Compose file is to be made)
+	test -f $(COMPOSE_FILE) || ./generar-compose.sh $(COMPOSE_FILE) $(CLIENTS)
+	docker compose -f $(COMPOSE_FILE) up -d --build
+
+.PHONY: docker-compose-down
+docker-compose-down: ## Stop them, then remove them
+	docker compose -f $(COMPOSE_FILE) stop -t 1
+	docker compose -f $(COMPOSE_FILE) down
+
+.PHONY: docker-compose-logs
+docker-compose-logs: ## Follow their logs
+	docker compose -f $(COMPOSE_FILE) logs -f
+
+.PHONY: branches
+branches: ## Make the branches ej1 to ej8 from main, one for each exercise
+	scripts/branches
+
+.PHONY: completions
+completions: build ## Write completions/ again
+	mkdir -p completions
+	set -e; for shell in $(SHELLS); do target/release/quiniela completions $$shell >completions/.new; \
+	  case $$shell in \
+	    bash) name=quiniela.bash;; zsh) name=_quiniela;; fish) name=quiniela.fish;; \
+	    elvish) name=quiniela.elv;; powershell) name=_quiniela.ps1;; \
+	  esac; mv completions/.new completions/$$name; done
+
+.PHONY: data
+data: build ## Write .data again (DATA_FLAGS)
+	target/release/quiniela gen-data $(DATA_FLAGS) .data

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Writes the Docker Compose file: generar-compose.sh [file=docker-compose-dev.yaml] [clients=5] [more flags of gen-compose]
+#
+# The exercise that it plays stands in the file .exercise. `quiniela gen-compose` does the work; this finds quiniela:
+# $QUINIELA, target/release/quiniela, the PATH, cargo, a container of the image (built when it is missing).
+set -euo pipefail
+
+fail() {
+  printf 'generar-compose.sh: %s\n' "$*" >&2
+  exit 2
+}
+
+file=${1:-docker-compose-dev.yaml}
+clients=${2:-5}
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+
+# The file is the caller's, relative to where the caller is; the project's own paths are relative to its root.
+folder=$(cd -- "$(dirname -- "$file")" 2>/dev/null && pwd -P) || fail "$file: its folder is not there or cannot be entered"
+file=$folder/$(basename -- "$file")
+cd -- "$root"
+
+exercise=8
+[[ -f .exercise ]] && read -r exercise <.exercise
+
+# A program older than its sources may write yesterday's file. Without cargo it is still the best there is.
+is_current() {
+  [[ -x target/release/quiniela ]] || return 1
+  command -v cargo >/dev/null || return 0
+  [[ -z $(find src Cargo.toml Cargo.lock -newer target/release/quiniela -print -quit) ]]
+}
+
+if [[ -n ${QUINIELA:-} ]]; then
+  command -v -- "$QUINIELA" >/dev/null || fail "QUINIELA=$QUINIELA is no program that can be run"
+  quiniela=("$QUINIELA")
+elif is_current; then
+  quiniela=(target/release/quiniela)
+elif command -v quiniela >/dev/null; then
+  quiniela=(quiniela)
+elif command -v cargo >/dev/null && cargo build --quiet --release --locked; then
+  quiniela=(cargo run --quiet --release --locked --)
+elif docker info >/dev/null 2>&1; then
+  docker image inspect quiniela:latest >/dev/null 2>&1 ||
+    docker build -q -f docker/Dockerfile -t quiniela:latest . >/dev/null || fail "the image could not be built"
+  # The same paths inside as outside, so that the file's way to the root comes out the same.
+  quiniela=(docker run --rm --user "$(id -u):$(id -g)" --mount "type=bind,source=$root,target=$root,readonly"
+    --mount "type=bind,source=$folder,target=$folder" --workdir "$root" quiniela:latest)
+  [[ $folder == "$root" ]] && quiniela=(docker run --rm --user "$(id -u):$(id -g)"
+    --mount "type=bind,source=$root,target=$root" --workdir "$root" quiniela:latest)
+else
+  fail "found no quiniela: install Rust or start Docker, or set QUINIELA to the program"
+fi
+
+exec "${quiniela[@]}" gen-compose --output "$file" --exercise "$exercise" "${@:3}" -- "$clients"

@@ -1,0 +1,416 @@
+//! `quiniela gen-compose`: the Docker Compose file that plays an exercise.
+//!
+//! Everything that a person may want to change lies in the mounted files, not here: the file names no port, no level
+//! and no amount, so that a change of `server/config.ini` or `client/config.yaml` counts on the next `up`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use crate::domain::MAX_AGENCIES;
+use crate::error::{Error, Kind, Result};
+
+/// The subnet of the exercises.
+pub const DEFAULT_SUBNET: &str = "172.25.125.0/24";
+
+const IMAGE: &str = "quiniela:latest";
+const NETWORK: &str = "testing_net";
+const VOLUME: &str = "store";
+
+/// What `gen-compose` is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Agencies beside the central. With none the central is an echo server alone.
+    pub clients: u32,
+    /// The file to write, or stdout.
+    pub output: Option<PathBuf>,
+    /// 1 to 8: 1 to 4 run the agencies' echo loop, 5 sends one bet each, 6 to 8 hold the lottery.
+    pub exercise: u8,
+    /// Keeps the central's state on a named volume instead of in its container.
+    pub persist: bool,
+    /// The network's addresses, as `a.b.c.d/length`.
+    pub subnet: String,
+}
+
+#[derive(Serialize)]
+struct Document {
+    name: &'static str,
+    #[serde(serialize_with = "in_order")]
+    services: Vec<(String, Service)>,
+    #[serde(serialize_with = "in_order")]
+    networks: Vec<(&'static str, Network)>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "in_order")]
+    volumes: Vec<(&'static str, Volume)>,
+}
+
+#[derive(Serialize)]
+struct Service {
+    container_name: String,
+    image: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<Build>,
+    pull_policy: &'static str,
+    command: Vec<&'static str>,
+    environment: Vec<String>,
+    volumes: Vec<String>,
+    networks: [&'static str; 1],
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "in_order")]
+    depends_on: Vec<(&'static str, Dependency)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Healthcheck>,
+    stop_grace_period: &'static str,
+    read_only: bool,
+    cap_drop: [&'static str; 1],
+    security_opt: [&'static str; 1],
+    logging: Logging,
+}
+
+#[derive(Serialize)]
+struct Build {
+    context: String,
+    dockerfile: &'static str,
+}
+
+#[derive(Serialize)]
+struct Dependency {
+    condition: &'static str,
+}
+
+#[derive(Serialize)]
+struct Healthcheck {
+    disable: bool,
+}
+
+#[derive(Serialize)]
+struct Logging {
+    driver: &'static str,
+    options: LogOptions,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct LogOptions {
+    max_size: &'static str,
+    max_file: &'static str,
+}
+
+#[derive(Serialize)]
+struct Network {
+    ipam: Ipam,
+}
+
+#[derive(Serialize)]
+struct Ipam {
+    driver: &'static str,
+    config: [IpamConfig; 1],
+}
+
+#[derive(Serialize)]
+struct IpamConfig {
+    subnet: String,
+}
+
+#[derive(Serialize)]
+struct Volume {}
+
+/// Writes the file, or nothing at all: a file that is there already is replaced in one step or left as it was.
+pub fn run(options: &Options) -> Result<()> {
+    check(options)?;
+    let root = std::env::current_dir()
+        .map_err(|error| Error::failed(format!("cannot tell the current directory: {error}; run it from another")))?;
+    match options.output.as_deref().filter(|file| !is_stdout(file)) {
+        None => {
+            let mut stdout = io::stdout().lock();
+            let written = stdout.write_all(render(options, ".")?.as_bytes()).and_then(|()| stdout.flush());
+            written.map_err(|error| Error::failed(format!("cannot write to stdout: {error}")))
+        }
+        Some(file) => {
+            let folder = folder_of(file)?;
+            let text = render(options, &path_to_root(&folder, &root)?)?;
+            replace(file, &folder, &text).map_err(|error| Error::at_path(Kind::BadInput, file, "write", &error))
+        }
+    }
+}
+
+/// The text of the file. `root` is the way from the file's folder to the folder that holds the Dockerfile.
+fn render(options: &Options, root: &str) -> Result<String> {
+    let mut services = vec![("server".to_owned(), server(options, root))];
+    services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
+    let config = [IpamConfig { subnet: options.subnet.clone() }];
+    let document = Document {
+        name: "tp0",
+        services,
+        networks: vec![(NETWORK, Network { ipam: Ipam { driver: "default", config } })],
+        volumes: if options.persist { vec![(VOLUME, Volume {})] } else { Vec::new() },
+    };
+    serde_yaml::to_string(&document).map_err(|error| Error::failed(format!("cannot write YAML: {error}")))
+}
+
+fn server(options: &Options, root: &str) -> Service {
+    let mut volumes = vec![format!("{root}/server/config.ini:/config.ini:ro")];
+    if options.persist {
+        volumes.push(format!("{VOLUME}:/store"));
+    }
+    Service {
+        // Only this service builds, and at each `up`: the builder's cache makes that a matter of a moment, and no
+        // container ever runs an image that is older than its sources.
+        build: Some(Build { context: root.to_owned(), dockerfile: "docker/Dockerfile" }),
+        pull_policy: "build",
+        command: vec!["server"],
+        environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
+        volumes,
+        depends_on: Vec::new(),
+        // The image's own check counts.
+        healthcheck: None,
+        // Without a volume the state lives in the container itself, and exactly as long.
+        read_only: options.persist,
+        ..service("server".to_owned())
+    }
+}
+
+fn client(exercise: u8, id: u32, root: &str) -> Service {
+    let mut environment = vec![format!("CLI_ID={id}")];
+    let mode = match exercise {
+        1..=4 => "echo",
+        5 => {
+            environment.extend(person(id));
+            "bet"
+        }
+        _ => "lottery",
+    };
+    Service {
+        command: vec!["agency", "--mode", mode],
+        environment,
+        volumes: vec![
+            format!("{root}/client/config.yaml:/config.yaml:ro"),
+            // A folder, so that a file added to it needs no change here.
+            format!("{root}/.data:/data:ro"),
+        ],
+        ..service(format!("client{id}"))
+    }
+}
+
+/// What all services have in common.
+fn service(container_name: String) -> Service {
+    Service {
+        container_name,
+        image: IMAGE,
+        build: None,
+        pull_policy: "never",
+        command: Vec::new(),
+        environment: Vec::new(),
+        volumes: Vec::new(),
+        networks: [NETWORK],
+        depends_on: vec![("server", Dependency { condition: "service_healthy" })],
+        // The image's check asks a central, which an agency is not.
+        healthcheck: Some(Healthcheck { disable: true }),
+        stop_grace_period: "10s",
+        read_only: true,
+        cap_drop: ["ALL"],
+        security_opt: ["no-new-privileges:true"],
+        logging: Logging { driver: "json-file", options: LogOptions { max_size: "50m", max_file: "3" } },
+    }
+}
+
+/// The one bet of an agency of exercise 5. The first agency's is the example of the exercise's text.
+fn person(id: u32) -> [String; 5] {
+    const FIRST_NAMES: [&str; 7] = ["Santiago Lionel", "María José", "Agustín", "Zoe", "Íñigo", "Begoña", "Raúl"];
+    const LAST_NAMES: [&str; 5] = ["Lorca", "Núñez", "Peña Güemes", "Ibáñez", "D'Angelo"];
+    let index = id - 1;
+    [
+        format!("NOMBRE={}", FIRST_NAMES[index as usize % FIRST_NAMES.len()]),
+        format!("APELLIDO={}", LAST_NAMES[index as usize % LAST_NAMES.len()]),
+        format!("DOCUMENTO={}", 30_904_465 + index),
+        format!("NACIMIENTO={}-{:02}-{:02}", 1999 - index % 60, (index + 2) % 12 + 1, (index + 16) % 28 + 1),
+        format!("NUMERO={}", (7574 + index * 1237) % 10_000),
+    ]
+}
+
+fn check(options: &Options) -> Result<()> {
+    if !(1..=8).contains(&options.exercise) {
+        return Err(Error::bad_input(format!("--exercise {}: the exercises are 1 to 8", options.exercise)));
+    }
+    if options.clients > MAX_AGENCIES {
+        let found = options.clients;
+        return Err(Error::bad_input(format!("{found} clients: a lottery has at most {MAX_AGENCIES} agencies")));
+    }
+    let subnet = &options.subnet;
+    let Some((address, length)) = parse_subnet(subnet) else {
+        let example = format!("such as {DEFAULT_SUBNET}");
+        return Err(Error::bad_input(format!("--subnet {subnet}: not an IPv4 network, a.b.c.d/length, {example}")));
+    };
+    let size = 1_u64 << (32 - length);
+    let first = u64::from(address.to_bits()) / size * size;
+    if first != u64::from(address.to_bits()) {
+        // It is not larger than the address, which fits.
+        let network = Ipv4Addr::from_bits(first as u32);
+        return Err(Error::bad_input(format!("--subnet {subnet}: the network's own address is {network}/{length}")));
+    }
+    // The network, its gateway, its broadcast address and the central take one address each.
+    let room = size.saturating_sub(4);
+    if room < u64::from(options.clients) {
+        return Err(Error::bad_input(format!(
+            "--subnet {subnet} has addresses for {room} clients, not for {}: give a wider one, such as 172.25.0.0/16",
+            options.clients
+        )));
+    }
+    Ok(())
+}
+
+fn parse_subnet(subnet: &str) -> Option<(Ipv4Addr, u32)> {
+    let (address, length) = subnet.split_once('/')?;
+    let length = length.parse().ok().filter(|length| (1..=32).contains(length))?;
+    Some((address.parse().ok()?, length))
+}
+
+/// The folder that the file really lies in: Compose reads relative paths from there, symbolic links resolved.
+fn folder_of(file: &Path) -> Result<PathBuf> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    folder.canonicalize().map_err(|error| Error::at_path(Kind::BadInput, file, "find its folder", &error))
+}
+
+/// Relative where the file lies inside the project, so that the project can be moved; absolute elsewhere.
+fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
+    let root = root.canonicalize().map_err(|error| Error::at_path(Kind::Failed, root, "resolve", &error))?;
+    let path = match folder.strip_prefix(&root) {
+        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
+        Ok(below) => below.components().map(|_| "..").collect(),
+        Err(_) => root,
+    };
+    match path.to_str() {
+        // Compose would take what follows a dollar sign for a variable.
+        Some(text) if !text.contains(':') => Ok(text.replace('$', "$$")),
+        _ => Err(Error::bad_input(format!(
+            "{}: Compose can mount no folder whose path holds \":\" or is not UTF-8; write the file inside the project",
+            path.display()
+        ))),
+    }
+}
+
+/// Where stdout is a file, its name in /dev leads there, and a rename would take that file from whoever reads it.
+fn is_stdout(file: &Path) -> bool {
+    [Path::new("-"), Path::new("/dev/stdout")].contains(&file)
+}
+
+fn replace(file: &Path, folder: &Path, text: &str) -> io::Result<()> {
+    let present = match fs::metadata(file) {
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if present.is_some() {
+        // A rename would also replace a file that its owner has protected, so that is asked first.
+        let mut existing = fs::OpenOptions::new().write(true).open(file)?;
+        if !present.as_ref().is_some_and(fs::Metadata::is_file) {
+            // A device or a pipe, such as /dev/null, is written to and not replaced.
+            return existing.write_all(text.as_bytes());
+        }
+    }
+    let target = if present.is_some() { file.canonicalize()? } else { file.to_owned() };
+    let beside = if present.is_some() { target.parent().unwrap_or(folder) } else { folder };
+    let everyone = fs::Permissions::from_mode(0o666);
+    let mode = present.map_or(everyone, |metadata| metadata.permissions());
+    let mut temporary = tempfile::Builder::new().prefix(".gen-compose-").permissions(mode).tempfile_in(beside)?;
+    temporary.write_all(text.as_bytes())?;
+    temporary.persist(target)?;
+    Ok(())
+}
+
+/// A list of pairs as a map in the list's own order: `client10` comes after `client9`.
+fn in_order<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Bet;
+
+    fn options(clients: u32) -> Options {
+        Options { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned() }
+    }
+
+    fn refusal(options: &Options) -> String {
+        let error = run(options).unwrap_err();
+        assert_eq!(error.kind, Kind::BadInput);
+        error.to_string()
+    }
+
+    #[test]
+    fn persons_are_good_bets_all_different() {
+        let mut documents = std::collections::HashSet::new();
+        for id in 1..=500 {
+            let person = person(id);
+            let values = person.each_ref().map(|line| line.split_once('=').unwrap().1);
+            let bet = Bet::new(values).unwrap_or_else(|error| panic!("client {id}: {error}"));
+            assert!(documents.insert(bet.document.to_owned()));
+        }
+        assert_eq!(person(1)[4], "NUMERO=7574", "someone wins");
+    }
+
+    #[test]
+    fn a_network_must_be_one_and_have_room() {
+        for bad in ["", "172.25.125.0", "172.25.125.0/33", "172.25.125.0/0", "172.25.125/24", "::/64", "a/24"] {
+            let subnet = bad.to_owned();
+            assert!(refusal(&Options { subnet, ..options(1) }).contains("not an IPv4 network"), "{bad}");
+        }
+        let subnet = "172.25.125.7/24".to_owned();
+        assert!(refusal(&Options { subnet, ..options(1) }).ends_with("own address is 172.25.125.0/24"));
+        assert!(check(&options(252)).is_ok());
+        assert!(refusal(&options(253)).contains("addresses for 252 clients, not for 253"));
+        assert!(check(&Options { subnet: "172.25.0.0/16".to_owned(), ..options(500) }).is_ok());
+        assert!(refusal(&Options { subnet: "10.0.0.0/8".to_owned(), ..options(65_536) }).contains("at most 65535"));
+    }
+
+    #[test]
+    fn there_are_eight_exercises() {
+        for exercise in [0, 9] {
+            assert!(refusal(&Options { exercise, ..options(1) }).ends_with("the exercises are 1 to 8"));
+        }
+    }
+
+    #[test]
+    fn the_way_to_the_root_is_relative_inside_it_and_absolute_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap().join("root $1");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        let way = |from: &Path| path_to_root(from, &root).unwrap();
+        assert_eq!(way(&root), ".");
+        assert_eq!(way(&root.join("a/b")), "../..");
+        assert_eq!(way(folder.path()), root.to_str().unwrap().replace('$', "$$"));
+        let colon = folder.path().join("a:b");
+        fs::create_dir(&colon).unwrap();
+        assert!(path_to_root(folder.path(), &colon).is_err());
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_through_its_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("real.yaml"), folder.path().join("link.yaml"));
+        fs::write(&file, "a much longer text than the one that takes its place").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, folder.path(), "new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        for output in [folder.path().to_owned(), folder.path().join("none/such.yaml")] {
+            let shown = output.display().to_string();
+            assert!(refusal(&Options { output: Some(output), ..options(1) }).starts_with(&shown));
+        }
+    }
+}
