@@ -1,6 +1,11 @@
 //! Configuration, resolved once: flag before environment before file before default. What comes out is typed and
 //! checked, and nothing downstream reads a file or an environment variable for its settings.
 
+mod agency;
+mod server;
+mod source;
+mod values;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +13,21 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::domain::{AgencyId, Roster};
+
+/// The settings themselves: what the command line takes its flags, their help and their checks from.
+pub mod settings {
+    pub use super::agency::settings as agency;
+    pub use super::server::settings as server;
+}
+
+pub use agency::resolve as resolve_agency;
+pub use server::{resolve as resolve_server, resolve_port};
+pub use source::{Environment, Provenance, Setting};
+
+/// A duration on the command line that must leave some time.
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    values::limit(text).map_err(|allowed| format!("allowed is {allowed}"))
+}
 
 /// A value together with the text that it was written as, which is how it is shown again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,141 @@
+//! `quiniela demo`: a whole lottery on this machine, each part its own process, and the proof that it went well.
+
+mod audit;
+mod children;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::domain::WINNING_NUMBER;
+use crate::error::{Error, Kind, Result};
+use crate::signals::StopSignal;
+use audit::Account;
+use children::{Children, Message, log_value};
+use show::{Row, Show};
+
+/// The central has nothing to recover and a free port to bind.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Somebody always has something to say sooner, be it that a central does not answer.
+const SILENCE_LIMIT: Duration = Duration::from_secs(180);
+/// The central promises to stop within 5 s.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// The central is the first child, so that agency 1 is child 1.
+const CENTRAL: usize = 0;
+
+/// Which lottery to hold.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub agencies: u32,
+    /// Where `agency-<id>.csv` lies.
+    pub data: PathBuf,
+    /// Leave what was stored and logged where it is.
+    pub keep: bool,
+}
+
+/// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and everybody stopped as
+/// they should. No child outlives it.
+pub fn run(options: &Options, stop: &StopSignal) -> Result<()> {
+    let files: Vec<PathBuf> =
+        (1..=options.agencies).map(|agency| options.data.join(format!("agency-{agency}.csv"))).collect();
+    if let Some(missing) = files.iter().find(|path| !path.is_file()) {
+        return Err(Error::bad_input(format!(
+            "{}: there is no such file; `quiniela gen-data --agencies {} {}` makes some",
+            missing.display(),
+            options.agencies,
+            options.data.display()
+        )));
+    }
+    let unmade = |error| Error::failed(format!("cannot make a temporary folder: {error}"));
+    let folder = tempfile::Builder::new().prefix("quiniela-demo-").tempdir().map_err(unmade)?;
+    let held = hold(options, &files, folder.path(), stop);
+    let closed = close(folder, options.keep);
+    held.and(closed)
+}
+
+fn hold(options: &Options, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
+    let store = folder.join("central");
+    std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
+    let mut children = Children::new(folder, stop)?;
+    let port = start_central(&mut children, options.agencies, &store)?;
+    let mut show = Show::new(files);
+    show.say(&format!("central: listening on port {port}, and {} agencies begin", options.agencies))?;
+    let begun = Instant::now();
+    for agency in 1..=options.agencies {
+        let (id, address) = (agency.to_string(), format!("127.0.0.1:{port}"));
+        let (data, winners) = (options.data.as_os_str(), winners_file(folder, agency as usize));
+        let words = ["agency".as_ref(), "--id".as_ref(), id.as_ref(), "--server".as_ref(), address.as_ref()];
+        let paths = ["--data".as_ref(), data, "--winners".as_ref(), winners.as_os_str()];
+        children.start(&format!("agency-{agency}"), words.into_iter().chain(paths))?;
+    }
+    let seconds = watch(&mut children, &mut show, files.len())?;
+    let total = begun.elapsed();
+    children.stop(CENTRAL, STOP_LIMIT)?;
+
+    let accounts = audit::compare(&store.join("bets.csv"), files, WINNING_NUMBER)?;
+    for (index, account) in accounts.iter().enumerate() {
+        audit::check_told(index + 1, account, &winners_file(folder, index + 1))?;
+    }
+    let row = |account: &Account, time| Row { bets: account.bets, winners: account.winners.len(), time };
+    let rows: Vec<Row> = accounts.iter().zip(seconds).map(|(account, time)| row(account, time)).collect();
+    show.say(&format!("\n{}", show::table(&rows, total)))?;
+    show.say("bets.csv holds every bet of every file, once and in order; each agency was told its own winners;")?;
+    show.say("the central and its agencies ended with exit code 0.")
+}
+
+/// The port that it listens on, once it does.
+fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Result<String> {
+    let (agencies, winning_number) = (agencies.to_string(), WINNING_NUMBER.to_string());
+    let words = ["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies];
+    let more = ["--winning-number", &winning_number, "--store"];
+    let words = words.into_iter().chain(more).map(AsRef::as_ref);
+    children.start("central", words.chain([store.as_os_str()]))?;
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        let heard = children.hear(deadline.saturating_duration_since(Instant::now()))?;
+        let silent = || Error::failed(format!("the central does not listen after {} s", START_LIMIT.as_secs()));
+        let Some(line) = heard.ok_or_else(silent)?.line else {
+            return Err(children.unexpected_end(CENTRAL));
+        };
+        if log_value(&line, "action") == Some("config") {
+            let port = log_value(&line, "port").map(str::to_owned);
+            return port.ok_or_else(|| Error::failed(format!("the central does not say its port: {line}")));
+        }
+    }
+}
+
+/// Follows everybody's log until the last agency ends, and tells how long each took.
+fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Result<Vec<Duration>> {
+    let mut times = vec![None; agencies];
+    while times.contains(&None) {
+        let silent = || Error::failed(format!("nobody has said anything for {} s", SILENCE_LIMIT.as_secs()));
+        let Message { child, line } = children.hear(SILENCE_LIMIT)?.ok_or_else(silent)?;
+        match line {
+            Some(line) if child == CENTRAL => show.central(&line)?,
+            Some(line) => show.agency(child, &line)?,
+            None if child == CENTRAL => return Err(children.unexpected_end(CENTRAL)),
+            None => {
+                let time = children.finish(child)?;
+                show.finished(child)?;
+                times[child - 1] = Some(time);
+            }
+        }
+    }
+    Ok(times.into_iter().flatten().collect())
+}
+
+fn winners_file(folder: &Path, agency: usize) -> PathBuf {
+    folder.join(format!("winners-{agency}.txt"))
+}
+
+fn close(folder: TempDir, keep: bool) -> Result<()> {
+    if keep {
+        let path = folder.keep();
+        return show::print(&format!("what was stored and logged is in {}", path.display()));
+    }
+    let path = folder.path().to_owned();
+    folder.close().map_err(|error| Error::at_path(Kind::Failed, &path, "remove this folder", &error))
+}

@@ -1,0 +1,169 @@
+//! What the demo's onlooker sees: bars on a terminal, plain lines elsewhere, and a table in the end.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::children::log_value;
+use crate::error::{Error, Result};
+
+/// Between two lines about the same agency, where no bar can be drawn.
+const LINE_PERIOD: Duration = Duration::from_secs(1);
+
+/// One agency's line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub bets: u64,
+    pub winners: usize,
+    pub time: Duration,
+}
+
+pub struct Show {
+    /// None where standard error is no terminal.
+    bars: Option<MultiProgress>,
+    agencies: Vec<Agency>,
+}
+
+struct Agency {
+    bar: ProgressBar,
+    sent: u64,
+    told: Instant,
+}
+
+impl Show {
+    pub fn new(files: &[PathBuf]) -> Show {
+        let bars = io::stderr().is_terminal().then(MultiProgress::new);
+        let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {human_pos:>11} bets  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let agency = |(id, path): (usize, &PathBuf)| {
+            let bar = bars.as_ref().map_or_else(ProgressBar::hidden, |bars| {
+                bars.add(ProgressBar::new(count_lines(path)).with_style(style.clone()))
+            });
+            bar.set_prefix(format!("agency {id}"));
+            Agency { bar, sent: 0, told: Instant::now() }
+        };
+        let agencies = (1..).zip(files).map(agency).collect();
+        Show { bars, agencies }
+    }
+
+    pub fn say(&self, text: &str) -> Result<()> {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| print(text)),
+            None => print(text),
+        }
+    }
+
+    /// A line of the central's log.
+    pub fn central(&self, line: &str) -> Result<()> {
+        match (log_value(line, "action"), log_value(line, "result")) {
+            (Some("sorteo"), Some("success")) => self.say("central: every agency is done, and the draw is held"),
+            _ => Ok(()),
+        }
+    }
+
+    /// A line of an agency's log.
+    pub fn agency(&mut self, id: usize, line: &str) -> Result<()> {
+        let plain = self.bars.is_none();
+        let agency = &mut self.agencies[id - 1];
+        let amount = |key| log_value(line, key).and_then(|amount| amount.parse::<u64>().ok());
+        match (log_value(line, "action"), log_value(line, "result")) {
+            (Some("apuesta_enviada"), Some("success")) => {
+                agency.sent += amount("cantidad").unwrap_or(0);
+                agency.bar.set_position(agency.sent);
+                if plain && agency.told.elapsed() >= LINE_PERIOD {
+                    agency.told = Instant::now();
+                    let sent = agency.sent;
+                    return self.say(&format!("agency {id}: {sent} bets stored so far"));
+                }
+            }
+            (Some("consulta_ganadores"), Some("in_progress")) => {
+                agency.bar.set_message("waits for the draw");
+                if plain {
+                    let sent = agency.sent;
+                    return self.say(&format!("agency {id}: {sent} bets stored, waits for the draw"));
+                }
+            }
+            (Some("consulta_ganadores"), Some("success")) => {
+                let winners = amount("cant_ganadores").unwrap_or(0);
+                agency.bar.set_message(format!("{winners} winners"));
+                if plain {
+                    return self.say(&format!("agency {id}: {winners} winners"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub fn finished(&self, id: usize) -> Result<()> {
+        self.agencies[id - 1].bar.abandon();
+        Ok(())
+    }
+}
+
+/// Standard output may be a pipe that is closed at any time: that is no reason to panic, nor to stop.
+pub fn print(text: &str) -> Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::failed(format!("standard output: cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub fn table(rows: &[Row], total: Duration) -> String {
+    let line = |name: &str, row: &Row| {
+        format!("{name:>6}  {:>10}  {:>7}  {:>7.2}\n", row.bets, row.winners, row.time.as_secs_f64())
+    };
+    let mut table = format!("{:>6}  {:>10}  {:>7}  {:>7}\n", "agency", "bets", "winners", "seconds");
+    table.extend((1..).zip(rows).map(|(id, row)| line(&id.to_string(), row)));
+    let bets = rows.iter().map(|row| row.bets).sum();
+    let winners = rows.iter().map(|row| row.winners).sum();
+    table + &line("all", &Row { bets, winners, time: total })
+}
+
+/// The length of a bar. A row with a line feed in a name counts twice, which a bar can bear.
+fn count_lines(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let mut file = BufReader::with_capacity(256 * 1024, file);
+    let mut lines = 0;
+    while let Ok(bytes @ [_, ..]) = file.fill_buf() {
+        lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let read = bytes.len();
+        file.consume(read);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lines_up_and_adds_up() {
+        let rows = [(2556, 7, 1234), (40, 0, 50)].map(|(bets, winners, milliseconds)| Row {
+            bets,
+            winners,
+            time: Duration::from_millis(milliseconds),
+        });
+        assert_eq!(
+            table(&rows, Duration::from_millis(1300)),
+            "agency        bets  winners  seconds\n\
+             \x20    1        2556        7     1.23\n\
+             \x20    2          40        0     0.05\n\
+             \x20  all        2596        7     1.30\n"
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_over_buffers() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "row\n".repeat(200_000)).unwrap();
+        assert_eq!(count_lines(file.path()), 200_000);
+        assert_eq!(count_lines(Path::new("nowhere")), 0);
+    }
+}

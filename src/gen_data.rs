@@ -1,0 +1,231 @@
+//! Makes files of bets that look like those of an Argentine lottery, the same bytes for the same seed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+use time::Month;
+
+use crate::error::{Error, Kind, Result};
+
+/// Numbers that people bet on: 0 up to this, and this no more.
+const NUMBERS: u32 = 10_000;
+/// The years in which grown-ups with a document of eight digits were born.
+const BIRTH_YEARS: std::ops::Range<u32> = 1953..2007;
+/// Rows gathered before they are written.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub dir: PathBuf,
+    pub agencies: u32,
+    pub bets: u64,
+    pub seed: u64,
+    /// How many of all bets are on the winning number; none leaves it to chance.
+    pub winners: Option<u64>,
+    pub winning_number: u32,
+    /// Replace files that are there already.
+    pub force: bool,
+}
+
+/// What was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    pub bets: u64,
+    pub winners: u64,
+}
+
+/// Writes every file, or refuses before the first when one of them is there already.
+pub fn run(options: &Options) -> Result<Made> {
+    if let Some(winners) = options.winners.filter(|winners| *winners > options.bets) {
+        return Err(Error::bad_input(format!("--winners {winners}: there are only {} bets to win", options.bets)));
+    }
+    fs::create_dir_all(&options.dir)
+        .map_err(|error| Error::at_path(Kind::Failed, &options.dir, "make this folder", &error))?;
+    let path = |agency: usize| options.dir.join(format!("agency-{}.csv", agency + 1));
+    let mut rng = Rng::with_seed(options.seed);
+    let shares = shares(&mut rng, options.agencies, options.bets);
+    let taken = (0..shares.len()).map(path).find(|path| path.exists());
+    if let Some(path) = taken.filter(|_| !options.force) {
+        return Err(Error::bad_input(format!("{}: is there already; --force replaces it", path.display())));
+    }
+    let mut numbers = Numbers { winning: options.winning_number, winners: options.winners, bets: options.bets, won: 0 };
+    for (agency, bets) in shares.into_iter().enumerate() {
+        write_file(&path(agency), options.force, bets, &mut rng, &mut numbers)?;
+    }
+    Ok(Made { bets: options.bets, winners: numbers.won })
+}
+
+/// The numbers of all bets, in turn.
+struct Numbers {
+    winning: u32,
+    /// Winners still to come, where their amount is given.
+    winners: Option<u64>,
+    /// Bets still to come.
+    bets: u64,
+    won: u64,
+}
+
+impl Numbers {
+    fn next(&mut self, rng: &mut Rng) -> u32 {
+        let number = match &mut self.winners {
+            None => rng.u32(..NUMBERS),
+            // Each bet left is as likely to be one of the winners left, which makes exactly as many as asked for.
+            Some(left) if rng.u64(..self.bets) < *left => {
+                *left -= 1;
+                self.winning
+            }
+            Some(_) => loop {
+                let number = rng.u32(..NUMBERS);
+                if number != self.winning {
+                    break number;
+                }
+            },
+        };
+        self.bets -= 1;
+        self.won += u64::from(number == self.winning);
+        number
+    }
+}
+
+/// How many bets each agency takes: uneven, and at least one each where there are enough.
+fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
+    // Squares spread further: the busiest agency may have a hundred times the bets of the quietest.
+    let weights: Vec<u128> = (0..agencies).map(|_| u128::from(rng.u32(10..=100)).pow(2)).collect();
+    let total: u128 = weights.iter().sum();
+    let each = u64::from(bets >= u64::from(agencies));
+    let rest = u128::from(bets - each * u64::from(agencies));
+    let mut weight = 0;
+    let mut given = 0;
+    let share = |part: u128| {
+        weight += part;
+        // No more than `rest`, which came from a u64.
+        let until = u64::try_from(rest * weight / total).unwrap_or(u64::MAX);
+        let share = each + until - given;
+        given = until;
+        share
+    };
+    weights.into_iter().map(share).collect()
+}
+
+fn write_file(path: &Path, replace: bool, bets: u64, rng: &mut Rng, numbers: &mut Numbers) -> Result<()> {
+    let failed = |error: io::Error| Error::at_path(Kind::Failed, path, "write it", &error);
+    let mut file = open(path, replace).map_err(failed)?;
+    let mut rows = Vec::with_capacity(WRITE_BYTES + 256);
+    for _ in 0..bets {
+        push_row(&mut rows, rng, numbers);
+        if rows.len() >= WRITE_BYTES {
+            file.write_all(&rows).map_err(failed)?;
+            rows.clear();
+        }
+    }
+    file.write_all(&rows).map_err(failed)
+}
+
+fn open(path: &Path, replace: bool) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).create_new(!replace).truncate(replace).open(path)
+}
+
+fn push_row(row: &mut Vec<u8>, rng: &mut Rng, numbers: &mut Numbers) {
+    let first_names = if rng.bool() { &WOMEN } else { &MEN };
+    push_names(row, rng, first_names, 3);
+    row.push(b',');
+    push_names(row, rng, &LAST_NAMES, 8);
+    row.push(b',');
+    let year = rng.u32(BIRTH_YEARS);
+    // Documents are given out in turn, some 700,000 a year.
+    push_digits(row, 10_000_000 + (year - BIRTH_YEARS.start) * 690_000 + rng.u32(..1_500_000), 8);
+    row.push(b',');
+    let month = rng.u8(1..=12);
+    let days = Month::try_from(month).map_or(28, |month| month.length(i32::try_from(year).unwrap_or_default()));
+    push_digits(row, year, 4);
+    row.push(b'-');
+    push_digits(row, u32::from(month), 2);
+    row.push(b'-');
+    push_digits(row, u32::from(rng.u8(1..=days)), 2);
+    row.push(b',');
+    let number = numbers.next(rng);
+    push_digits(row, number, number.checked_ilog10().unwrap_or(0) as usize + 1);
+    row.push(b'\n');
+}
+
+/// One name, or once in so many times two of them.
+fn push_names(row: &mut Vec<u8>, rng: &mut Rng, names: &[&str], one_in: u32) {
+    row.extend_from_slice(names[rng.usize(..names.len())].as_bytes());
+    if rng.u32(..one_in) == 0 {
+        row.push(b' ');
+        row.extend_from_slice(names[rng.usize(..names.len())].as_bytes());
+    }
+}
+
+fn push_digits(row: &mut Vec<u8>, value: u32, width: usize) {
+    let start = row.len();
+    row.resize(start + width, b'0');
+    let mut left = value;
+    for digit in row[start..].iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+}
+
+#[rustfmt::skip]
+const WOMEN: [&str; 32] = [
+    "Agustina", "Ana", "Antonella", "Begoña", "Camila", "Carla", "Catalina", "Cecilia", "Clara", "Daniela",
+    "Delfina", "Elena", "Emilia", "Fernanda", "Florencia", "Gabriela", "Graciela", "Inés", "Josefina", "Julieta",
+    "Lucía", "Malena", "María", "Micaela", "Milagros", "Paula", "Rocío", "Sofía", "Soledad", "Valentina",
+    "Verónica", "Ximena",
+];
+
+#[rustfmt::skip]
+const MEN: [&str; 32] = [
+    "Agustín", "Alejandro", "Andrés", "Bautista", "Benjamín", "Carlos", "Cristian", "Diego", "Emiliano",
+    "Ezequiel", "Facundo", "Federico", "Francisco", "Gastón", "Gonzalo", "Guillermo", "Ignacio", "Iñaki",
+    "Joaquín", "Jorge", "José", "Juan", "Lautaro", "Leandro", "Luciano", "Marcos", "Martín", "Matías", "Nicolás",
+    "Pablo", "Ramiro", "Tomás",
+];
+
+#[rustfmt::skip]
+const LAST_NAMES: [&str; 64] = [
+    "Acosta", "Acuña", "Aguirre", "Álvarez", "Arias", "Ávila", "Benítez", "Blanco", "Bustos", "Cabrera",
+    "Cáceres", "Cardozo", "Castro", "Chávez", "Correa", "Díaz", "Domínguez", "Fernández", "Ferreyra", "Flores",
+    "García", "Giménez", "Godoy", "Gómez", "González", "Gutiérrez", "Herrera", "Ibáñez", "Ledesma", "López",
+    "Lucero", "Luna", "Maldonado", "Martínez", "Medina", "Mendoza", "Molina", "Morales", "Moreno", "Muñoz",
+    "Núñez", "Ojeda", "Ortiz", "Páez", "Peralta", "Pereyra", "Pérez", "Ponce", "Quiroga", "Ramírez", "Ríos",
+    "Rodríguez", "Rojas", "Romero", "Ruiz", "Sánchez", "Silva", "Sosa", "Suárez", "Toledo", "Torres", "Vázquez",
+    "Villalba", "Yáñez",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_leave_nobody_out() {
+        for (agencies, bets) in [(1, 0), (1, 9), (5, 4), (5, 5), (5, 78_697), (1_000, 1_001), (3, u64::MAX)] {
+            for seed in 0..20 {
+                let shares = shares(&mut Rng::with_seed(seed), agencies, bets);
+                assert_eq!(shares.len(), agencies as usize);
+                assert_eq!(shares.iter().map(|share| u128::from(*share)).sum::<u128>(), u128::from(bets));
+                assert!(bets < u64::from(agencies) || shares.iter().all(|share| *share > 0), "{shares:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn shares_are_uneven() {
+        let shares = shares(&mut Rng::with_seed(1), 5, 100_000);
+        let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
+        assert!(most > &(least * 2), "{shares:?}");
+    }
+
+    #[test]
+    fn digits_are_padded_to_their_width() {
+        let mut row = Vec::new();
+        push_digits(&mut row, 7, 2);
+        push_digits(&mut row, 0, 1);
+        push_digits(&mut row, 7574, 4);
+        assert_eq!(row, b"0707574");
+    }
+}
