@@ -136,6 +136,14 @@ mod tests {
         (address, server)
     }
 
+    /// A port that is taken, and that nobody listens at.
+    fn reserve() -> (Socket, SocketAddr) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        (socket, address)
+    }
+
     fn echo_line(stream: &TcpStream) {
         let mut line = Vec::new();
         BufReader::new(stream).read_until(b'\n', &mut line).unwrap();
@@ -170,7 +178,7 @@ mod tests {
             assert!(run(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
             server.join().unwrap();
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (_socket, nobody) = reserve();
         assert!(run(&nobody.to_string(), "hola", LONG).is_err());
         assert!(run("no port", "hola", LONG).is_err());
     }
@@ -194,7 +202,7 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert_eq!(peer.ip(), HEALTH_SOURCE);
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (_socket, nobody) = reserve();
         assert!(health(nobody.port()).is_err());
     }
 }

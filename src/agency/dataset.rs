@@ -123,9 +123,10 @@ impl Dataset {
             return Ok(false);
         }
         self.rows += 1;
-        // Most rows are plain ASCII, and one look at their bytes is enough.
-        let plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'|';
-        if !self.record.as_slice().bytes().all(plain) {
+        // Most rows are plain ASCII, and one look at their bytes is enough. All of them, since a look that may end early
+        // is one byte at a time.
+        let plain = |byte: u8| (b' '..0x7f).contains(&byte) & (byte != b'|');
+        if !self.record.as_slice().bytes().fold(true, |all, byte| all & plain(byte)) {
             self.check_characters()?;
         }
         Ok(true)

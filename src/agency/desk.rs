@@ -96,10 +96,11 @@ impl Desk {
 
     /// Lets time pass.
     pub fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
-        let end = Instant::now() + duration;
+        // A pause that is longer than time can be told lasts for ever.
+        let end = Instant::now().checked_add(duration);
         self.check()?;
-        while Instant::now() < end {
-            self.wait(Some(end))?;
+        while end.is_none_or(|end| Instant::now() < end) {
+            self.wait(end)?;
         }
         Ok(())
     }

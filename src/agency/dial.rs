@@ -206,9 +206,8 @@ impl Patience {
 
     /// When something that may take `longest` has to be over.
     pub fn deadline(&self, longest: Duration) -> Instant {
-        let now = Instant::now();
-        let left = (self.since + self.limit).saturating_duration_since(now);
-        now + longest.min(left).max(LEAST_DEADLINE.min(longest))
+        let left = self.limit.saturating_sub(self.since.elapsed());
+        Instant::now() + longest.min(left).max(LEAST_DEADLINE.min(longest))
     }
 
     /// The pause before the next attempt, or `None` when there is to be none.
@@ -238,10 +237,15 @@ mod tests {
     use super::*;
     use crate::agency::testing::desk;
     use crate::error::Kind;
+    use socket2::{Domain, Socket, Type};
     use std::net::TcpListener;
 
-    fn free_address() -> String {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    /// A port that is taken, and that nobody listens at yet.
+    fn reserve() -> (Socket, String) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap().to_string();
+        (socket, address)
     }
 
     fn dial(address: &str, limit: Duration) -> Result<Link, Halt> {
@@ -250,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_central_that_never_comes_ends_in_an_error_that_says_why() {
-        let address = free_address();
+        let (_socket, address) = reserve();
         let Err(Halt::Fatal(error)) = dial(&address, Duration::from_millis(200)) else { panic!("not fatal") };
         assert_eq!(error.kind, Kind::Unreachable);
         let shown = error.to_string();
@@ -259,19 +263,12 @@ mod tests {
 
     #[test]
     fn a_central_that_comes_late_is_reached() {
-        let address = free_address();
-        let (started, starting) = mpsc::channel();
-        let late = address.clone();
-        let central = thread::spawn(move || {
-            starting.recv().unwrap();
-            TcpListener::bind(late).unwrap().accept().unwrap()
-        });
+        let (socket, address) = reserve();
         let mut dialer = Dialer::new(&address, Patience::new(Duration::from_secs(60)));
         let mut desk = desk();
         assert!(matches!(dialer.attempt(&mut desk), Err(Halt::Lost(_))));
-        started.send(()).unwrap();
+        socket.listen(1).unwrap();
         assert!(dialer.connect(&mut desk).is_ok());
-        central.join().unwrap();
     }
 
     #[test]
@@ -288,16 +285,16 @@ mod tests {
 
     #[test]
     fn delays_grow_to_a_limit_and_end_with_patience() {
-        let mut patience = Patience::new(Duration::from_secs(600));
+        let mut patience = Patience::new(Duration::from_secs(6));
         for attempt in 0..100 {
             let delay = patience.next_delay().unwrap();
             assert!(delay <= LAST_BACKOFF && (attempt > 0 || delay <= FIRST_BACKOFF));
         }
-        patience.since = Instant::now().checked_sub(Duration::from_secs(601)).unwrap();
+        patience.since = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
         assert_eq!(patience.next_delay(), None);
-        patience.excuse(Duration::from_secs(30));
+        patience.excuse(Duration::from_secs(5));
         assert!(patience.next_delay().is_some(), "waiting for the draw is no lack of progress");
-        patience.since = Instant::now().checked_sub(Duration::from_secs(601)).unwrap();
+        patience.since = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
         patience.progress();
         assert!(patience.next_delay().unwrap() <= FIRST_BACKOFF);
     }

@@ -61,15 +61,20 @@ fn an_agency_goes_on_where_the_central_says() {
 
 #[test]
 fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
-    for seed in 0..20 {
-        let (_folder, path, lines) = bets(97);
-        let central = FakeCentral::start(move |accept| store_through_cuts(accept, seed));
-        let mut config = config(Mode::Lottery, &central.address, path);
-        config.batch_max = 1 + seed as u32 % 7;
-        config.in_flight = 1 + seed as usize % 5;
-        play(&mut desk(), &config).unwrap();
-        assert_eq!(central.join(), lines, "seed {seed}");
-    }
+    // Side by side, since most of their time goes into waiting before the next attempt.
+    std::thread::scope(|scope| {
+        for seed in 0..16 {
+            scope.spawn(move || {
+                let (_folder, path, lines) = bets(97);
+                let central = FakeCentral::start(move |accept| store_through_cuts(accept, seed));
+                let mut config = config(Mode::Lottery, &central.address, path);
+                config.batch_max = 1 + seed as u32 % 7;
+                config.in_flight = 1 + seed as usize % 5;
+                play(&mut desk(), &config).unwrap();
+                assert_eq!(central.join(), lines, "seed {seed}");
+            });
+        }
+    });
 }
 
 /// Keeps what a ledger keeps, and hangs up now and then: before a batch is stored, after it, or after its
