@@ -85,7 +85,7 @@ fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
     loop {
         let mut peer = accept();
         while let Some(text) = peer.frame() {
-            if random.u8(..) < 40 {
+            if random.u8(..) < 20 {
                 break;
             }
             let reply = match Request::parse(&text).unwrap() {
@@ -115,7 +115,7 @@ fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
                 }
                 other => panic!("{other}"),
             };
-            if random.u8(..) < 40 {
+            if random.u8(..) < 20 {
                 break;
             }
             peer.send(&reply);
