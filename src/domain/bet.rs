@@ -55,7 +55,7 @@ pub fn has_won(number: u32, winning_number: u32) -> bool {
     number == winning_number
 }
 
-fn check(field: Field, value: &str, rule: fn(&str) -> bool, broken: &'static str) -> Result<(), BetError> {
+fn check(field: Field, value: &str, rule: impl Fn(&str) -> bool, broken: &'static str) -> Result<(), BetError> {
     if rule(value) { Ok(()) } else { Err(BetError { field, found: value.to_owned(), rule: broken }) }
 }
 
@@ -64,7 +64,10 @@ fn check_name(field: Field, name: &str) -> Result<(), BetError> {
     // Most names are shorter in bytes than the limit in characters, and need no counting.
     let fits = |name: &str| name.len() <= MAX_NAME_CHARACTERS || name.chars().count() <= MAX_NAME_CHARACTERS;
     check(field, name, fits, "is longer than 100 characters")?;
-    let clean = |name: &str| !name.chars().any(|character| character == '|' || character.is_control());
+    // Where every byte is one plain character, none has to be decoded.
+    let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control() && byte != b'|';
+    let allowed = |character: char| character != '|' && !character.is_control();
+    let clean = |name: &str| name.bytes().all(plain) || name.chars().all(allowed);
     check(field, name, clean, "holds a control character or a \"|\"")
 }
 

@@ -2,8 +2,8 @@
 //!
 //! The central asks it for five things: to take bets ([`Ledger::append`]), a DONE mark ([`Ledger::close_agency`]), the
 //! draw ([`Ledger::hold_draw`]), an agency's account ([`Ledger::account`]) and its winners ([`Ledger::winners`]). The
-//! first three only stand in line; [`Ledger::wait`] returns once they are on disk. Whoever waits first writes for
-//! everybody in line, so that one sync serves them all.
+//! first three only stand in line; [`Ledger::wait`] returns once they are on disk. Whoever waits first, or a thread of its
+//! own ([`Ledger::write_until_closed`]), writes for everybody in line, so that one sync serves them all.
 //!
 //! It knows no protocol and no socket.
 
@@ -48,6 +48,9 @@ pub struct Ledger {
     register: RwLock<Register>,
     /// What stands in line, and who writes.
     desk: Mutex<Desk>,
+    /// Something was put in line, for [`Ledger::write_until_closed`].
+    work: Condvar,
+    /// A write has ended.
     turn: Condvar,
     writer: Mutex<Writer>,
     winners: OnceLock<Winners>,
@@ -124,6 +127,7 @@ impl Ledger {
             folder,
             register: RwLock::new(register),
             desk: Mutex::new(desk),
+            work: Condvar::new(),
             turn: Condvar::new(),
             writer: Mutex::new(writer),
             winners: OnceLock::new(),
@@ -154,6 +158,7 @@ impl Ledger {
                 desk.group.rows.extend_from_slice(new);
                 desk.group.added.push((agency, rows.count - already));
                 desk.register.add_bets(agency, rows.count - already);
+                self.work.notify_one();
                 return Ok(Receipt { verdict: Arc::clone(&desk.group.verdict), already });
             }
             // The line is full. Its own failure is not this batch's: what it means for it is judged anew.
@@ -171,6 +176,7 @@ impl Ledger {
         }
         desk.register.mark_done(agency);
         desk.group.done.push(agency);
+        self.work.notify_one();
         Ok(Receipt { verdict: Arc::clone(&desk.group.verdict), already: 0 })
     }
 
@@ -186,6 +192,26 @@ impl Ledger {
         match receipt.verdict.get() {
             Some(verdict) => verdict.clone(),
             None => self.wait_for(&mut self.desk.lock(), &receipt.verdict),
+        }
+    }
+
+    /// Whether [`Ledger::wait`] would return at once.
+    pub fn is_settled(&self, receipt: &Receipt) -> bool {
+        receipt.verdict.get().is_some()
+    }
+
+    /// Writes whatever is in line as soon as it is, until the ledger is closed. It is no more than those who wait do
+    /// themselves; with a thread for it, more can be put in line while the disk is busy.
+    pub fn write_until_closed(&self) {
+        let mut desk = self.desk.lock();
+        while desk.broken.is_none() {
+            if desk.writing.is_some() {
+                self.turn.wait(&mut desk);
+            } else if desk.group.is_empty() {
+                self.work.wait(&mut desk);
+            } else {
+                self.write_group(&mut desk);
+            }
         }
     }
 
@@ -257,6 +283,7 @@ impl Ledger {
         self.wait_for(&mut desk, &latest)?;
         desk.check()?;
         desk.broken = Some(StorageError("storage: the ledger is closed".to_owned()));
+        self.work.notify_all();
         let register = self.register.read();
         self.writer.lock().checkpoint(&*self.folder, &register, false).map_err(|error| StorageError(error.to_string()))
     }
@@ -288,6 +315,7 @@ impl Ledger {
             desk.register = self.register.read().clone();
             if error.is_final() {
                 desk.broken = Some(StorageError(error.to_string()));
+                self.work.notify_all();
             }
         }
         let _ = group.verdict.set(result.map_err(|error| StorageError(error.to_string())));
@@ -313,6 +341,12 @@ impl Ledger {
     }
 }
 
+impl Group {
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.done.is_empty() && self.draw.is_none()
+    }
+}
+
 impl Desk {
     fn check(&self) -> Result<(), StorageError> {
         self.broken.clone().map_or(Ok(()), Err)
@@ -320,9 +354,8 @@ impl Desk {
 
     /// The verdict that, once it is good, means that all that was put in line so far is on disk.
     fn latest(&self) -> Verdict {
-        let group = &self.group;
-        if !group.rows.is_empty() || !group.done.is_empty() || group.draw.is_some() {
-            return Arc::clone(&group.verdict);
+        if !self.group.is_empty() {
+            return Arc::clone(&self.group.verdict);
         }
         self.writing.clone().unwrap_or_else(|| Arc::new(OnceLock::from(Ok(()))))
     }

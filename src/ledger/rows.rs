@@ -12,7 +12,7 @@ use crate::domain::{AgencyId, Bet, has_won};
 pub struct Rows {
     writer: Writer<Vec<u8>>,
     count: u64,
-    number: String,
+    digits: itoa::Buffer,
 }
 
 /// The finished text of some rows.
@@ -28,7 +28,7 @@ impl Rows {
             .terminator(Terminator::CRLF)
             .flexible(true)
             .from_writer(Vec::with_capacity(8 * 1024));
-        Rows { writer, count: 0, number: String::new() }
+        Rows { writer, count: 0, digits: itoa::Buffer::new() }
     }
 
     pub fn push(&mut self, agency: AgencyId, bet: &Bet<'_>) -> io::Result<()> {
@@ -52,11 +52,7 @@ impl Rows {
     }
 
     fn field(&mut self, value: u32) -> io::Result<()> {
-        use std::fmt::Write as _;
-        self.number.clear();
-        // Writing to a string cannot fail.
-        let _ = write!(self.number, "{value}");
-        Ok(self.writer.write_field(&self.number)?)
+        Ok(self.writer.write_field(self.digits.format(value))?)
     }
 }
 

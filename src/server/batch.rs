@@ -28,7 +28,11 @@ impl Batch {
     /// stream of frames stays in step.
     pub fn take(&mut self, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        for line in text.split('\n') {
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
+        let mut start = 0;
+        for end in ends {
+            let line = &text[start..end];
+            start = end + 1;
             self.lines = self.lines.saturating_add(1);
             if self.error.is_none() && self.lines <= self.header.count {
                 self.error = self.add(line).err().map(|reason| format!("bet {}: {reason}", self.lines));

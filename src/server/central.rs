@@ -154,6 +154,19 @@ impl Central {
         }
     }
 
+    /// Whether [`Central::finish`] would return at once.
+    pub fn is_ready(&self, step: &Step) -> bool {
+        match step {
+            Step::Commit(receipt, _) => self.ledger.is_settled(receipt),
+            Step::Answered(_) | Step::WaitDraw => true,
+        }
+    }
+
+    /// Brings to the disk what requests put in line, until [`Central::close`].
+    pub fn write_until_closed(&self) {
+        self.ledger.write_until_closed();
+    }
+
     pub fn is_drawn(&self) -> bool {
         self.announced.load(Ordering::SeqCst)
     }

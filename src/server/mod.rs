@@ -36,9 +36,14 @@ pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     log_config(config, address);
     log_recovery(&recovered);
     let central = Arc::new(Central::new(config, ledger));
+    let writer = Arc::clone(&central);
+    let writer = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.write_until_closed());
+    let writer = writer.map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
     let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, Arc::clone(&central))
         .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
-    acceptor.run(config)
+    acceptor.run(config)?;
+    // The ledger is closed, so its thread ends.
+    writer.join().map_err(|_| Error::failed("the ledger's thread panicked"))
 }
 
 fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {

@@ -1,6 +1,7 @@
 //! One connection's bytes: frames are found in them, answered, and the replies sent. A worker runs it when there is
 //! something to read, and it never waits for the socket.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
@@ -18,16 +19,15 @@ const READ_BYTES: usize = 64 * 1024;
 /// The longest beginning of a frame or line that can be left over.
 const PARTIAL_BYTES: usize = HEADER + MAX_FRAME + 1;
 /// Read before the replies are sent and others get their turn.
-const PASS_BYTES: usize = 512 * 1024;
+const PASS_BYTES: usize = 4 * 1024 * 1024;
 /// Replies gathered before they are sent: a short request can have a long reply.
 const REPLY_BYTES: usize = 128 * 1024;
 /// How long the rest of a peer's bytes is thrown away after an error, so that closing does not take the reply with it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A worker's own buffers, used for one connection after the other.
+/// A worker's own buffer, used for one connection after the other.
 pub struct Scratch {
     input: Vec<u8>,
-    answers: Vec<Answer>,
 }
 
 /// What a pass owes the peer, in the order in which it was asked.
@@ -66,7 +66,7 @@ pub struct Session {
 
 impl Scratch {
     pub fn new() -> Scratch {
-        Scratch { input: vec![0; READ_BYTES + PARTIAL_BYTES], answers: Vec::new() }
+        Scratch { input: vec![0; READ_BYTES + PARTIAL_BYTES] }
     }
 }
 
@@ -87,7 +87,14 @@ impl Session {
 
     /// One pass: sends what is unsent, reads what is there, answers every whole frame of it.
     pub fn serve(&mut self, central: &Central, scratch: &mut Scratch) -> Next {
-        let pass = self.pass(central, scratch);
+        let mut answers = VecDeque::new();
+        let pass = self.pass(central, scratch, &mut answers);
+        // What a broken connection's requests have changed is changed, and the log tells it.
+        for answer in answers {
+            if let Answer::Step(step) = answer {
+                central.finish(step);
+            }
+        }
         let next = pass.unwrap_or_else(|error| {
             self.ending.get_or_insert(if error.kind() == io::ErrorKind::UnexpectedEof { "peer" } else { "error" });
             Next::Close
@@ -134,7 +141,7 @@ impl Session {
         !self.unsent.is_empty()
     }
 
-    fn pass(&mut self, central: &Central, scratch: &mut Scratch) -> io::Result<Next> {
+    fn pass(&mut self, central: &Central, scratch: &mut Scratch, answers: &mut VecDeque<Answer>) -> io::Result<Next> {
         if !self.send()? {
             return Ok(if self.is_late() { self.end("late") } else { Next::Park });
         }
@@ -145,7 +152,7 @@ impl Session {
         scratch.input[..filled].copy_from_slice(&self.partial);
         let (mut read_in_all, mut has_ended, mut is_drained) = (0, false, false);
         loop {
-            let taken = self.take_frames(central, &scratch.input[..filled], &mut scratch.answers);
+            let taken = self.take_frames(central, &scratch.input[..filled], answers);
             scratch.input.copy_within(taken..filled, 0);
             filled -= taken;
             // While it waits for the draw it is read only to see whether the peer has gone, and a little ahead.
@@ -159,32 +166,36 @@ impl Session {
                 Ok(read) => {
                     filled += read;
                     read_in_all += read;
-                    continue;
+                    // The disk works while more is read; what it has finished meanwhile can be told.
+                    if self.answer(central, answers, false)? {
+                        continue;
+                    }
+                    break;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => is_drained = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    is_drained = answers.is_empty();
+                    // Nothing to read: the oldest answer is waited for, and more may have come by then.
+                    if !is_drained && self.answer(central, answers, true)? {
+                        continue;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
             break;
         }
-        if has_ended
-            && !self.waits_for_draw
-            && self.ending.is_none()
-            && scratch.input[..filled].first().is_some_and(|byte| *byte != 0)
-        {
+        let is_open = !self.waits_for_draw && self.ending.is_none();
+        if has_ended && is_open && scratch.input[..filled].first().is_some_and(|byte| *byte != 0) {
             // A line may end with the peer's bytes instead of a line feed.
-            self.take_line(&scratch.input[..filled], &mut scratch.answers);
+            self.take_line(&scratch.input[..filled], answers);
             filled = 0;
         }
         self.partial = scratch.input[..filled].to_vec();
         if is_drained {
-            self.check_debt(&mut scratch.answers);
+            self.check_debt(answers);
         }
-        for answer in scratch.answers.drain(..) {
-            match answer {
-                Answer::Step(step) => frame::push(&mut self.unsent, &central.finish(step)),
-                Answer::Line(line) => self.unsent.extend_from_slice(&line),
-            }
+        while !answers.is_empty() {
+            self.answer(central, answers, true)?;
         }
         if !self.send()? {
             return Ok(Next::Park);
@@ -197,11 +208,31 @@ impl Session {
         }
     }
 
+    /// Sends the replies that are ready, and before them, if asked to, the oldest as soon as it is. False if the peer does
+    /// not take them, and so must be given no more.
+    fn answer(&mut self, central: &Central, answers: &mut VecDeque<Answer>, wait: bool) -> io::Result<bool> {
+        let mut may_wait = wait;
+        while let Some(answer) = answers.pop_front() {
+            match answer {
+                Answer::Step(step) if may_wait || central.is_ready(&step) => {
+                    frame::push(&mut self.unsent, &central.finish(step));
+                    may_wait = false;
+                }
+                Answer::Line(line) => self.unsent.extend_from_slice(&line),
+                unfinished => {
+                    answers.push_front(unfinished);
+                    break;
+                }
+            }
+        }
+        self.send()
+    }
+
     /// Answers the whole frames at the start of `bytes`, and returns how many bytes they are.
-    fn take_frames(&mut self, central: &Central, bytes: &[u8], answers: &mut Vec<Answer>) -> usize {
+    fn take_frames(&mut self, central: &Central, bytes: &[u8], answers: &mut VecDeque<Answer>) -> usize {
         if self.waits_for_draw && central.is_drawn() {
             self.waits_for_draw = false;
-            answers.push(Answer::Step(Step::WaitDraw));
+            answers.push_back(Answer::Step(Step::WaitDraw));
         }
         let (mut taken, mut reply_bytes) = (0, 0);
         while !self.waits_for_draw && self.ending.is_none() && reply_bytes < REPLY_BYTES {
@@ -210,7 +241,7 @@ impl Session {
                 Ok(Some((Incoming::Frame(text), length))) => {
                     taken += length;
                     self.take_frame(central, text, answers);
-                    reply_bytes += match answers.last() {
+                    reply_bytes += match answers.back() {
                         Some(Answer::Step(Step::Answered(Reply::Winners(Ok((_, documents)))))) => documents.len(),
                         _ => 0,
                     };
@@ -229,19 +260,19 @@ impl Session {
         taken
     }
 
-    fn take_frame(&mut self, central: &Central, text: &str, answers: &mut Vec<Answer>) {
+    fn take_frame(&mut self, central: &Central, text: &str, answers: &mut VecDeque<Answer>) {
         if let Some(mut batch) = self.batch.take() {
             if !Request::starts_with_other_request(text) {
                 batch.take(text);
                 if batch.is_complete() {
-                    answers.push(Answer::Step(central.take_batch(batch)));
+                    answers.push_back(Answer::Step(central.take_batch(batch)));
                 } else {
                     self.batch = Some(batch);
                 }
                 return;
             }
             // The batch is too short, and is refused; the request behind it counts as usual.
-            answers.push(Answer::Step(central.take_batch(batch)));
+            answers.push_back(Answer::Step(central.take_batch(batch)));
         }
         let step = match Request::parse(text) {
             Err(malformed) => Step::Answered(central.refuse(malformed)),
@@ -258,23 +289,23 @@ impl Session {
         };
         self.waits_for_draw = matches!(step, Step::WaitDraw) && !central.is_drawn();
         if !self.waits_for_draw {
-            answers.push(Answer::Step(step));
+            answers.push_back(Answer::Step(step));
         }
     }
 
     /// Sends a line back as it came, which ends the connection.
-    fn take_line(&mut self, line: &[u8], answers: &mut Vec<Answer>) {
+    fn take_line(&mut self, line: &[u8], answers: &mut VecDeque<Answer>) {
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
         self.event("receive_message", Outcome::Success).with("ip", self.peer).with("msg", message).log();
-        answers.push(Answer::Line(line.to_vec()));
+        answers.push_back(Answer::Line(line.to_vec()));
         self.ending = Some("echo");
     }
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
-    fn fail(&mut self, reason: &str, answers: &mut Vec<Answer>) {
+    fn fail(&mut self, reason: &str, answers: &mut VecDeque<Answer>) {
         Event::fail("receive_message").with("ip", self.peer).with("error", reason).log();
-        answers.push(Answer::Step(Step::Answered(Reply::Ack(Err(reason.to_owned())))));
+        answers.push_back(Answer::Step(Step::Answered(Reply::Ack(Err(reason.to_owned())))));
         self.ending = Some("framing");
         self.batch = None;
     }
@@ -320,7 +351,7 @@ impl Session {
     }
 
     /// Ends the connection when the peer has not finished in time what it began.
-    fn check_debt(&mut self, answers: &mut Vec<Answer>) {
+    fn check_debt(&mut self, answers: &mut VecDeque<Answer>) {
         if !self.is_late() || self.waits_for_draw || (self.partial.is_empty() && self.batch.is_none()) {
             return;
         }
