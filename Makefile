@@ -3,7 +3,7 @@ SHELL := /bin/bash
 COMPOSE_FILE ?= docker-compose-dev.yaml
 CLIENTS ?= 5
 # What .data holds: `make data` writes the same files again.
-DATA_FLAGS ?= --agencies 5 --bets 6000 --seed 1
+DATA_FLAGS := --agencies 5 --bets 6000 --seed 27 --winners 14
 SHELLS := bash zsh fish elvish powershell
 
 .DEFAULT_GOAL := build

@@ -38,7 +38,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;server' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, whose section [DEFAULT] counts; it may be missing')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, an ini file with the section DEFAULT; it may be missing')
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]')
             [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]')
             [CompletionResult]::new('--backlog', '--backlog', [CompletionResultType]::ParameterName, 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]')

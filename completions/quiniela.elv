@@ -34,7 +34,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'quiniela;server'= {
-            cand --config 'The configuration file, whose section [DEFAULT] counts; it may be missing'
+            cand --config 'The configuration file, an ini file with the section DEFAULT; it may be missing'
             cand --port 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]'
             cand --bind 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]'
             cand --backlog 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]'

@@ -36,7 +36,7 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Holds a
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints a shell\'s completions'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual, a page for each command, one behind the other'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, whose section [DEFAULT] counts; it may be missing' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; it may be missing' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l port -d 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l bind -d 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l backlog -d 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]' -r

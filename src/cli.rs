@@ -48,7 +48,7 @@ pub enum Command {
 /// Example: quiniela server --port 12345 --client-amount 5 --store /var/lib/quiniela
 #[derive(Args, Debug)]
 pub struct ServerArgs {
-    /// The configuration file, whose section [DEFAULT] counts; it may be missing
+    /// The configuration file, an ini file with the section DEFAULT; it may be missing
     #[arg(long, value_name = "FILE", default_value = "config.ini", value_hint = ValueHint::FilePath)]
     pub config: PathBuf,
 

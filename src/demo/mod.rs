@@ -62,7 +62,7 @@ fn hold(options: &Options, files: &[PathBuf], folder: &Path, stop: &StopSignal) 
     let mut children = Children::new(folder, stop)?;
     let port = start_central(&mut children, options.agencies, &store)?;
     let mut show = Show::new(files);
-    show.say(&format!("central: listening on port {port}, and {} agencies begin", options.agencies))?;
+    show.say(&format!("central: listens on port {port}; agencies that begin: {}", options.agencies))?;
     let begun = Instant::now();
     for agency in 1..=options.agencies {
         let (id, address) = (agency.to_string(), format!("127.0.0.1:{port}"));
@@ -81,6 +81,7 @@ fn hold(options: &Options, files: &[PathBuf], folder: &Path, stop: &StopSignal) 
     }
     let row = |account: &Account, time| Row { bets: account.bets, winners: account.winners.len(), time };
     let rows: Vec<Row> = accounts.iter().zip(seconds).map(|(account, time)| row(account, time)).collect();
+    show.end_bars();
     show.say(&format!("\n{}", show::table(&rows, total)))?;
     show.say("bets.csv holds every bet of every file, once and in order; each agency was told its own winners;")?;
     show.say("the central and its agencies ended with exit code 0.")
@@ -119,7 +120,7 @@ fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Resul
             None if child == CENTRAL => return Err(children.unexpected_end(CENTRAL)),
             None => {
                 let time = children.finish(child)?;
-                show.finished(child)?;
+                show.finished(child);
                 times[child - 1] = Some(time);
             }
         }

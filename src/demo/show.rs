@@ -25,6 +25,7 @@ pub struct Show {
     /// None where standard error is no terminal.
     bars: Option<MultiProgress>,
     agencies: Vec<Agency>,
+    drawn: bool,
 }
 
 struct Agency {
@@ -47,7 +48,7 @@ impl Show {
             Agency { bar, sent: 0, told: Instant::now() }
         };
         let agencies = (1..).zip(files).map(agency).collect();
-        Show { bars, agencies }
+        Show { bars, agencies, drawn: false }
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
@@ -57,12 +58,21 @@ impl Show {
         }
     }
 
-    /// A line of the central's log.
-    pub fn central(&self, line: &str) -> Result<()> {
-        match (log_value(line, "action"), log_value(line, "result")) {
-            (Some("sorteo"), Some("success")) => self.say("central: every agency is done, and the draw is held"),
-            _ => Ok(()),
+    /// Takes the bars away: what is said from here on would move them.
+    pub fn end_bars(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            // A terminal that cannot be cleared can still be written to.
+            let _ = bars.clear();
         }
+    }
+
+    /// A line of the central's log.
+    pub fn central(&mut self, line: &str) -> Result<()> {
+        if (log_value(line, "action"), log_value(line, "result")) != (Some("sorteo"), Some("success")) {
+            return Ok(());
+        }
+        self.drawn = true;
+        self.say("central: every agency is done, and the draw is held")
     }
 
     /// A line of an agency's log.
@@ -83,8 +93,9 @@ impl Show {
             (Some("consulta_ganadores"), Some("in_progress")) => {
                 agency.bar.set_message("waits for the draw");
                 if plain {
-                    let sent = agency.sent;
-                    return self.say(&format!("agency {id}: {sent} bets stored, waits for the draw"));
+                    // Logs are heard one by one: the draw may be heard of before those who waited for it.
+                    let (sent, waits) = (agency.sent, if self.drawn { "" } else { ", waits for the draw" });
+                    return self.say(&format!("agency {id}: {sent} bets stored{waits}"));
                 }
             }
             (Some("consulta_ganadores"), Some("success")) => {
@@ -99,9 +110,8 @@ impl Show {
         Ok(())
     }
 
-    pub fn finished(&self, id: usize) -> Result<()> {
+    pub fn finished(&self, id: usize) {
         self.agencies[id - 1].bar.abandon();
-        Ok(())
     }
 }
 
