@@ -69,4 +69,4 @@ completions: build ## Write completions/ again
 
 .PHONY: data
 data: build ## Write .data again (DATA_FLAGS)
-	target/release/quiniela gen-data $(DATA_FLAGS) .data
+	target/release/quiniela gen-data $(DATA_FLAGS) --force .data
