@@ -1,0 +1,97 @@
+//! What the benches share: real processes, several rounds of each contender in turn, and medians.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const QUINIELA: &str = env!("CARGO_BIN_EXE_quiniela");
+
+/// A number from the environment, so that a bench can be made larger or smaller without a new build.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().expect("a whole number"))
+}
+
+/// `agency-<id>.csv` files of plausible bets.
+pub fn make_bets(dir: &Path, agencies: u64, bets: u64) {
+    let status = Command::new(QUINIELA)
+        .args(["gen-data", "--seed", "1", "--agencies", &agencies.to_string(), "--bets", &bets.to_string(), "--force"])
+        .arg(dir)
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// A central on a port of its own.
+pub struct Central {
+    child: Child,
+    pub port: u16,
+}
+
+impl Central {
+    pub fn start(store: &Path, agencies: u64) -> Central {
+        let mut child = Command::new(QUINIELA)
+            .args(["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies.to_string(), "--store"])
+            .arg(store)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
+        let port = config.split("port: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        // The log has to go somewhere, or the central would wait for its reader.
+        std::thread::spawn(move || lines.count());
+        Central { child, port }
+    }
+
+    /// The process's own number, for `/proc`.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The most memory that it ever had, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Sends SIGTERM and waits for a clean end.
+    pub fn stop(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+pub fn agency(id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
+    Command::new(QUINIELA)
+        .args(["agency", "--id", &id.to_string(), "--server", &format!("127.0.0.1:{port}")])
+        .args(["--in-flight", &in_flight.to_string(), "--loop-period", "0s", "--data"])
+        .arg(data)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+pub fn time(act: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    act();
+    start.elapsed()
+}
+
+pub fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted[sorted.len() / 2]
+}
+
+/// A folder beside the build's own files: on the disk that is measured, not in memory.
+pub fn work_folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
