@@ -284,8 +284,8 @@ impl Ledger {
         desk.check()?;
         desk.broken = Some(StorageError("storage: the ledger is closed".to_owned()));
         self.work.notify_all();
-        let register = self.register.read();
-        self.writer.lock().checkpoint(&*self.folder, &register, false).map_err(|error| StorageError(error.to_string()))
+        let mut writer = self.writer.lock();
+        writer.checkpoint(&*self.folder, &self.register.read(), false).map_err(|error| StorageError(error.to_string()))
     }
 
     /// Waits for a verdict. Whoever finds nobody writing writes all that is in line.
