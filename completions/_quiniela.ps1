@@ -68,7 +68,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Least grave level that is logged, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]')
             [CompletionResult]::new('--batch-max', '--batch-max', [CompletionResultType]::ParameterName, 'Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]')
             [CompletionResult]::new('--batch-period', '--batch-period', [CompletionResultType]::ParameterName, 'Wait between two messages of the lottery, instead of the loop''s; with 0s batches are in flight together [env: CLI_BATCH_PERIOD] [file: batch.period]')
-            [CompletionResult]::new('--in-flight', '--in-flight', [CompletionResultType]::ParameterName, 'Batches sent and not yet acknowledged, where none waits for another [default: 64]')
+            [CompletionResult]::new('--in-flight', '--in-flight', [CompletionResultType]::ParameterName, 'Batches sent and not yet acknowledged, where none waits for another [default: 256]')
             [CompletionResult]::new('--retry-for', '--retry-for', [CompletionResultType]::ParameterName, 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]')
             [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'File to write the winners'' documents to, one a line')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')

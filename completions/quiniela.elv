@@ -63,7 +63,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --log-level 'Least grave level that is logged, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]'
             cand --batch-max 'Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]'
             cand --batch-period 'Wait between two messages of the lottery, instead of the loop''s; with 0s batches are in flight together [env: CLI_BATCH_PERIOD] [file: batch.period]'
-            cand --in-flight 'Batches sent and not yet acknowledged, where none waits for another [default: 64]'
+            cand --in-flight 'Batches sent and not yet acknowledged, where none waits for another [default: 256]'
             cand --retry-for 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]'
             cand --winners 'File to write the winners'' documents to, one a line'
             cand --print-config 'Print every setting and where its value came from, and exit'

@@ -62,7 +62,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-period
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l log-level -d 'Least grave level that is logged, by Python\'s or Go\'s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-period -d 'Wait between two messages of the lottery, instead of the loop\'s; with 0s batches are in flight together [env: CLI_BATCH_PERIOD] [file: batch.period]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Batches sent and not yet acknowledged, where none waits for another [default: 64]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Batches sent and not yet acknowledged, where none waits for another [default: 256]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'

@@ -109,7 +109,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!((config.id, config.server_address.as_str()), (AgencyId(3), "server:12345"));
     assert_eq!((config.mode, config.file.as_path()), (Mode::Lottery, Path::new(".data/agency-3.csv")));
     assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (5, "5s"));
-    assert_eq!((config.batch_max, config.in_flight), (100, 64));
+    assert_eq!((config.batch_max, config.in_flight), (100, 256));
     assert_eq!(config.retry_for, Duration::from_secs(60));
     assert_eq!((config.person, config.winners), (None, None));
 }

@@ -102,7 +102,7 @@ pub mod settings {
     };
     pub const IN_FLIGHT: Setting<usize> = Setting::flag(
         "in-flight",
-        "64",
+        "256",
         "Batches sent and not yet acknowledged, where none waits for another",
         values::in_flight,
     );

@@ -41,6 +41,9 @@ pub const JOURNAL: &str = "journal";
 /// The most bytes of rows in one write. More wait for the next, which bounds the memory and an uncommitted tail.
 const MAX_GROUP: usize = 2 * 1024 * 1024;
 
+/// Rows that are written before anybody waits for them. A sync costs the processor too, so small groups do not pay.
+const EARLY_GROUP: usize = 128 * 1024;
+
 /// See the module.
 pub struct Ledger {
     folder: Box<dyn Folder>,
@@ -158,7 +161,9 @@ impl Ledger {
                 desk.group.rows.extend_from_slice(new);
                 desk.group.added.push((agency, rows.count - already));
                 desk.register.add_bets(agency, rows.count - already);
-                self.work.notify_one();
+                if desk.group.rows.len() >= EARLY_GROUP {
+                    self.work.notify_one();
+                }
                 return Ok(Receipt { verdict: Arc::clone(&desk.group.verdict), already });
             }
             // The line is full. Its own failure is not this batch's: what it means for it is judged anew.
@@ -176,7 +181,6 @@ impl Ledger {
         }
         desk.register.mark_done(agency);
         desk.group.done.push(agency);
-        self.work.notify_one();
         Ok(Receipt { verdict: Arc::clone(&desk.group.verdict), already: 0 })
     }
 
@@ -200,14 +204,14 @@ impl Ledger {
         receipt.verdict.get().is_some()
     }
 
-    /// Writes whatever is in line as soon as it is, until the ledger is closed. It is no more than those who wait do
-    /// themselves; with a thread for it, more can be put in line while the disk is busy.
+    /// Writes what is in line whenever it is worth a write of its own, until the ledger is closed. It is no more than those
+    /// who wait do themselves; with a thread for it, more can be put in line while the disk is busy.
     pub fn write_until_closed(&self) {
         let mut desk = self.desk.lock();
         while desk.broken.is_none() {
             if desk.writing.is_some() {
                 self.turn.wait(&mut desk);
-            } else if desk.group.is_empty() {
+            } else if desk.group.rows.len() < EARLY_GROUP {
                 self.work.wait(&mut desk);
             } else {
                 self.write_group(&mut desk);
