@@ -111,13 +111,14 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, mut connection: Arc<Connection>) {
+    fn serve(&mut self, connection: Arc<Connection>) {
         loop {
             connection.begin();
             let mut guard = connection.session.lock();
             let Some(session) = guard.as_mut() else { return };
-            let mut next = session.serve(&self.central, &mut self.scratch);
+            // Looked at before the pass: only a pass that begins after the stop has read all that came before it.
             let is_stopping = self.stopping.load(Ordering::SeqCst);
+            let mut next = session.serve(&self.central, &mut self.scratch);
             for _ in 0..STOP_PASSES {
                 if is_stopping && next == Next::Again {
                     next = session.serve(&self.central, &mut self.scratch);
@@ -140,10 +141,11 @@ impl Worker {
                 continue;
             }
             connection.requeue();
-            match self.back.try_send(Job::Serve(connection)) {
-                // The queue is full: this worker goes on with what it has.
-                Err(TrySendError::Full(Job::Serve(same))) => connection = same,
-                _ => return,
+            let is_queued = self.back.try_send(Job::Serve(Arc::clone(&connection))).is_ok();
+            // When the queue is full this worker goes on with what it has. It also does when a stop has begun: the others
+            // may end before they come to it. Whoever finds it closed then has nothing to do.
+            if is_queued && !self.stopping.load(Ordering::SeqCst) {
+                return;
             }
         }
     }

@@ -90,15 +90,8 @@ impl Session {
         let mut answers = VecDeque::new();
         let pass = self.pass(central, scratch, &mut answers);
         // What a broken connection's requests have changed is changed, and the log tells it.
-        for answer in answers {
-            if let Answer::Step(step) = answer {
-                central.finish(step);
-            }
-        }
-        let next = pass.unwrap_or_else(|error| {
-            self.ending.get_or_insert(if error.kind() == io::ErrorKind::UnexpectedEof { "peer" } else { "error" });
-            Next::Close
-        });
+        self.settle(central, &mut answers);
+        let next = pass.unwrap_or_else(|_| self.end("error"));
         if next == Next::Park {
             self.note_debt();
         }
@@ -152,13 +145,19 @@ impl Session {
         scratch.input[..filled].copy_from_slice(&self.partial);
         let (mut read_in_all, mut has_ended, mut is_drained) = (0, false, false);
         loop {
-            let taken = self.take_frames(central, &scratch.input[..filled], answers);
+            let (taken, are_all) = self.take_frames(central, &scratch.input[..filled], answers);
             scratch.input.copy_within(taken..filled, 0);
             filled -= taken;
+            if !are_all {
+                // Replies have piled up: they go first.
+                if self.answer(central, answers, true)? {
+                    continue;
+                }
+                break;
+            }
             // While it waits for the draw it is read only to see whether the peer has gone, and a little ahead.
             let room = if self.waits_for_draw { PARTIAL_BYTES.saturating_sub(filled) } else { READ_BYTES };
-            let has_frames_left = !self.waits_for_draw && filled >= PARTIAL_BYTES;
-            if self.ending.is_some() || has_frames_left || room == 0 || read_in_all >= PASS_BYTES {
+            if self.ending.is_some() || room == 0 || read_in_all >= PASS_BYTES {
                 break;
             }
             match self.stream.read(&mut scratch.input[filled..filled + room]) {
@@ -194,9 +193,7 @@ impl Session {
         if is_drained {
             self.check_debt(answers);
         }
-        while !answers.is_empty() {
-            self.answer(central, answers, true)?;
-        }
+        self.settle(central, answers);
         if !self.send()? {
             return Ok(Next::Park);
         }
@@ -228,14 +225,18 @@ impl Session {
         self.send()
     }
 
-    /// Answers the whole frames at the start of `bytes`, and returns how many bytes they are.
-    fn take_frames(&mut self, central: &Central, bytes: &[u8], answers: &mut VecDeque<Answer>) -> usize {
+    /// Answers the whole frames at the start of `bytes`. Returns how many bytes they are, and whether they are all that can
+    /// be answered now: it stops when the replies have grown long.
+    fn take_frames(&mut self, central: &Central, bytes: &[u8], answers: &mut VecDeque<Answer>) -> (usize, bool) {
         if self.waits_for_draw && central.is_drawn() {
             self.waits_for_draw = false;
             answers.push_back(Answer::Step(Step::WaitDraw));
         }
         let (mut taken, mut reply_bytes) = (0, 0);
-        while !self.waits_for_draw && self.ending.is_none() && reply_bytes < REPLY_BYTES {
+        while !self.waits_for_draw && self.ending.is_none() {
+            if reply_bytes >= REPLY_BYTES {
+                return (taken, false);
+            }
             match frame::next(&bytes[taken..]) {
                 Ok(None) => break,
                 Ok(Some((Incoming::Frame(text), length))) => {
@@ -257,7 +258,7 @@ impl Session {
             }
             self.owing_since = None;
         }
-        taken
+        (taken, true)
     }
 
     fn take_frame(&mut self, central: &Central, text: &str, answers: &mut VecDeque<Answer>) {
@@ -285,11 +286,27 @@ impl Session {
                 batch.take(lines);
                 central.take_batch(batch)
             }
-            Ok(request) => central.take(request),
+            Ok(request) => {
+                if matches!(request, Request::Hello { .. }) {
+                    // It tells what is stored, and must count what was acknowledged before it.
+                    self.settle(central, answers);
+                }
+                central.take(request)
+            }
         };
         self.waits_for_draw = matches!(step, Step::WaitDraw) && !central.is_drawn();
         if !self.waits_for_draw {
             answers.push_back(Answer::Step(step));
+        }
+    }
+
+    /// Waits until everything that is owed can be answered, and answers it in its order.
+    fn settle(&mut self, central: &Central, answers: &mut VecDeque<Answer>) {
+        for answer in answers.drain(..) {
+            match answer {
+                Answer::Step(step) => frame::push(&mut self.unsent, &central.finish(step)),
+                Answer::Line(line) => self.unsent.extend_from_slice(&line),
+            }
         }
     }
 

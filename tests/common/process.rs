@@ -1,0 +1,178 @@
+//! A child process whose words are collected as they come. It is killed when the test lets go of it.
+
+use std::fmt;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rustix::process::{Pid, kill_process};
+
+use super::LIMIT;
+
+pub use rustix::process::Signal;
+
+pub struct Process {
+    child: Child,
+    log: Arc<Log>,
+    readers: Vec<JoinHandle<()>>,
+    complaints: Arc<Mutex<String>>,
+}
+
+/// How a process ended, and all that it said.
+pub struct Exit {
+    pub status: ExitStatus,
+    pub lines: Vec<String>,
+    pub stderr: String,
+}
+
+#[derive(Default)]
+struct Log {
+    said: Mutex<Said>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Said {
+    lines: Vec<String>,
+    has_ended: bool,
+}
+
+impl Process {
+    #[track_caller]
+    pub fn start(mut command: Command) -> Process {
+        let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        let (log, complaints) = (Arc::<Log>::default(), Arc::<Mutex<String>>::default());
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let listening = Arc::clone(&log);
+        let lines = std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                listening.said.lock().unwrap().lines.push(line.unwrap());
+                listening.news.notify_all();
+            }
+            listening.said.lock().unwrap().has_ended = true;
+            listening.news.notify_all();
+        });
+        let text = Arc::clone(&complaints);
+        let errors = std::thread::spawn(move || {
+            let mut all = String::new();
+            BufReader::new(stderr).read_to_string(&mut all).unwrap();
+            *text.lock().unwrap() = all;
+        });
+        Process { child, log, readers: vec![lines, errors], complaints }
+    }
+
+    /// The first line, of all it ever said, of which this is true.
+    #[track_caller]
+    pub fn wait_for(&self, is_it: impl Fn(&str) -> bool) -> String {
+        self.wait_for_nth(1, is_it)
+    }
+
+    #[track_caller]
+    pub fn wait_for_nth(&self, nth: usize, is_it: impl Fn(&str) -> bool) -> String {
+        assert!(nth > 0);
+        let deadline = Instant::now() + LIMIT;
+        let mut said = self.log.said.lock().unwrap();
+        let (mut looked_at, mut found) = (0, 0);
+        loop {
+            while let Some(line) = said.lines.get(looked_at) {
+                looked_at += 1;
+                found += usize::from(is_it(line));
+                if found == nth {
+                    return line.clone();
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if said.has_ended || left.is_zero() {
+                let log = said.lines.join("\n");
+                panic!("the line was not said ({found} of {nth}); its log:\n{log}");
+            }
+            said = self.log.news.wait_timeout(said, left).unwrap().0;
+        }
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.log.said.lock().unwrap().lines.clone()
+    }
+
+    #[track_caller]
+    pub fn count(&self, is_it: impl Fn(&str) -> bool) -> usize {
+        self.lines().iter().filter(|line| is_it(line)).count()
+    }
+
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.log.said.lock().unwrap().has_ended
+    }
+
+    /// Waits for its end, which has to come by itself.
+    #[track_caller]
+    pub fn finish(mut self) -> Exit {
+        let deadline = Instant::now() + LIMIT;
+        let mut said = self.log.said.lock().unwrap();
+        while !said.has_ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "it does not end; its log:\n{}", said.lines.join("\n"));
+            said = self.log.news.wait_timeout(said, left).unwrap().0;
+        }
+        drop(said);
+        let status = self.child.wait().unwrap();
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        Exit { status, lines: self.lines(), stderr: self.complaints.lock().unwrap().clone() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended, and been waited for, already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Exit {
+    #[track_caller]
+    pub fn ok(&self) {
+        assert!(self.status.success(), "{self}");
+    }
+
+    /// Its exit code, and words that its error has to hold.
+    #[track_caller]
+    pub fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.status.code(), Some(code), "{self}");
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not in: {self}");
+        }
+    }
+
+    pub fn count(&self, is_it: impl Fn(&str) -> bool) -> usize {
+        self.lines.iter().filter(|line| is_it(line)).count()
+    }
+
+    /// The place, in the log, of the only line of which this is true.
+    #[track_caller]
+    pub fn place_of(&self, is_it: impl Fn(&str) -> bool) -> usize {
+        let places: Vec<usize> = (0..self.lines.len()).filter(|place| is_it(&self.lines[*place])).collect();
+        let [place] = places[..] else { panic!("{places:?} are not one line of: {self}") };
+        place
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.status.signal() {
+            Some(signal) => format!("signal {signal}"),
+            None => format!("code {:?}", self.status.code()),
+        };
+        // The end of a long log is what tells most.
+        let lines = &self.lines[self.lines.len().saturating_sub(60)..];
+        write!(out, "ended with {how}\nstderr: {}\nlog:\n{}", self.stderr, lines.join("\n"))
+    }
+}
