@@ -148,8 +148,13 @@ fn a_missing_journal_is_missed() {
 fn missing_bets_are_missed() {
     let sound = Sound::new(false);
     fs::remove_file(sound.folder.bets()).unwrap();
-    let place = format!("{}ends at byte 0, but {}", Sound::named(sound.folder.bets()), sound.bets.len());
-    Central::on(&sound.folder).refused().failed(5, &[&place]);
+    let what = format!(
+        "{}missing, though journal beside it says that {} bytes",
+        Sound::named(sound.folder.bets()),
+        sound.bets.len()
+    );
+    Central::on(&sound.folder).refused().failed(5, &[&what]);
+    assert!(!sound.folder.bets().exists(), "nothing is made in place of what is missing");
     sound.starts(&sound.bets, Some(&sound.journal));
 }
 

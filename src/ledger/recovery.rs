@@ -51,10 +51,23 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
         let path = folder.path(name);
         move |error: io::Error| OpenError::at(&path, &error.to_string())
     };
+    let replay_from =
+        |journal: &Journal| replay(journal, roster).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+    if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
+        // Asked before the file is opened, which would make an empty one.
+        let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
+        if committed > 0 {
+            let what = format!(
+                "missing, though {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
+                 bring it back, or move {JOURNAL} away to start a new lottery"
+            );
+            return Err(OpenError::at(&folder.path(BETS), &what));
+        }
+    }
     let bets = folder.open_alone(BETS).map_err(at(BETS))?;
     let length = bets.len().map_err(at(BETS))?;
     let journal = read_journal(folder, length)?;
-    let mut replayed = replay(&journal, roster).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what))?;
+    let mut replayed = replay_from(&journal)?;
     let committed = replayed.checksums.length();
     check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
