@@ -119,7 +119,7 @@ fn arguments_and_the_exercise_are_handed_on() {
         lines.iter().map(|line| (*line).to_owned()).collect()
     };
     assert_eq!(stdout(&place.generate(&[])), asked(&project.join("docker-compose-dev.yaml"), "8", &["--", "5"]));
-    fs::write(project.join(".exercise"), "5\n").unwrap();
+    fs::write(project.join(".exercise"), "5").unwrap();
     assert_eq!(
         stdout(&place.generate(&["my file.yaml", "0"])),
         asked(&project.join("my file.yaml"), "5", &["--", "0"])
@@ -141,6 +141,37 @@ fn arguments_and_the_exercise_are_handed_on() {
     let output = place.generate(&["no/such/x.yaml"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no/such/x.yaml"));
+}
+
+#[test]
+fn the_file_is_written_whole_or_left_as_it_was() {
+    let place = Place::new(&["generar-compose.sh", ".exercise"]);
+    let file = place.path("project/docker-compose-dev.yaml");
+    let generate = |arguments: &[&str]| {
+        let mut command = place.command("./generar-compose.sh", arguments);
+        command.env("QUINIELA", env!("CARGO_BIN_EXE_quiniela")).output().unwrap()
+    };
+    stdout(&generate(&[]));
+    let first = fs::read_to_string(&file).unwrap();
+    assert!(first.contains("\n  client5:\n") && !first.contains("client6"));
+    assert!(first.contains("context: .\n"));
+    for count in ["-1", "many", "1.5", "", "99999999999", "253"] {
+        let output = generate(&["docker-compose-dev.yaml", count]);
+        assert_eq!(output.status.code(), Some(2), "{count:?}");
+        assert!(!output.stderr.is_empty());
+        assert_eq!(fs::read_to_string(&file).unwrap(), first, "{count:?}");
+    }
+    fs::write(place.path("project/.exercise"), "9\n").unwrap();
+    assert_eq!(generate(&[]).status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&file).unwrap(), first);
+
+    fs::write(place.path("project/.exercise"), "1\n").unwrap();
+    let folder = place.path("project/scripts");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(generate(&["scripts"]).status.code(), Some(2), "a folder is no file");
+    stdout(&generate(&["scripts/none.yaml", "0"]));
+    let none = fs::read_to_string(folder.join("none.yaml")).unwrap();
+    assert!(none.contains("context: ..\n") && none.contains("../server/config.ini:") && !none.contains("client1"));
 }
 
 #[test]
