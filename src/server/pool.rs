@@ -14,9 +14,9 @@ use super::session::{Next, Scratch};
 /// A worker's stack: it parses and writes in buffers on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// How often a connection that has more is served once the central is stopping: enough for what can already have been
-/// received, however fast the peer goes on.
-const STOP_PASSES: usize = 16;
+/// How often a connection that has more is served once the central is stopping: two passes are more than a socket's buffer
+/// holds, so all that had been received is answered, however fast the peer goes on.
+const STOP_PASSES: usize = 2;
 
 pub enum Job {
     Serve(Arc<Connection>),
@@ -119,7 +119,7 @@ impl Worker {
             // Looked at before the pass: only a pass that begins after the stop has read all that came before it.
             let is_stopping = self.stopping.load(Ordering::SeqCst);
             let mut next = session.serve(&self.central, &mut self.scratch);
-            for _ in 0..STOP_PASSES {
+            for _ in 1..STOP_PASSES {
                 if is_stopping && next == Next::Again {
                     next = session.serve(&self.central, &mut self.scratch);
                 }
