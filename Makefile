@@ -22,7 +22,7 @@ build: ## Build target/release/quiniela
 
 .PHONY: test
 test: ## Run all tests; those that need a Docker engine say that they are left out
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 
 .PHONY: test-docker
 test-docker: ## Run the eight exercises in real containers, and check their logs
