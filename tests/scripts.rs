@@ -21,7 +21,7 @@ impl Place {
         for file in files {
             let copy = place.path(&format!("project/{file}"));
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            fs::copy(Path::new(ROOT).join(file), copy).unwrap();
+            run("cp", &[&Path::new(ROOT).join(file), &copy]);
         }
         fs::create_dir(place.path("bin")).unwrap();
         for tool in ["bash", "sh", "basename", "dirname", "find", "head", "cat"] {
@@ -41,8 +41,10 @@ impl Place {
     fn tell_tale(&self, relative: &str) -> PathBuf {
         let file = self.path(relative);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, format!("#!/bin/sh\nprintf '%s\\n' {relative} \"$@\"\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let source = self.path("source");
+        fs::write(&source, format!("#!/bin/sh\nprintf '%s\\n' {relative} \"$@\"\n")).unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
+        run("cp", &[&source, &file]);
         file
     }
 
@@ -55,6 +57,12 @@ impl Place {
     fn generate(&self, arguments: &[&str]) -> Output {
         self.command("./generar-compose.sh", arguments).output().unwrap()
     }
+}
+
+/// Programs are put in their place by a process of its own: had this one written them, a process that another test
+/// starts at that moment would hold them open for writing, and for so long nobody could run them.
+fn run(program: &str, files: &[&Path]) {
+    assert!(Command::new(program).args(files).status().unwrap().success());
 }
 
 fn stdout(output: &Output) -> Vec<String> {

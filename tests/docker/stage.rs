@@ -1,36 +1,42 @@
 //! A copy of the project in a folder of its own, and its containers.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, MutexGuard};
 use tempfile::TempDir;
 
 use crate::log::Follower;
 
 const FILE: &str = "docker-compose-dev.yaml";
 
-/// Container names, network and image are the same for all, so one test has them at a time.
-static TURN: Mutex<()> = Mutex::new(());
+/// Container names, network and image are the same for all, so one test has them at a time: a file's lock, because
+/// another run of the tests, from another clone, has the same engine.
+const TURN: &str = "quiniela-docker-tests.lock";
 
 /// What a course's suite has: the project's files, to be rewritten at will. Its containers go with it.
 pub struct Stage {
     folder: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: File,
 }
 
 impl Stage {
     pub fn new() -> Stage {
-        let turn = TURN.lock();
+        let turn = File::create(std::env::temp_dir().join(TURN)).unwrap();
+        turn.lock().unwrap();
         let engine = Command::new("docker").arg("info").output();
         assert!(
             engine.is_ok_and(|output| output.status.success()),
             "no Docker engine answers: `docker info` tells why"
         );
+        // What goes with this stage must not be someone's lottery.
+        for filter in ["label=com.docker.compose.project=tp0", "name=^/server$"] {
+            let theirs = docker(&["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]);
+            assert!(theirs.is_empty(), "these containers are in the way, remove them first:\n{theirs}");
+        }
         let stage = Stage { folder: tempfile::tempdir().unwrap(), _turn: turn };
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut list = Command::new("git");
