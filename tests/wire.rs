@@ -144,9 +144,9 @@ fn a_batch_is_stored_whole_or_not_at_all() {
         (format!("BATCH|1|2\n{ANA}\n{EVA}\n{ANA}"), "2|3 bets came, where the batch says 2"),
         (format!("BATCH|1|2\n{ANA}\nEva|Sosa|2|2000-02-29|abc"), "2|bet 2: number \"abc\" is not a whole number"),
         (format!("BATCH|1|2\n{ANA}\nBET|2|{EVA}"), "2|bet 2: agency 2 in a batch of agency 1"),
-        (format!("BATCH|1|2\n{ANA}\nEva|Sosa"), "2|bet 2: 2 fields, where a bet has 5, or 7 with BET and the agency"),
+        (format!("BATCH|1|2\n{ANA}\nEva|Sosa"), "2|bet 2: 2 values, where a bet has 5"),
         (format!("BATCH|1|2\n{ANA}\nBAT|1|{EVA}"), "2|bet 2: \"BAT\" stands where BET is expected"),
-        (format!("BATCH|1|2\n{ANA}\n"), "2|bet 2: 1 fields, where a bet has 5, or 7 with BET and the agency"),
+        (format!("BATCH|1|2\n{ANA}\n"), "2|bet 2: 1 values, where a bet has 5"),
         (format!("BATCH|6|1\n{ANA}"), "1|agency 6 is unknown: the agencies are 1 to 5"),
         (format!("BATCH|y|1\n{ANA}"), "1|agency \"y\" is not a whole number"),
         (format!("BATCH|1|1|z\n{ANA}"), "1|first \"z\" is not a whole number"),
@@ -171,10 +171,7 @@ fn a_bad_line_keeps_a_spread_batch_in_step() {
     let central = Central::on(&folder).start();
     let mut client = central.client();
     client.send("BATCH|1|4").send(ANA).send("nonsense").send(EVA);
-    client.ask(
-        &format!("BET|1|{ANA}"),
-        "ACK_BATCH|ERR|4|bet 2: 1 fields, where a bet has 5, or 7 with BET and the agency",
-    );
+    client.ask(&format!("BET|1|{ANA}"), "ACK_BATCH|ERR|4|bet 2: 1 values, where a bet has 5");
     client.ask("HELLO|1", "HELLO|OK|0|open");
     client.send("BATCH|9|2").send(ANA).ask(EVA, "ACK_BATCH|ERR|2|agency 9 is unknown: the agencies are 1 to 5");
     client

@@ -156,7 +156,9 @@ impl<'a> BetLine<'a> {
             (5, [a, b, c, d, e, ..]) => Ok(BetLine { agency: None, fields: [a, b, c, d, e] }),
             (7, ["BET", id, a, b, c, d, e]) => Ok(BetLine { agency: Some(agency(id)?), fields: [a, b, c, d, e] }),
             (7, [word, ..]) => Err(format!("{} stands where BET is expected", Quoted(word))),
-            _ => Err(format!("{count} fields, where a bet has 5, or 7 with BET and the agency")),
+            // What a person wrote are the values: BET and the agency before them are the wire's.
+            (_, ["BET", ..]) if count > 2 => Err(format!("{} values, where a bet has 5", count - 2)),
+            _ => Err(format!("{count} values, where a bet has 5")),
         }
     }
 }
@@ -288,8 +290,8 @@ mod tests {
         assert_eq!(BetLine::parse("BET|7|Ana|Paz|1|2000-01-01|0"), Ok(full));
         let named_bet = BetLine::parse("BET|Paz|1|2000-01-01|0").unwrap();
         assert_eq!(named_bet.fields[0], "BET", "a person may have any name");
-        assert!(BetLine::parse("BET|7|Ana|Paz|1|2000-01-01").unwrap_err().starts_with("6 fields"));
-        assert!(BetLine::parse("").unwrap_err().starts_with("1 fields"));
+        assert!(BetLine::parse("BET|7|Ana|Paz|1|2000-01-01").unwrap_err().starts_with("4 values"));
+        assert!(BetLine::parse("").unwrap_err().starts_with("1 values"));
         assert!(BetLine::parse("BAT|7|Ana|Paz|1|2000-01-01|0").unwrap_err().contains("where BET is expected"));
     }
 
