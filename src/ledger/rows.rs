@@ -8,6 +8,10 @@ use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use crate::domain::{AgencyId, Bet, has_won};
 
+/// What the CSV writer gathers before it hands it on. Thousands of peers may have begun a batch at once, so rows take hold of
+/// memory only as they come.
+const WRITER_BYTES: usize = 1024;
+
 /// Rows on their way to the ledger.
 pub struct Rows {
     writer: Writer<Vec<u8>>,
@@ -27,7 +31,8 @@ impl Rows {
             .quote_style(QuoteStyle::Necessary)
             .terminator(Terminator::CRLF)
             .flexible(true)
-            .from_writer(Vec::with_capacity(8 * 1024));
+            .buffer_capacity(WRITER_BYTES)
+            .from_writer(Vec::new());
         Rows { writer, count: 0, digits: itoa::Buffer::new() }
     }
 
