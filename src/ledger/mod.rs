@@ -219,8 +219,8 @@ impl Ledger {
         }
     }
 
-    /// Holds the draw, if it is due and was not held yet, and finds the winners. Returns the drawn number if this call
-    /// was the one that held it.
+    /// Holds the draw, if it is due and was not held yet. Returns the drawn number if this call was the one that held it.
+    /// Its winners are known after [`Ledger::find_winners`].
     pub fn hold_draw(&self, winning_number: u32) -> Result<Option<u32>, StorageError> {
         let mut desk = self.desk.lock();
         desk.check()?;
@@ -231,8 +231,6 @@ impl Ledger {
         desk.group.draw = Some(winning_number);
         let verdict = Arc::clone(&desk.group.verdict);
         self.wait_for(&mut desk, &verdict)?;
-        drop(desk);
-        self.find_winners()?;
         Ok(Some(winning_number))
     }
 
@@ -246,7 +244,7 @@ impl Ledger {
         self.register.read().drawn().is_some()
     }
 
-    /// Finds the winners of a draw that was held, unless that is done. After a restart they have to be found again.
+    /// Finds the winners of a draw that was held, now or before a restart, unless that is done.
     pub fn find_winners(&self) -> Result<(), StorageError> {
         let Some(winning_number) = self.register.read().drawn() else { return Ok(()) };
         if self.winners.get().is_none() {

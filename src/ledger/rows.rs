@@ -47,10 +47,6 @@ impl Rows {
         Ok(())
     }
 
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     pub fn finish(self) -> io::Result<RowsText> {
         let bytes = self.writer.into_inner().map_err(|error| io::Error::other(error.to_string()))?;
         Ok(RowsText { bytes, count: self.count })
