@@ -9,7 +9,7 @@ use super::desk::{Desk, Halt};
 use crate::domain::AgencyId;
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{BatchHeader, BetLine, MAX_BATCH};
+use crate::wire::{Ask, BatchHeader, BetLine, MAX_BATCH, Refusal, Request};
 
 /// How often a long reading looks whether it is told to stop.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
@@ -39,7 +39,8 @@ pub struct Sent {
 
 /// A batch as it goes on the wire, without the line feed at its end.
 pub struct Batch<'a> {
-    pub header: BatchHeader,
+    agency: AgencyId,
+    header: BatchHeader,
     lines: &'a str,
 }
 
@@ -120,7 +121,7 @@ impl Batches {
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
         let header = self.header(count, mark.row);
         self.unacknowledged.push_back(Sent { count, mark });
-        Ok(Some(Batch { header, lines: &self.lines }))
+        Ok(Some(Batch { agency: self.agency, header, lines: &self.lines }))
     }
 
     /// The batch that the next acknowledgement is about, which is the oldest.
@@ -129,15 +130,13 @@ impl Batches {
     }
 
     /// The central's refusal in terms of the file. A reason that names no bet is about the batch.
-    pub fn refusal(&mut self, sent: &Sent, reason: &str) -> Error {
-        let about_bet = reason.strip_prefix("bet ").and_then(|rest| rest.split_once(": ")).and_then(|(bet, reason)| {
-            let bet = bet.parse::<u32>().ok().filter(|bet| (1..=sent.count).contains(bet))?;
-            Some((u64::from(bet - 1), reason))
-        });
-        match about_bet {
-            Some((offset, reason)) => self.dataset.error_at(Kind::Refused, &sent.mark, offset, reason),
-            None => {
-                let reason = format!("the batch of {} bets from here on was refused: {reason}", sent.count);
+    pub fn refusal(&mut self, sent: &Sent, refusal: &Refusal) -> Error {
+        match refusal {
+            Refusal::Bet { place, reason } if (1..=sent.count).contains(place) => {
+                self.dataset.error_at(Kind::Refused, &sent.mark, u64::from(place - 1), reason)
+            }
+            _ => {
+                let reason = format!("the batch of {} bets from here on was refused: {refusal}", sent.count);
                 self.dataset.error_at(Kind::Refused, &sent.mark, 0, &reason)
             }
         }
@@ -148,11 +147,15 @@ impl Batches {
         // The frame ends with a line feed.
         let lines = self.lines.len() + self.left_over.len() + 1;
         // Measuring the header of every row would cost as much as the row.
-        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header(count, first).to_string().len() <= MAX_FRAME
+        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header_length(count, first) <= MAX_FRAME
+    }
+
+    fn header_length(&self, count: u32, first: u64) -> usize {
+        Batch { agency: self.agency, header: self.header(count, first), lines: "" }.to_string().len()
     }
 
     fn header(&self, count: u32, first: u64) -> BatchHeader {
-        BatchHeader { agency: self.agency, count, first: Some(first) }
+        BatchHeader { count, first: Some(first) }
     }
 
     /// Reads a row as a line of a batch. False at the end of the file.
@@ -178,7 +181,8 @@ impl Batches {
 
 impl fmt::Display for Batch<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.header)?;
+        let header = Ask::Batch { header: self.header, lines: "" };
+        write!(out, "{}", Request { agency: self.agency, ask: header })?;
         out.write_str(self.lines)
     }
 }
@@ -187,7 +191,6 @@ impl fmt::Display for Batch<'_> {
 mod tests {
     use super::*;
     use crate::agency::testing::desk;
-    use crate::wire::Request;
     use crate::wire::frame;
     use proptest::prelude::*;
 
@@ -230,8 +233,9 @@ mod tests {
         let (mut batches, _folder) = batches("nombre,apellido,dni,nacimiento,numero\n\na,b,1,c,5\n\nd,e,2,f,abc\n", 9);
         next(&mut batches).unwrap();
         let sent = batches.settle().unwrap();
-        let mut shown = |reason| {
-            let error = batches.refusal(&sent, reason);
+        let mut shown = |reason: &str| {
+            let Ok(refusal) = str::parse(reason);
+            let error = batches.refusal(&sent, &refusal);
             assert_eq!(error.kind, Kind::Refused);
             error.to_string()
         };
@@ -277,7 +281,7 @@ mod tests {
                 let mut frame = Vec::new();
                 frame::push(&mut frame, &batch);
                 let text = batch.to_string();
-                let Ok(Request::Batch { header, lines }) = Request::parse(&text) else { panic!("{text}") };
+                let Ok(Request { ask: Ask::Batch { header, lines }, .. }) = Request::parse(&text) else { panic!("{text}") };
                 prop_assert_eq!(header.first, Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());
                 prop_assert!(header.count <= most);

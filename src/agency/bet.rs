@@ -9,7 +9,7 @@ use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{Reply, Request};
+use crate::wire::{Ask, Refusal, Reply, Request, Standing};
 
 /// Where the bet's values come from, in the order of its fields.
 const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
@@ -45,19 +45,20 @@ fn send(
     fields: [&str; 5],
     place: &mut Option<u64>,
 ) -> Result<(), Halt> {
-    let (stored, _) = hello(desk, dialer, link)?;
+    let Standing { stored, .. } = hello(desk, dialer, link)?;
     if place.is_some_and(|place| stored > place) {
         return Ok(());
     }
     *place = Some(stored);
-    link.push(&Request::Bet { agency: desk.id, fields, first: Some(stored) });
+    link.push(&Request { agency: desk.id, ask: Ask::Bet { fields, first: Some(stored) } });
     match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
         Reply::Ack(Ok(())) => Ok(()),
         // Nothing but DONE closes an agency, and then it stays closed.
-        Reply::Ack(Err(reason)) if !reason.starts_with("closed") && not_now(&reason).is_some() => {
-            Err(Halt::Lost(format!("the central answered: {reason}")))
+        Reply::Ack(Err(Refusal::Closed)) => Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
+        Reply::Ack(Err(refusal)) => {
+            Err(not_now(&refusal)
+                .unwrap_or_else(|| Halt::Fatal(Error::refused(format!("the bet was refused: {refusal}")))))
         }
-        Reply::Ack(Err(reason)) => Err(Halt::Fatal(Error::refused(format!("the bet was refused: {reason}")))),
         reply => Err(unexpected(&reply, "BET")),
     }
 }

@@ -6,8 +6,8 @@ use crate::config::AgencyConfig;
 use crate::domain::Quoted;
 use crate::error::Error;
 use crate::logging::Event;
-use crate::wire::Reply;
 use crate::wire::frame::Incoming;
+use crate::wire::{Refusal, Reply};
 
 pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
     for number in 1..=config.loop_amount.value {
@@ -59,7 +59,7 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
         Incoming::Line(line) => Echo::Other(String::from_utf8_lossy(line).into_owned()),
         // A central with too much to do refuses a connection before it knows what it is for.
         Incoming::Frame(text) => match Reply::parse(text, false) {
-            Ok(reply) if reply.is_busy() => Echo::Busy(format!("the central answered: {reply}")),
+            Ok(reply @ Reply::Ack(Err(Refusal::Busy(_)))) => Echo::Busy(format!("the central answered: {reply}")),
             _ => Echo::Other(text.to_owned()),
         },
     }

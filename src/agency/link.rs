@@ -212,11 +212,11 @@ mod tests {
         let mut desk = desk();
         let (mut link, mut central) = linked(&desk);
         let mut bytes = Vec::new();
-        frame::push(&mut bytes, &Reply::busy("too many"));
+        frame::push(&mut bytes, &"ACK|ERR|busy: too many");
         central.write_all(&bytes).unwrap();
         drop(central);
         link.push(&"DONE|1");
-        assert!(link.reply(&mut desk, None, false).unwrap().is_busy());
+        assert_eq!(link.reply(&mut desk, None, false).unwrap().to_string(), "ACK|ERR|busy: too many");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::config::AgencyConfig;
 use crate::domain::Phase;
 use crate::error::Error;
 use crate::logging::Event;
-use crate::wire::{Reply, Request};
+use crate::wire::{Ask, Documents, Refusal, Reply, Request, Standing};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
 const MOST_UNSENT: usize = 128 * 1024;
@@ -47,7 +47,7 @@ struct Lottery<'a> {
 impl Lottery<'_> {
     /// All that is left to do, over one connection.
     fn converse(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
-        let (stored, phase) = hello(desk, dialer, link)?;
+        let Standing { stored, phase } = hello(desk, dialer, link)?;
         if phase == Phase::Open {
             self.batches.resume(stored, desk)?;
             self.progress.start(desk, stored, self.batches.dataset().size());
@@ -134,23 +134,23 @@ impl Lottery<'_> {
                 self.progress.show(desk, sent.mark.row + u64::from(count), sent.mark.byte());
                 Ok(())
             }
-            Reply::AckBatch { result: Err(reason), .. } => Err(self.refused(desk, &sent, &reason)),
+            Reply::AckBatch { result: Err(refusal), .. } => Err(self.refused(desk, &sent, &refusal)),
             reply => Err(unexpected(&reply, "a batch")),
         }
     }
 
-    fn refused(&mut self, desk: &Desk, sent: &Sent, reason: &str) -> Halt {
-        if let Some(halt) = not_now(reason) {
+    fn refused(&mut self, desk: &Desk, sent: &Sent, refusal: &Refusal) -> Halt {
+        if let Some(halt) = not_now(refusal) {
             return halt;
         }
-        let error = self.batches.refusal(sent, reason);
+        let error = self.batches.refusal(sent, refusal);
         let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", desk.id);
         desk.say(event.with("error", &error));
         Halt::Fatal(error)
     }
 
     fn finish_upload(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
-        link.push(&Request::Done { agency: self.config.id });
+        link.push(&self.request(Ask::Done));
         match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
             Reply::AckDone(Ok(())) => {
                 dialer.patience.progress();
@@ -169,7 +169,7 @@ impl Lottery<'_> {
             self.waiting = true;
             desk.say(Event::in_progress("consulta_ganadores").with("client_id", desk.id));
         }
-        link.push(&Request::WaitDraw { agency: self.config.id });
+        link.push(&self.request(Ask::WaitDraw));
         let begun = Instant::now();
         let reply = link.reply(desk, None, false);
         dialer.patience.excuse(begun.elapsed());
@@ -192,10 +192,10 @@ impl Lottery<'_> {
         }
         loop {
             let from = self.winners.received();
-            link.push(&Request::GetWinners { agency: self.config.id, from: Some(from) });
+            link.push(&self.request(Ask::GetWinners { from: Some(from) }));
             match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), true)? {
-                Reply::Winners(Ok((Some(total), page))) => {
-                    let count = self.winners.take(&page)?;
+                Reply::Winners(Ok(Documents { total: Some(total), list })) => {
+                    let count = self.winners.take(&list)?;
                     let received = self.winners.received();
                     if received == total {
                         break;
@@ -218,6 +218,10 @@ impl Lottery<'_> {
         let event = Event::success("consulta_ganadores").with("cant_ganadores", self.winners.received());
         desk.say(event.with("client_id", desk.id));
         Ok(())
+    }
+
+    fn request<'r>(&self, ask: Ask<'r>) -> Request<'r> {
+        Request { agency: self.config.id, ask }
     }
 
     fn is_paced(&self) -> bool {

@@ -3,40 +3,39 @@
 use super::desk::{Desk, Halt};
 use super::dial::{Dialer, REPLY_DEADLINE};
 use super::link::Link;
-use crate::domain::Phase;
 use crate::error::Error;
-use crate::wire::{Reply, Request};
-
-/// The refusals that judge a moment and not a request, by how their reasons begin: the disk failed, the central has too
-/// much to do, batches before this one are missing, another process for this agency sent DONE meanwhile, the draw is
-/// still to come. HELLO over a new connection then tells where things stand.
-const NOT_NOW: [&str; 5] = ["storage", "busy", "gap", "closed", "not_ready"];
+use crate::wire::{Ask, Refusal, Reply, Request, Standing};
 
 /// Asks where this agency stands.
-pub fn hello(desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(u64, Phase), Halt> {
-    link.push(&Request::Hello { agency: desk.id });
+pub fn hello(desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<Standing, Halt> {
+    link.push(&Request { agency: desk.id, ask: Ask::Hello });
     match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
-        Reply::Hello(Ok(answer)) => Ok(answer),
-        Reply::Hello(Err(reason)) => Err(not_now(&reason).unwrap_or_else(|| {
-            Halt::Fatal(Error::refused(format!("the central does not take agency {}: {reason}", desk.id)))
+        Reply::Hello(Ok(standing)) => Ok(standing),
+        Reply::Hello(Err(refusal)) => Err(not_now(&refusal).unwrap_or_else(|| {
+            Halt::Fatal(Error::refused(format!("the central does not take agency {}: {refusal}", desk.id)))
         })),
         reply => Err(unexpected(&reply, "HELLO")),
     }
 }
 
-/// The way on after a refusal that is worth another try.
-pub fn not_now(reason: &str) -> Option<Halt> {
-    NOT_NOW.iter().any(|start| reason.starts_with(start)).then(|| Halt::Lost(format!("the central answered: {reason}")))
+/// The way on after a refusal that judges a moment and not the request: HELLO over a new connection then tells where
+/// things stand. (An agency may be closed because another process for it has sent DONE meanwhile.)
+pub fn not_now(refusal: &Refusal) -> Option<Halt> {
+    let is_passing = match refusal {
+        Refusal::Storage(_) | Refusal::Busy(_) | Refusal::Gap | Refusal::Closed | Refusal::NotReady => true,
+        Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => false,
+    };
+    is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}")))
 }
 
 /// What to make of a reply to something else than what was asked. A bare `ACK|ERR` is how the central refuses a
 /// connection, for load or for a frame that took too long.
 pub fn unexpected(reply: &Reply, asked: &str) -> Halt {
     match reply {
-        Reply::Ack(Err(reason)) if reason.starts_with("unknown request") => {
-            Halt::Fatal(Error::refused(format!("the central does not know {asked}: {reason}")))
+        Reply::Ack(Err(refusal @ Refusal::Unknown(_))) => {
+            Halt::Fatal(Error::refused(format!("the central does not know {asked}: {refusal}")))
         }
-        Reply::Ack(Err(reason)) => Halt::Lost(format!("the central answered: {reason}")),
+        Reply::Ack(Err(refusal)) => Halt::Lost(format!("the central answered: {refusal}")),
         reply => Halt::Fatal(Error::failed(format!("the central answered {asked} with: {reply}"))),
     }
 }

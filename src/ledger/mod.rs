@@ -284,7 +284,7 @@ impl Ledger {
         let latest = desk.latest();
         self.wait_for(&mut desk, &latest)?;
         desk.check()?;
-        desk.broken = Some(StorageError("storage: the ledger is closed".to_owned()));
+        desk.broken = Some(StorageError("the ledger is closed".to_owned()));
         self.work.notify_all();
         let mut writer = self.writer.lock();
         writer.checkpoint(&*self.folder, &self.register.read(), false).map_err(|error| StorageError(error.to_string()))

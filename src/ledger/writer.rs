@@ -184,11 +184,11 @@ fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Entry> 
 }
 
 fn undone(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Undone(format!("storage: {file}: cannot {action}: {error}"))
+    Failure::Undone(format!("{file}: cannot {action}: {error}"))
 }
 
 fn fatal(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Final(format!("storage: {file}: cannot {action}: {error}; nothing more is taken"))
+    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is taken"))
 }
 
 impl Failure {

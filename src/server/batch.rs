@@ -3,7 +3,7 @@
 use super::central::judge;
 use crate::domain::{AgencyId, Roster};
 use crate::ledger::Rows;
-use crate::wire::{BatchHeader, BetLine};
+use crate::wire::{BatchHeader, BetLine, Refusal};
 
 /// The most bytes of rows that a batch spread over frames may keep in memory. A frame is 8 KiB, and the same bets in many
 /// frames take some more.
@@ -11,17 +11,18 @@ const MAX_ROW_BYTES: usize = 64 * 1024;
 
 /// The bets of a batch, as far as they have come, or what is wrong with it.
 pub struct Batch {
+    pub agency: AgencyId,
     pub header: BatchHeader,
     rows: Rows,
     row_bytes: usize,
     lines: u32,
-    error: Option<String>,
+    error: Option<Refusal>,
 }
 
 impl Batch {
-    pub fn new(header: BatchHeader, roster: Roster) -> Batch {
-        let error = (!roster.admits(header.agency)).then(|| stranger(header.agency, roster));
-        Batch { header, rows: Rows::new(), row_bytes: 0, lines: 0, error }
+    pub fn new(agency: AgencyId, header: BatchHeader, roster: Roster) -> Batch {
+        let error = (!roster.admits(agency)).then(|| stranger(agency, roster));
+        Batch { agency, header, rows: Rows::new(), row_bytes: 0, lines: 0, error }
     }
 
     /// Takes the bets in a piece of text, one a line. Behind the first that is wrong the rest is only counted, so that a
@@ -35,7 +36,7 @@ impl Batch {
             start = end + 1;
             self.lines = self.lines.saturating_add(1);
             if self.error.is_none() && self.lines <= self.header.count {
-                self.error = self.add(line).err().map(|reason| format!("bet {}: {reason}", self.lines));
+                self.error = self.add(line).err().map(|reason| Refusal::Bet { place: self.lines, reason });
             }
         }
         if self.error.is_some() {
@@ -48,11 +49,11 @@ impl Batch {
     }
 
     /// The rows, if all the bets have come and none is wrong.
-    pub fn finish(self) -> Result<Rows, String> {
+    pub fn finish(self) -> Result<Rows, Refusal> {
         match self.error {
             Some(error) => Err(error),
             None if self.lines != self.header.count => {
-                Err(format!("{} bets came, where the batch says {}", self.lines, self.header.count))
+                Err(Refusal::Other(format!("{} bets came, where the batch says {}", self.lines, self.header.count)))
             }
             None => Ok(self.rows),
         }
@@ -60,23 +61,23 @@ impl Batch {
 
     fn add(&mut self, line: &str) -> Result<(), String> {
         let BetLine { agency, fields } = BetLine::parse(line)?;
-        if let Some(agency) = agency.filter(|agency| *agency != self.header.agency) {
-            return Err(format!("agency {agency} in a batch of agency {}", self.header.agency));
+        if let Some(agency) = agency.filter(|agency| *agency != self.agency) {
+            return Err(format!("agency {agency} in a batch of agency {}", self.agency));
         }
         self.row_bytes += line.len();
         if self.row_bytes > MAX_ROW_BYTES {
             return Err(format!("the batch is larger than {MAX_ROW_BYTES} bytes"));
         }
         let bet = judge(fields)?;
-        self.rows.push(self.header.agency, &bet).map_err(|error| error.to_string())
+        self.rows.push(self.agency, &bet).map_err(|error| error.to_string())
     }
 }
 
 /// Why an agency is not served.
-pub fn stranger(agency: AgencyId, roster: Roster) -> String {
-    match roster {
+pub fn stranger(agency: AgencyId, roster: Roster) -> Refusal {
+    Refusal::Other(match roster {
         Roster::Fixed(0) => format!("agency {agency} is unknown: this central holds no lottery"),
         Roster::Fixed(last) => format!("agency {agency} is unknown: the agencies are 1 to {last}"),
         Roster::Auto => format!("agency {agency} is unknown: agencies are 1 to {}", crate::domain::MAX_AGENCIES),
-    }
+    })
 }

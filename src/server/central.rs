@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{AppendError, Ledger, Receipt, Rows, RowsText, StorageError};
 use crate::logging::{Event, Outcome};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{BatchHeader, Malformed, Reply, Request, Verb};
+use crate::wire::{Ask, BatchHeader, Documents, Malformed, Refusal, Reply, Request, Standing, Verb};
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
@@ -79,36 +79,32 @@ impl Central {
     }
 
     /// A batch, for whose bets the frame or the frames behind it are to be given.
-    pub fn open_batch(&self, header: BatchHeader) -> Batch {
-        self.heard_of(header.agency);
-        Batch::new(header, self.roster)
+    pub fn open_batch(&self, agency: AgencyId, header: BatchHeader) -> Batch {
+        self.heard_of(agency);
+        Batch::new(agency, header, self.roster)
     }
 
     /// Takes any request but a batch, which comes through [`Central::open_batch`] and [`Central::take_batch`].
     pub fn take(&self, request: Request<'_>) -> Step {
-        let (Request::Bet { agency, .. }
-        | Request::Done { agency }
-        | Request::GetWinners { agency, .. }
-        | Request::Hello { agency }
-        | Request::WaitDraw { agency }) = request
-        else {
-            return Step::Answered(Reply::Ack(Err("a batch stands where none is expected".to_owned())));
-        };
+        let Request { agency, ask } = request;
         let refusal = (!self.roster.admits(agency)).then(|| stranger(agency, self.roster));
         self.heard_of(agency);
-        match request {
-            Request::Bet { fields, first, .. } => self.take_bet(agency, fields, first, refusal),
-            Request::Done { .. } => match refusal {
+        match ask {
+            Ask::Bet { fields, first } => self.take_bet(agency, fields, first, refusal),
+            Ask::Batch { header, lines } => {
+                let mut batch = self.open_batch(agency, header);
+                batch.take(lines);
+                self.take_batch(batch)
+            }
+            Ask::Done => match refusal {
                 Some(reason) => Step::Answered(Reply::AckDone(Err(reason))),
                 None => self.take_done(agency),
             },
-            Request::GetWinners { from, .. } => {
+            Ask::GetWinners { from } => {
                 Step::Answered(Reply::Winners(refusal.map_or_else(|| self.winners(agency, from), Err)))
             }
-            Request::Hello { .. } => {
-                Step::Answered(Reply::Hello(refusal.map_or_else(|| Ok(self.account(agency)), Err)))
-            }
-            _ => match refusal {
+            Ask::Hello => Step::Answered(Reply::Hello(refusal.map_or_else(|| Ok(self.account(agency)), Err))),
+            Ask::WaitDraw => match refusal {
                 Some(reason) => Step::Answered(Reply::Draw(Err(reason))),
                 None => Step::WaitDraw,
             },
@@ -118,9 +114,10 @@ impl Central {
     /// Takes a batch whose bets have all come, or that has gone wrong.
     pub fn take_batch(&self, batch: Batch) -> Step {
         let header = batch.header;
-        let pending = Pending::Batch { agency: header.agency, count: header.count };
+        let agency = batch.agency;
+        let pending = Pending::Batch { agency, count: header.count };
         let rows = batch.finish().and_then(finish_rows);
-        let receipt = rows.and_then(|rows| self.append(header.agency, header.first, &rows));
+        let receipt = rows.and_then(|rows| self.append(agency, header.first, &rows));
         match receipt {
             Ok(receipt) => Step::Commit(receipt, pending),
             Err(reason) => Step::Answered(self.answer(&pending, 0, Err(reason))),
@@ -129,14 +126,14 @@ impl Central {
 
     /// The reply to a frame that is no request.
     pub fn refuse(&self, malformed: Malformed) -> Reply {
-        let Malformed { verb, reason } = malformed;
+        let Malformed { verb, refusal } = malformed;
         let event = match verb {
-            Verb::Bet => Event::fail("apuesta_almacenada"),
-            Verb::Batch { count } => Event::fail("apuesta_recibida").with("cantidad", count),
-            _ => Event::fail("receive_message"),
+            Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
+            Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
+            Some(Verb::Done | Verb::GetWinners | Verb::Hello | Verb::WaitDraw) | None => Event::fail("receive_message"),
         };
-        event.with("error", &reason).log();
-        verb.refusal(reason)
+        event.with("error", &refusal).log();
+        Reply::refusal(verb, refusal)
     }
 
     /// The reply to a request, once it can be given. Waiting for the draw is the caller's part.
@@ -147,7 +144,7 @@ impl Central {
             Step::Commit(receipt, pending) => {
                 let result = self.ledger.wait(&receipt).map_err(|StorageError(reason)| {
                     self.wake();
-                    reason
+                    storage(reason)
                 });
                 self.answer(&pending, receipt.already, result)
             }
@@ -217,10 +214,10 @@ impl Central {
         self.ledger.close().map_err(|StorageError(reason)| Error::storage(reason))
     }
 
-    fn take_bet(&self, agency: AgencyId, fields: [&str; 5], first: Option<u64>, refusal: Option<String>) -> Step {
-        let taken = refusal.map_or_else(|| judge(fields), Err).and_then(|bet| {
+    fn take_bet(&self, agency: AgencyId, fields: [&str; 5], first: Option<u64>, refusal: Option<Refusal>) -> Step {
+        let taken = refusal.map_or_else(|| judge(fields).map_err(Refusal::Other), Err).and_then(|bet| {
             let mut rows = Rows::new();
-            rows.push(agency, &bet).map_err(|error| error.to_string())?;
+            rows.push(agency, &bet).map_err(|error| Refusal::Other(error.to_string()))?;
             let receipt = self.append(agency, first, &finish_rows(rows)?)?;
             let document = bet.document.to_owned();
             Ok(Step::Commit(receipt, Pending::Bet { agency, document, number: bet.number }))
@@ -237,24 +234,24 @@ impl Central {
         let pending = Pending::Done { agency };
         match self.ledger.close_agency(agency) {
             Ok(receipt) => Step::Commit(receipt, pending),
-            Err(StorageError(reason)) => Step::Answered(self.answer(&pending, 0, Err(reason))),
+            Err(StorageError(reason)) => Step::Answered(self.answer(&pending, 0, Err(storage(reason)))),
         }
     }
 
-    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> std::result::Result<Receipt, String> {
+    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> std::result::Result<Receipt, Refusal> {
         self.ledger.append(agency, first, rows).map_err(|error| match error {
-            AppendError::Closed => "closed".to_owned(),
-            AppendError::Gap { .. } => "gap".to_owned(),
+            AppendError::Closed => Refusal::Closed,
+            AppendError::Gap { .. } => Refusal::Gap,
             AppendError::Storage(StorageError(reason)) => {
                 self.wake();
-                reason
+                storage(reason)
             }
         })
     }
 
     /// Tells the log how a commit went, and makes its reply.
-    fn answer(&self, pending: &Pending, already: u64, result: std::result::Result<(), String>) -> Reply {
-        let event = |stored, outcome_of_all: &std::result::Result<(), String>| match outcome_of_all {
+    fn answer(&self, pending: &Pending, already: u64, result: std::result::Result<(), Refusal>) -> Reply {
+        let event = |stored, outcome_of_all: &std::result::Result<(), Refusal>| match outcome_of_all {
             Err(_) => Event::fail(stored),
             Ok(()) if already > 0 && already == pending.bets() => Event::success("apuesta_repetida"),
             Ok(()) => Event::success(stored),
@@ -285,28 +282,29 @@ impl Central {
         }
     }
 
-    fn winners(&self, agency: AgencyId, from: Option<u64>) -> std::result::Result<(Option<u64>, String), String> {
+    fn winners(&self, agency: AgencyId, from: Option<u64>) -> std::result::Result<Documents, Refusal> {
         let event = |outcome| Event::new(Level::Debug, "ganadores_enviados", outcome).with("agency", agency);
         if !self.is_drawn() {
             event(Outcome::InProgress).log();
-            return Err("not_ready".to_owned());
+            return Err(Refusal::NotReady);
         }
         let max_bytes = if from.is_some() { MAX_PAGE_BYTES } else { MAX_UNPAGED_BYTES };
         let page = self.ledger.winners(agency, from.unwrap_or(0), max_bytes);
-        let page = page.map_err(|error| format!("storage: cannot read the winners: {error}"))?.unwrap_or_default();
+        let page =
+            page.map_err(|error| Refusal::Storage(format!("cannot read the winners: {error}")))?.unwrap_or_default();
         if from.is_none() && !page.is_last {
-            return Err(format!("too_many|{}", page.total));
+            return Err(Refusal::TooMany { total: page.total });
         }
         event(Outcome::Success).with("cant_ganadores", page.total).log();
-        Ok((from.map(|_| page.total), page.documents))
+        Ok(Documents { total: from.map(|_| page.total), list: page.documents })
     }
 
-    fn account(&self, agency: AgencyId) -> (u64, Phase) {
+    fn account(&self, agency: AgencyId) -> Standing {
         let (account, phase) = self.ledger.account(agency);
         let phase = if phase == Phase::Drawn && !self.is_drawn() { Phase::Done } else { phase };
         let event = Event::new(Level::Debug, "hello", Outcome::Success);
         event.with("agency", agency).with("stored", account.stored).log();
-        (account.stored, phase)
+        Standing { stored: account.stored, phase }
     }
 
     /// An inferred roster grows with every agency that is heard of, and a new one puts the draw off.
@@ -333,6 +331,10 @@ impl Pending {
     }
 }
 
-fn finish_rows(rows: Rows) -> std::result::Result<RowsText, String> {
-    rows.finish().map_err(|error| error.to_string())
+fn finish_rows(rows: Rows) -> std::result::Result<RowsText, Refusal> {
+    rows.finish().map_err(|error| Refusal::Other(error.to_string()))
+}
+
+fn storage(reason: String) -> Refusal {
+    Refusal::Storage(reason)
 }

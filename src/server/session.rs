@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::central::{Central, Step};
 use crate::logging::{Event, Outcome};
 use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
-use crate::wire::{HEALTH_SOURCE, Reply, Request};
+use crate::wire::{Ask, HEALTH_SOURCE, Refusal, Reply, Request};
 
 /// Read at once, at most.
 const READ_BYTES: usize = 64 * 1024;
@@ -100,7 +100,7 @@ impl Session {
 
     /// Refuses the connection for load: the agency comes back later.
     pub fn refuse(&mut self, detail: &str) {
-        frame::push(&mut self.unsent, &Reply::busy(detail));
+        frame::push(&mut self.unsent, &Reply::Ack(Err(Refusal::Busy(detail.to_owned()))));
         // It is only a courtesy: the connection closes in any case.
         let _ = self.send().and_then(|_| self.stream.shutdown(Shutdown::Write));
         let mut rest = [0; 4096];
@@ -243,7 +243,7 @@ impl Session {
                     taken += length;
                     self.take_frame(central, text, answers);
                     reply_bytes += match answers.back() {
-                        Some(Answer::Step(Step::Answered(Reply::Winners(Ok((_, documents)))))) => documents.len(),
+                        Some(Answer::Step(Step::Answered(Reply::Winners(Ok(documents))))) => documents.list.len(),
                         _ => 0,
                     };
                 }
@@ -277,17 +277,12 @@ impl Session {
         }
         let step = match Request::parse(text) {
             Err(malformed) => Step::Answered(central.refuse(malformed)),
-            Ok(Request::Batch { header, lines }) => {
-                let mut batch = central.open_batch(header);
-                if lines.is_empty() {
-                    self.batch = Some(batch);
-                    return;
-                }
-                batch.take(lines);
-                central.take_batch(batch)
+            Ok(Request { agency, ask: Ask::Batch { header, lines: "" } }) => {
+                self.batch = Some(central.open_batch(agency, header));
+                return;
             }
             Ok(request) => {
-                if matches!(request, Request::Hello { .. }) {
+                if request.ask == Ask::Hello {
                     // It tells what is stored, and must count what was acknowledged before it.
                     self.settle(central, answers);
                 }
@@ -322,7 +317,7 @@ impl Session {
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
     fn fail(&mut self, reason: &str, answers: &mut VecDeque<Answer>) {
         Event::fail("receive_message").with("ip", self.peer).with("error", reason).log();
-        answers.push_back(Answer::Step(Step::Answered(Reply::Ack(Err(reason.to_owned())))));
+        answers.push_back(Answer::Step(Step::Answered(Reply::Ack(Err(Refusal::other(reason))))));
         self.ending = Some("framing");
         self.batch = None;
     }
