@@ -1,5 +1,4 @@
 //! `quiniela demo`: it proves a good lottery, it finds a bad one, and it leaves nothing behind.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,13 +1,10 @@
 //! The central killed at any moment: what was acknowledged is on disk, once, and the lottery goes on where it was.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use common::{Agency, Central, Exit, Folder, Process, Proxy, Signal, tells, value};
+use crate::common::{Agency, Central, Exit, Folder, Process, Proxy, Signal, tells, value};
 use fastrand::Rng;
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";

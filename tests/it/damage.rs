@@ -1,12 +1,9 @@
 //! Files that no crash can have left: the central refuses to start, says which file and where, and changes nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Central, Folder, tells};
+use crate::common::{Central, Folder, quiniela, tells};
 
 /// A ledger with three bets, one agency that is done, closed in order or not.
 struct Sound {
@@ -175,8 +172,7 @@ fn a_store_that_is_no_folder_is_named() {
     let folder = Folder::new();
     fs::remove_dir(folder.store()).unwrap();
     fs::write(folder.store(), "a file").unwrap();
-    let mut command =
-        common::quiniela(folder.path(), &["server", "--port", "0", "--store", "store"].map(str::to_owned));
+    let mut command = quiniela(folder.path(), &["server", "--port", "0", "--store", "store"].map(str::to_owned));
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8(output.stderr).unwrap().contains("store: cannot make or open this folder"));

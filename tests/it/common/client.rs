@@ -68,6 +68,7 @@ impl Client {
             match self.stream.read(&mut found[read..]) {
                 Ok(0) => break,
                 Ok(more) => read += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&found[..read])),
             }
         }

@@ -1,5 +1,4 @@
 //! The Compose file, read as Compose reads it: each rule that the exercises rely on, for several kinds of file.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,7 +1,4 @@
 //! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -9,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, tells, value};
+use crate::common::{Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, tells, value};
 use rustix::process::{Pid, kill_process};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";

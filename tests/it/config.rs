@@ -1,5 +1,4 @@
 //! Which source of a setting counts, and what is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
 use std::ffi::OsString;

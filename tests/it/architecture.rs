@@ -1,5 +1,4 @@
 //! What docs/ARCHITECTURE.md says of the sources, held against the sources.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

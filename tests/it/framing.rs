@@ -1,10 +1,7 @@
 //! How bytes become frames and lines, however they come, and what is done with bytes that are neither.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::client::frame;
-use common::{Agency, Central, Folder, tells, value};
+use crate::common::client::frame;
+use crate::common::{Agency, Central, Folder, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 

@@ -1,9 +1,6 @@
 //! Every request of the protocol from a plain socket, each reply byte for byte.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Central, Client, Folder, tells, value};
+use crate::common::{Agency, Central, Client, Folder, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 const EVA: &str = "Eva|Sosa|2|2000-02-29|0012";
@@ -270,7 +267,7 @@ fn the_draw_is_told_to_those_who_wait_and_each_learns_its_own_winners() {
 fn a_list_that_fits_no_frame_comes_in_pages() {
     let folder = Folder::with_data("--agencies 1 --bets 1500 --seed 3 --winners 1500");
     let central = Central::on(&folder).agencies(1).start();
-    common::Agency::new(1, central.port, &folder).run().ok();
+    Agency::new(1, central.port, &folder).run().ok();
     let mut client = central.client();
     client.ask("GET_WINNERS|1", "WINNERS|ERR|too_many|1500");
     let due: Vec<String> = folder.rows(1).into_iter().map(|row| row[2].clone()).collect();
@@ -293,7 +290,7 @@ fn a_list_that_just_fits_a_frame_comes_whole() {
     for (winners, fits) in [(909, true), (910, false)] {
         let folder = Folder::with_data(&format!("--agencies 1 --bets {winners} --winners {winners}"));
         let central = Central::on(&folder).agencies(1).start();
-        common::Agency::new(1, central.port, &folder).run().ok();
+        Agency::new(1, central.port, &folder).run().ok();
         let due: Vec<String> = folder.rows(1).into_iter().map(|row| row[2].clone()).collect();
         let whole = format!("WINNERS|OK|{}", due.join(","));
         central.client().ask("GET_WINNERS|1", if fits { &whole } else { "WINNERS|ERR|too_many|910" });

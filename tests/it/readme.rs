@@ -1,5 +1,4 @@
 //! What both READMEs say, held against each other, the command line, the sources and the files they lead to.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

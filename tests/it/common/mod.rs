@@ -1,6 +1,5 @@
 //! What the black-box tests share: real processes of the real program, real sockets and files. A test reads like the
 //! session it stands for, and every wait is for a condition, with a limit that only a failure reaches.
-#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
 pub mod files;

@@ -1,5 +1,4 @@
 //! The command line as its user meets it: what is printed where, and the exit code.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::{Command, Output};
 

@@ -1,10 +1,7 @@
 //! Connections that break anywhere, in either direction, again and again: nothing is lost, and nothing comes twice.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::proxy::Knife;
-use common::{Agency, Central, Folder, Process, Proxy, tells, value};
+use crate::common::proxy::Knife;
+use crate::common::{Agency, Central, Folder, Process, Proxy, tells, value};
 use fastrand::Rng;
 
 /// Holds a lottery over connections of which the first so many are cut at random.

@@ -1,5 +1,4 @@
 //! The shell scripts, as far as they need no Docker engine.
-#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

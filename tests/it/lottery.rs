@@ -1,12 +1,9 @@
 //! Whole lotteries: a central and its agencies, each a process of its own, and what is on disk in the end.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::fs::{self, File};
 use std::process::{Child, Stdio};
 
-use common::{Agency, Central, Exit, Folder, Nobody, Process, Signal, tells, value};
+use crate::common::{Agency, Central, Exit, Folder, Nobody, Process, Proxy, Signal, tells, value};
 use fastrand::Rng;
 
 fn sent(line: &str) -> bool {
@@ -234,7 +231,7 @@ fn a_central_that_is_not_there_is_given_up_in_time() {
 fn a_central_may_come_after_its_agencies() {
     let folder = Folder::with_data("--agencies 1 --bets 10");
     let nobody = Nobody::at_home();
-    let proxy = common::Proxy::to(nobody.port());
+    let proxy = Proxy::to(nobody.port());
     let agency = Agency::new(1, proxy.port, &folder).winners().start();
     agency.wait_for(|line| tells(line, "connection_lost", "fail"));
     let central = Central::on(&folder).agencies(1).start();

@@ -1,5 +1,4 @@
 //! `quiniela gen-data`, and the data set that was made with it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::Path;

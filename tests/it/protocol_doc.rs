@@ -1,14 +1,11 @@
 //! `docs/PROTOCOL.md` is no promise but a description: every vector in it is played against a real central.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::client::frame;
-use common::{Central, Folder};
+use crate::common::client::frame;
+use crate::common::{Central, Folder};
 
-const DOCUMENT: &str = include_str!("../docs/PROTOCOL.md");
+const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
 
 /// One block: a connection to a central of its own.
 struct Block {
