@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, stranger};
 use crate::config::ServerConfig;
-use crate::domain::{AgencyId, Bet, Phase, Roster};
+use crate::domain::{AgencyId, Bet, Phase, Roster, Rows};
 use crate::error::{Error, Result};
-use crate::ledger::{AppendError, Ledger, Receipt, Rows, RowsText, StorageError};
+use crate::ledger::{AppendError, Ledger, Receipt, StorageError};
 use crate::logging::{Event, Outcome};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::{Ask, BatchHeader, Documents, Malformed, Refusal, Reply, Request, Standing, Verb};
@@ -116,8 +116,7 @@ impl Central {
         let header = batch.header;
         let agency = batch.agency;
         let pending = Pending::Batch { agency, count: header.count };
-        let rows = batch.finish().and_then(finish_rows);
-        let receipt = rows.and_then(|rows| self.append(agency, header.first, &rows));
+        let receipt = batch.finish().and_then(|rows| self.append(agency, header.first, &rows));
         match receipt {
             Ok(receipt) => Step::Commit(receipt, pending),
             Err(reason) => Step::Answered(self.answer(&pending, 0, Err(reason))),
@@ -216,9 +215,9 @@ impl Central {
 
     fn take_bet(&self, agency: AgencyId, fields: [&str; 5], first: Option<u64>, refusal: Option<Refusal>) -> Step {
         let taken = refusal.map_or_else(|| judge(fields).map_err(Refusal::Other), Err).and_then(|bet| {
-            let mut rows = Rows::new();
-            rows.push(agency, &bet).map_err(|error| Refusal::Other(error.to_string()))?;
-            let receipt = self.append(agency, first, &finish_rows(rows)?)?;
+            let mut rows = Rows::new(agency);
+            rows.push(&bet);
+            let receipt = self.append(agency, first, &rows)?;
             let document = bet.document.to_owned();
             Ok(Step::Commit(receipt, Pending::Bet { agency, document, number: bet.number }))
         });
@@ -238,7 +237,7 @@ impl Central {
         }
     }
 
-    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> std::result::Result<Receipt, Refusal> {
+    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &Rows) -> std::result::Result<Receipt, Refusal> {
         self.ledger.append(agency, first, rows).map_err(|error| match error {
             AppendError::Closed => Refusal::Closed,
             AppendError::Gap { .. } => Refusal::Gap,
@@ -329,10 +328,6 @@ impl Pending {
             Pending::Done { .. } => 0,
         }
     }
-}
-
-fn finish_rows(rows: Rows) -> std::result::Result<RowsText, Refusal> {
-    rows.finish().map_err(|error| Refusal::Other(error.to_string()))
 }
 
 fn storage(reason: String) -> Refusal {
