@@ -97,7 +97,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --print-config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --help"
+            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -127,7 +127,7 @@ _quiniela() {
                     return 0
                     ;;
                 --mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "lottery bet echo" -- "${cur}"))
                     return 0
                     ;;
                 --data)
@@ -146,7 +146,7 @@ _quiniela() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
                     return 0
                     ;;
                 --batch-max)
@@ -532,7 +532,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --print-config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --print-config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -566,7 +566,7 @@ _quiniela() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
                     return 0
                     ;;
                 --client-amount)

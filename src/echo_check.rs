@@ -15,9 +15,29 @@ use crate::wire::HEALTH_SOURCE;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const HEALTH_MESSAGE: &str = "quiniela health check";
 
+/// Sends a line to an echo server, and checks that it comes back unchanged.
+///
+/// Prints `action: test_echo_server | result: success`, or `fail`, and exits with 0, or 1.
+///
+/// Example: quiniela echo-check server:12345 "hola, ¿qué tal?"
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The echo server, as host:port
+    #[arg(value_hint = clap::ValueHint::Hostname)]
+    address: String,
+
+    /// The line to send
+    #[arg(default_value = "quiniela echo check")]
+    message: String,
+
+    /// Time limit for the whole check, such as 3s or 500ms
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::config::parse_limit)]
+    timeout: Duration,
+}
+
 /// Prints the verdict in the form that the exercises read. The error of a failed check says what went wrong.
-pub fn run(address: &str, message: &str, timeout: Duration) -> Result<()> {
-    let verdict = check(address, message, Instant::now() + timeout);
+pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
+    let verdict = check(address, message, Instant::now() + *timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
     // The exit code still tells when nobody reads the output.
     let _ = writeln!(io::stdout(), "action: test_echo_server | result: {word}");
@@ -124,6 +144,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn echo(address: &str, message: &str, timeout: Duration) -> Result<()> {
+        run(&Args { address: address.to_owned(), message: message.to_owned(), timeout })
+    }
+
     /// A server for one connection, which tells the address that its peer came from.
     fn serve(handle: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<SocketAddr>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -155,14 +179,14 @@ mod tests {
     fn an_echo_is_an_echo_whether_the_server_closes_or_waits() {
         for message in ["hola", "", "a 'b' \"c\" $d %s ñ|", &"x".repeat(1_000_000)] {
             let (address, server) = serve(|stream| echo_line(&stream));
-            run(&address.to_string(), message, LONG).unwrap();
+            echo(&address.to_string(), message, LONG).unwrap();
             server.join().unwrap();
             // This one goes on until its peer closes, and echoes whatever it has, whenever it has it.
             let (address, server) = serve(|mut stream| {
                 let mut writer = stream.try_clone().unwrap();
                 let _ = io::copy(&mut stream, &mut writer);
             });
-            run(&address.to_string(), message, LONG).unwrap();
+            echo(&address.to_string(), message, LONG).unwrap();
             server.join().unwrap();
         }
     }
@@ -175,12 +199,12 @@ mod tests {
                 stream.read_exact(&mut line).unwrap();
                 stream.write_all(answer).unwrap();
             });
-            assert!(run(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
+            assert!(echo(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
             server.join().unwrap();
         }
         let (_socket, nobody) = reserve();
-        assert!(run(&nobody.to_string(), "hola", LONG).is_err());
-        assert!(run("no port", "hola", LONG).is_err());
+        assert!(echo(&nobody.to_string(), "hola", LONG).is_err());
+        assert!(echo("no port", "hola", LONG).is_err());
     }
 
     #[test]
@@ -189,7 +213,7 @@ mod tests {
             let mut all = Vec::new();
             let _ = stream.read_to_end(&mut all);
         });
-        let error = run(&address.to_string(), "hola", Duration::from_millis(50)).unwrap_err();
+        let error = echo(&address.to_string(), "hola", Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().ends_with("no answer in time"));
         server.join().unwrap();
     }

@@ -63,37 +63,20 @@ where
             }
             agency::run(&config, set_up(config.level.value)?)
         }
-        Command::EchoCheck(args) => echo_check::run(&args.address, &args.message, args.timeout),
+        Command::EchoCheck(args) => echo_check::run(&args),
         Command::Health(args) => echo_check::health(config::resolve_port(&args, &environment)?),
-        Command::GenCompose(args) => compose::run(&compose::Options {
-            clients: args.clients,
-            output: args.output,
-            exercise: args.exercise,
-            persist: args.persist,
-            subnet: args.subnet,
-        }),
+        Command::GenCompose(args) => compose::run(&args),
         Command::GenData(args) => {
-            let made = gen_data::run(&gen_data::Options {
-                dir: args.dir.clone(),
-                agencies: args.agencies,
-                bets: args.bets,
-                seed: args.seed,
-                winners: args.winners,
-                winning_number: args.winning_number,
-                force: args.force,
-            })?;
+            let made = gen_data::run(&args)?;
             let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
             print(
                 format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners).as_bytes(),
             )
         }
-        Command::Demo(args) => {
-            let options = demo::Options { agencies: args.agencies, data: args.data, keep: args.keep };
-            demo::run(&options, &listen()?)
-        }
-        Command::Completions(args) => {
+        Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), "quiniela", &mut script);
+            clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);
             print(&script)
         }
         Command::Man => print(&manual()?),

@@ -92,6 +92,16 @@ fn rooms_import_what_the_page_says_and_nothing_else() {
     assert_eq!(imports(), said);
 }
 
+#[test]
+fn rooms_do_not_import_each_other_in_circles() {
+    let mut left = imports();
+    while !left.is_empty() {
+        let rooms: BTreeSet<String> = left.keys().cloned().collect();
+        left.retain(|_, known| !known.is_disjoint(&rooms));
+        assert!(left.len() < rooms.len(), "a circle among {rooms:?}");
+    }
+}
+
 /// Whatever the page comes to say: these are not to be changed by changing a table.
 #[test]
 fn the_rooms_that_must_not_know_each_other_do_not() {

@@ -4,21 +4,21 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use quiniela::compose::{self, DEFAULT_SUBNET, Options};
+use quiniela::compose::{self, Args, DEFAULT_SUBNET};
 use serde_yaml::Value;
 
-fn options(clients: u32, exercise: u8, persist: bool) -> Options {
-    Options { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned() }
+fn options(clients: u32, exercise: u8, persist: bool) -> Args {
+    Args { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned() }
 }
 
-fn text(options: Options) -> String {
+fn text(options: Args) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("compose.yaml");
-    compose::run(&Options { output: Some(file.clone()), ..options }).unwrap();
+    compose::run(&Args { output: Some(file.clone()), ..options }).unwrap();
     fs::read_to_string(file).unwrap()
 }
 
-fn parsed(options: Options) -> Value {
+fn parsed(options: Args) -> Value {
     serde_yaml::from_str(&text(options)).unwrap()
 }
 
@@ -76,7 +76,7 @@ fn network_and_roster_are_those_of_the_exercises() {
         let client = &file["services"][format!("client{id}").as_str()];
         assert_eq!(strings(&client["environment"]), [format!("CLI_ID={id}")]);
     }
-    let other = parsed(Options { subnet: "10.9.0.0/16".to_owned(), ..options(0, 8, false) });
+    let other = parsed(Args { subnet: "10.9.0.0/16".to_owned(), ..options(0, 8, false) });
     assert_eq!(other["networks"]["testing_net"]["ipam"]["config"][0]["subnet"], "10.9.0.0/16");
     assert_eq!(strings(&other["services"]["server"]["environment"]), ["CLIENT_AMOUNT=0"]);
 }
@@ -146,7 +146,7 @@ fn a_refused_count_leaves_the_file_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("compose.yaml");
     fs::write(&file, "mine\n").unwrap();
-    let error = compose::run(&Options { output: Some(file.clone()), ..options(253, 8, false) }).unwrap_err();
+    let error = compose::run(&Args { output: Some(file.clone()), ..options(253, 8, false) }).unwrap_err();
     assert_eq!(error.kind.exit_code(), 2);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
