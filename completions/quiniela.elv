@@ -30,13 +30,13 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints a shell''s completions'
-            cand man 'Prints the manual pages of all commands, one after another'
+            cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'quiniela;server'= {
-            cand --config 'The configuration file, an ini file with the section DEFAULT; it may be missing [default: config.ini]'
+            cand --config 'The configuration file, an ini file with the section DEFAULT; only the default may be missing [default: config.ini]'
             cand --port 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]'
-            cand --bind 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]'
+            cand --bind 'Address of this machine to listen on; 0.0.0.0 is all of them [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]'
             cand --backlog 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]'
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]'
             cand --client-amount 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]'
@@ -53,7 +53,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;agency'= {
-            cand --config 'The configuration file, in YAML; it may be missing [default: config.yaml]'
+            cand --config 'The configuration file, in YAML; only the default may be missing [default: config.yaml]'
             cand --id 'The agency''s number, from 1 [env: CLI_ID]'
             cand --server 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]'
             cand --mode 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]'
@@ -76,8 +76,9 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;health'= {
-            cand --config 'The central''s configuration file; it may be missing [default: config.ini]'
-            cand --port 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]'
+            cand --config 'The central''s configuration file; only the default may be missing [default: config.ini]'
+            cand --port 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]'
+            cand --bind 'Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1 [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -112,6 +113,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;man'= {
+            cand --dir 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -124,7 +126,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints a shell''s completions'
-            cand man 'Prints the manual pages of all commands, one after another'
+            cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'quiniela;help;server'= {

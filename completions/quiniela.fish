@@ -34,11 +34,11 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-compose" -d '
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints a shell\'s completions'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; it may be missing [default: config.ini]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; only the default may be missing [default: config.ini]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l port -d 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l bind -d 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l bind -d 'Address of this machine to listen on; 0.0.0.0 is all of them [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l backlog -d 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l log-level -d 'Minimum level to log, by Python\'s or Go\'s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]' -r -f -a "CRITICAL\t''
 ERROR\t''
@@ -58,7 +58,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeou
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; it may be missing [default: config.yaml]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; only the default may be missing [default: config.yaml]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l id -d 'The agency\'s number, from 1 [env: CLI_ID]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l server -d 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]' -r -f -a "(__fish_print_hostnames)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]' -r -f -a "lottery\t''
@@ -83,11 +83,19 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-confi
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time limit for the whole check, such as 3s or 500ms' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; it may be missing [default: config.ini]' -r -F
-complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; only the default may be missing [default: config.ini]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l bind -d 'Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1 [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, as a whole or not at all; standard output if not given' -r -F
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery' -r -f -a "1\t''
+2\t''
+3\t''
+4\t''
+5\t''
+6\t''
+7\t''
+8\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -103,6 +111,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Fold
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files and the logs, and print its path'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
@@ -112,5 +121,5 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_s
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "completions" -d 'Prints a shell\'s completions'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,7 +1,9 @@
 //! The list of commands: the one source of the help, the completions and the manual pages. A command's arguments are
 //! declared in its own room.
 
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::compose;
@@ -17,7 +19,7 @@ use crate::gen_data;
 ///
 /// Example: quiniela demo
 #[derive(Parser, Debug)]
-#[command(name = "quiniela", version, arg_required_else_help = false)]
+#[command(name = "quiniela", version, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -38,10 +40,14 @@ pub enum Command {
     Completions {
         shell: Shell,
     },
-    /// Prints the manual pages of all commands, one after another.
+    /// Prints the manual pages of all commands, one after another, or writes them to a folder.
     ///
-    /// Example: quiniela man > quiniela.1
-    Man,
+    /// Example: quiniela man --dir /usr/local/share/man/man1
+    Man {
+        /// Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
 
@@ -29,7 +31,7 @@ const VOLUME: &str = "store";
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Agencies to write; with 0 the central runs alone
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = whole_number(0..=u32::MAX))]
     pub clients: u32,
 
     /// File to write, as a whole or not at all; standard output if not given
@@ -37,7 +39,7 @@ pub struct Args {
     pub output: Option<PathBuf>,
 
     /// Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery
-    #[arg(long, value_name = "1..8", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=8))]
+    #[arg(long, value_name = "1..8", default_value = "8", hide_possible_values = true, value_parser = exercises())]
     pub exercise: u8,
 
     /// Keep the bets on a named volume, which survives the central's container
@@ -47,6 +49,10 @@ pub struct Args {
     /// Network of the containers
     #[arg(long, value_name = "ADDRESS/BITS", default_value = DEFAULT_SUBNET)]
     pub subnet: String,
+}
+
+fn exercises() -> impl TypedValueParser<Value = u8> {
+    PossibleValuesParser::new(["1", "2", "3", "4", "5", "6", "7", "8"]).try_map(|text| text.parse::<u8>())
 }
 
 #[derive(Serialize)]

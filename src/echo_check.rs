@@ -1,7 +1,7 @@
 //! Checking an echo server: any that sends a line back, ours or another.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -44,19 +44,27 @@ pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
     verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
 }
 
-/// Whether the central of this machine answers. Says nothing when it does.
-pub fn health(port: u16) -> Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let verdict = connect_for_health(address)
-        .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, Instant::now() + HEALTH_TIMEOUT));
-    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+/// Whether the central that listens here answers. Prints nothing if it does.
+pub fn health(central: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + HEALTH_TIMEOUT;
+    let ask = |host: IpAddr| {
+        let address = SocketAddr::new(host, central.port());
+        let verdict = connect_for_health(address, deadline)
+            .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, deadline));
+        verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+    };
+    if !central.ip().is_unspecified() {
+        return ask(central.ip());
+    }
+    // A flag of the central may have chosen ::1, which this command cannot know.
+    ask(Ipv4Addr::LOCALHOST.into()).or_else(|error| ask(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
-fn connect_for_health(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // Where a system has no such address the check works all the same, and only shows in the central's log.
+fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // If a system has no such address, the check works all the same, but it shows in the central's log.
     let _ = socket.bind(&SocketAddr::from((HEALTH_SOURCE, 0)).into());
-    socket.connect_timeout(&address.into(), HEALTH_TIMEOUT)?;
+    socket.connect_timeout(&address.into(), left(deadline)?)?;
     Ok(socket.into())
 }
 
@@ -221,12 +229,12 @@ mod tests {
     #[test]
     fn a_health_check_comes_from_its_own_address() {
         let (address, server) = serve(|stream| echo_line(&stream));
-        health(address.port()).unwrap();
+        health(address).unwrap();
         let peer = server.join().unwrap();
         if cfg!(target_os = "linux") {
             assert_eq!(peer.ip(), HEALTH_SOURCE);
         }
         let (_socket, nobody) = reserve();
-        assert!(health(nobody.port()).is_err());
+        assert!(health(nobody).is_err());
     }
 }

@@ -8,6 +8,7 @@ use clap::ValueHint;
 use fastrand::Rng;
 use time::Month;
 
+use crate::config::whole_number;
 use crate::domain::{MAX_AGENCIES, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
 
@@ -28,28 +29,23 @@ pub struct Args {
     pub dir: PathBuf,
 
     /// Files to write; the bets are split unevenly between them
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_AGENCIES)),
-    )]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=u32::from(MAX_AGENCIES)))]
     pub agencies: u32,
 
     /// Bets to write, in total
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole_number(0..=u64::MAX))]
     pub bets: u64,
 
     /// Seed of the generator
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(0..=u64::MAX))]
     pub seed: u64,
 
     /// Exact number of bets on the winning number; without it the generator decides
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number(0..=u64::MAX))]
     pub winners: Option<u64>,
 
     /// Number that --winners counts
-    #[arg(long, value_name = "NUMBER", default_value_t = WINNING_NUMBER)]
+    #[arg(long, value_name = "NUMBER", default_value_t = WINNING_NUMBER, value_parser = whole_number(0..=u32::MAX))]
     pub winning_number: u32,
 
     /// Replace existing files

@@ -16,13 +16,16 @@ pub mod transport;
 pub mod wire;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use log::LevelFilter;
 
 use cli::{Cli, Command};
-use error::{Error, Result};
+use error::{Error, Kind, Result};
 use signals::StopSignal;
 
 /// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
@@ -64,7 +67,7 @@ where
             agency::run(&config, set_up(config.level.value)?)
         }
         Command::EchoCheck(args) => echo_check::run(&args),
-        Command::Health(args) => echo_check::health(config::resolve_port(&args, &environment)?),
+        Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?),
         Command::GenCompose(args) => compose::run(&args),
         Command::GenData(args) => {
             let made = gen_data::run(&args)?;
@@ -79,7 +82,8 @@ where
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);
             print(&script)
         }
-        Command::Man => print(&manual()?),
+        Command::Man { dir: Some(dir) } => write_manual(&dir),
+        Command::Man { dir: None } => print(&manual()?.into_iter().flat_map(|(_, page)| page).collect::<Vec<_>>()),
     }
 }
 
@@ -96,6 +100,9 @@ fn listen() -> Result<StopSignal> {
 
 /// What clap says instead of a parsed command line: the help or the version that was asked for, or what is wrong.
 fn refuse_or_help(usage: &clap::Error) -> Result<()> {
+    if usage.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return print(usage.render().to_string().as_bytes());
+    }
     if !usage.use_stderr() {
         // The reader of a help may have gone, as `head` does.
         let _ = usage.print();
@@ -105,18 +112,31 @@ fn refuse_or_help(usage: &clap::Error) -> Result<()> {
     Err(Error::bad_input(message.strip_prefix("error: ").unwrap_or(&message).trim_end()))
 }
 
-fn manual() -> Result<Vec<u8>> {
+/// The manual pages, each with its name.
+fn manual() -> Result<Vec<(String, Vec<u8>)>> {
     let mut cli = Cli::command().disable_help_subcommand(true);
     cli.build();
     let commands = cli.get_subcommands().map(|command| {
         let name = format!("quiniela-{}", command.get_name());
         command.clone().display_name(name).version(env!("CARGO_PKG_VERSION"))
     });
-    let mut pages = Vec::new();
-    for command in std::iter::once(cli.clone()).chain(commands) {
-        clap_mangen::Man::new(command).render(&mut pages).map_err(|error| Error::failed(error.to_string()))?;
+    let page = |command: clap::Command| {
+        let name = command.get_display_name().unwrap_or("quiniela").to_owned();
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(|error| Error::failed(error.to_string()))?;
+        Ok((name, page))
+    };
+    std::iter::once(cli.clone()).chain(commands).map(page).collect()
+}
+
+fn write_manual(dir: &Path) -> Result<()> {
+    let failed = |path: &Path, error| Error::at_path(Kind::Failed, path, "write the manual", &error);
+    fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    for (name, page) in manual()? {
+        let path = dir.join(format!("{name}.1"));
+        fs::write(&path, page).map_err(|error| failed(&path, error))?;
     }
-    Ok(pages)
+    Ok(())
 }
 
 fn print(text: &[u8]) -> Result<()> {

@@ -19,7 +19,7 @@ use crate::wire::MAX_BATCH;
 const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
 const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
-    .about("The configuration file, in YAML; it may be missing")
+    .about("The configuration file, in YAML; only the default may be missing")
     .hint(ValueHint::FilePath)
     .default("config.yaml");
 const ID: Setting<AgencyId> = Setting::new("id", "N", |text| values::whole(text, 1..=MAX_AGENCIES).map(AgencyId))
@@ -198,7 +198,7 @@ impl<'de> Visitor<'de> for Section<'_> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "a line for each key, as `{}: …`", self.names().join(": …` or `"))
+        write!(out, "lines such as `{}: …`", self.names().join(": …` or `"))
     }
 
     fn visit_none<E>(self) -> Result<(), E> {
@@ -248,7 +248,7 @@ impl Visitor<'_> for Name<'_> {
             return Ok(left.swap_remove(place));
         }
         let known = names.contains(&found);
-        let allowed = || format!("unknown field `{found}`, expected `{}`", names.join("` or `"));
-        Err(E::custom(if known { format!("duplicate field `{found}`") } else { allowed() }))
+        let allowed = || format!("unknown key `{found}`, expected `{}`", names.join("` or `"));
+        Err(E::custom(if known { format!("duplicate key `{found}`") } else { allowed() }))
     }
 }

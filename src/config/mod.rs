@@ -17,7 +17,7 @@ use crate::domain::{AgencyId, Roster};
 use setting::Setting;
 
 pub use agency::{AgencyArgs, resolve as resolve_agency};
-pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_port};
+pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
 pub use source::{Environment, Provenance};
 pub use values::{parse_limit, whole_number};
 

@@ -1,6 +1,6 @@
 //! The central's configuration: flags, environment, and the `[DEFAULT]` section of an ini file.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ const SECTION: &str = "DEFAULT";
 const SERVER_IP: &str = "SERVER_IP";
 
 const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
-    .about("The configuration file, an ini file with the section DEFAULT; it may be missing")
+    .about("The configuration file, an ini file with the section DEFAULT; only the default may be missing")
     .hint(ValueHint::FilePath)
     .default("config.ini");
 const PORT: Setting<u16> =
     shared("SERVER_PORT", Setting::new("port", "PORT", |text| values::whole(text, 0..=u16::MAX)))
         .about("TCP port to listen on; 0 takes a free one, and the log says which")
         .default("12345");
-const BIND: Setting<IpAddr> = Setting::new("bind", "ADDRESS", values::bind)
+const BIND: Setting<IpAddr> = shared("SERVER_BIND", Setting::new("bind", "ADDRESS", values::bind))
     .about("Address of this machine to listen on; 0.0.0.0 is all of them")
     .default("0.0.0.0");
 /// The course's file says 5. A burst of connections overflows that, and a client that is dropped waits a second or more
@@ -84,7 +84,7 @@ pub struct ServerArgs {
 
 /// Checks that the central on this machine echoes a line, and exits with 0 if it does: a container's health check.
 ///
-/// The port is resolved as the central resolves it: flag, environment, configuration file, default.
+/// Port and address are resolved as the central resolves them: flag, environment, configuration file, default.
 ///
 /// Example: quiniela health --port 12345
 #[derive(clap::Args, Debug)]
@@ -113,8 +113,11 @@ impl Settings for ServerArgs {
 }
 
 impl Settings for HealthArgs {
-    const ALL: &'static [&'static dyn Entry] =
-        &[&CONFIG.about("The central's configuration file; it may be missing"), &PORT];
+    const ALL: &'static [&'static dyn Entry] = &[
+        &CONFIG.about("The central's configuration file; only the default may be missing"),
+        &PORT.about("TCP port that the central listens on"),
+        &BIND.about("Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1"),
+    ];
 }
 
 /// The resolved configuration and where each of its values came from.
@@ -139,10 +142,10 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
     Ok((config, sources.into_provenance()))
 }
 
-/// The port that a central on this machine listens on, resolved as the central resolves it.
-pub fn resolve_port(args: &HealthArgs, environment: &Environment<'_>) -> Result<u16> {
+/// Where a central on this machine listens, resolved as the central resolves it.
+pub fn resolve_health(args: &HealthArgs, environment: &Environment<'_>) -> Result<SocketAddr> {
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
-    Ok(sources.pick(&PORT)?.value)
+    Ok(SocketAddr::new(sources.pick(&BIND)?.value, sources.pick(&PORT)?.value))
 }
 
 /// Reads the file as Python's configparser does, as far as the course's files can tell. Keys match in any case, the
@@ -152,13 +155,16 @@ fn parse_ini(text: &str) -> Result<Keys, String> {
     let keys: Vec<_> = ServerArgs::ALL.iter().filter_map(|setting| setting.key()).chain([SERVER_IP]).collect();
     let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
     // rust-ini would join such a line with the lines below it.
-    let is_line = |line: &str| line.is_empty() || line.starts_with(['#', ';', '[']) || line.contains(['=', ':']);
+    let is_line = |line: &str| match line.chars().next() {
+        None | Some('#' | ';') => true,
+        Some('[') => line.ends_with(']'),
+        Some(_) => line.contains(['=', ':']),
+    };
     if let Some(stray) = text.lines().position(|line| !is_line(line.trim())) {
         return Err(format!("line {}: {form}", stray + 1));
     }
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    let ini =
-        Ini::load_from_str_opt(text, options).map_err(|error| format!("line {}: {}; {form}", error.line, error.msg))?;
+    let ini = Ini::load_from_str_opt(text, options).map_err(|error| format!("line {}: {form}", error.line))?;
     let mut values = Keys::new();
     for (section, properties) in ini.iter() {
         match section {

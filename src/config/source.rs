@@ -45,7 +45,7 @@ struct Row {
 }
 
 impl<'a> Sources<'a> {
-    /// `config` names the file, and `parse` splits its text into keys and values. A missing file says nothing.
+    /// `config` names the file, and `parse` splits its text into keys and values. Only the default file may be missing.
     pub fn new<C>(
         flags: &'a Flags<C>,
         environment: &'a Environment<'a>,
@@ -53,10 +53,11 @@ impl<'a> Sources<'a> {
         parse: impl Fn(&str) -> Result<Keys, String>,
     ) -> Result<Sources<'a>> {
         let flags = &flags.matches;
-        let default = || PathBuf::from(config.default.unwrap_or_default());
-        let file = flag(flags, config).map_or_else(default, |given| given.value.clone());
+        let given = flag(flags, config).map(|given| given.value.clone());
+        let may_be_missing = given.is_none();
+        let file = given.unwrap_or_else(|| PathBuf::from(config.default.unwrap_or_default()));
         let (file_exists, in_file) = match std::fs::read_to_string(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => (false, Keys::new()),
+            Err(error) if may_be_missing && error.kind() == ErrorKind::NotFound => (false, Keys::new()),
             Err(error) => return Err(Error::at_path(Kind::BadInput, &file, "read it", &error)),
             // Windows' editors begin a file with this mark.
             Ok(text) => match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)) {

@@ -37,7 +37,7 @@ pub fn for_flag(allowed: String) -> String {
 }
 
 pub fn bind(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "an IP address of this machine, as 0.0.0.0, 127.0.0.1 or ::".to_owned())
+    text.parse().map_err(|_| "an IP address of this machine such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
 }
 
 /// The names of Python's levels and of Go's loggers. A level that has no events here means the next more severe one. No
@@ -58,7 +58,7 @@ pub fn roster(text: &str) -> Result<Roster, String> {
     if text.eq_ignore_ascii_case("auto") {
         return Ok(Roster::Auto);
     }
-    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed}, or auto,"))
+    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed} or auto"))
 }
 
 pub fn path(text: &str) -> Result<PathBuf, String> {
@@ -83,13 +83,13 @@ pub fn address(text: &str) -> Result<String, String> {
 
 /// A wait, which may be zero.
 pub fn pause(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration from 0s to 24h, as 100ms, 5s or 1m30s,".to_owned();
+    let allowed = || "a duration from 0s to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).ok_or_else(allowed)
 }
 
 /// A time limit, which may not be zero.
 pub fn limit(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration from 1ms to 24h, as 100ms, 5s or 1m30s,".to_owned();
+    let allowed = || "a duration from 1ms to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).filter(|limit| *limit >= Duration::from_millis(1)).ok_or_else(allowed)
 }
 
@@ -158,7 +158,7 @@ mod tests {
     fn a_roster_is_a_number_or_auto() {
         assert_eq!(roster("0"), Ok(Roster::Fixed(0)));
         assert_eq!(roster("AUTO"), Ok(Roster::Auto));
-        assert_eq!(roster("65536").unwrap_err(), "a whole number from 0 to 65535, or auto,");
+        assert_eq!(roster("65536").unwrap_err(), "a whole number from 0 to 65535 or auto");
     }
 
     #[test]

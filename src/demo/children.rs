@@ -66,8 +66,7 @@ impl<'a> Children<'a> {
         let (_, log) = create("log")?;
         let mut process = Command::new(&self.program)
             .args(words)
-            .arg("--config")
-            .arg(self.folder.join("no-configuration"))
+            .args(["--config", "/dev/null"])
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::config::whole_number;
 use crate::domain::WINNING_NUMBER;
 use crate::error::{Error, Kind, Result};
 use crate::signals::StopSignal;
@@ -34,7 +35,7 @@ const CENTRAL: usize = 0;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Agencies to run, at most 500
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=500_u32))]
     agencies: u32,
 
     /// Folder of the agencies' files, agency-1.csv and so on

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use log::LevelFilter;
 use quiniela::cli::{self, Cli};
-use quiniela::config::{AgencyConfig, Mode, ServerConfig, resolve_agency, resolve_port, resolve_server};
+use quiniela::config::{AgencyConfig, Mode, ServerConfig, resolve_agency, resolve_health, resolve_server};
 use quiniela::domain::{AgencyId, Roster};
 use quiniela::error::{Kind, Result};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ struct Session {
 
 impl Session {
     fn new() -> Session {
-        Session { folder: tempfile::tempdir().unwrap(), environment: HashMap::new(), flags: Vec::new() }
+        Session { folder: tempfile::tempdir().unwrap(), environment: HashMap::new(), flags: Vec::new() }.file("")
     }
 
     fn file(self, text: impl AsRef<[u8]>) -> Session {
@@ -63,9 +63,9 @@ impl Session {
         resolve_agency(&args, &|name| self.environment.get(name).cloned()).map(|(config, _)| config)
     }
 
-    fn health_port(&self) -> Result<u16> {
+    fn health(&self) -> Result<SocketAddr> {
         let cli::Command::Health(args) = self.parse("health") else { panic!("the command is health") };
-        resolve_port(&args, &|name| self.environment.get(name).cloned())
+        resolve_health(&args, &|name| self.environment.get(name).cloned())
     }
 
     /// What goes wrong, without the folder, which no test can know.
@@ -119,10 +119,14 @@ fn a_flag_goes_before_the_environment_before_the_file() {
     assert_eq!(said.server().unwrap().port.value, 1001);
     let said = said.env("SERVER_PORT", "1002");
     assert_eq!(said.server().unwrap().port.value, 1002);
-    assert_eq!(said.health_port().unwrap(), 1002, "the health check must ask where the central listens");
+    assert_eq!(said.health().unwrap().port(), 1002, "the health check must ask where the central listens");
     let said = said.flags("--port 1003");
     assert_eq!(said.server().unwrap().port.value, 1003);
-    assert_eq!(said.health_port().unwrap(), 1003);
+    assert_eq!(said.health().unwrap().port(), 1003);
+
+    let said = Session::new().file(ini("SERVER_BIND = ::1"));
+    assert_eq!(said.server().unwrap().bind, said.health().unwrap().ip());
+    assert_eq!(said.env("SERVER_BIND", "127.0.0.3").health().unwrap(), "127.0.0.3:12345".parse().unwrap());
 
     let said = Session::new().env("CLI_ID", "1").file("loop:\n  period: 1s");
     assert_eq!(said.agency().unwrap().loop_period.value, Duration::from_secs(1));
@@ -243,7 +247,7 @@ fn a_wrong_file_is_refused_with_the_place_and_what_is_allowed() {
     );
     assert_eq!(
         refused(&ini("CLIENT_AMOUNT = many")),
-        "the.config: CLIENT_AMOUNT: found \"many\", where a whole number from 0 to 65535, or auto, is allowed"
+        "the.config: CLIENT_AMOUNT: found \"many\", where a whole number from 0 to 65535 or auto is allowed"
     );
     let unknown = refused(&ini("SERVER_PROT = 1"));
     assert!(unknown.starts_with("the.config: unknown key \"SERVER_PROT\": allowed are SERVER_PORT, "), "{unknown}");
@@ -252,7 +256,10 @@ fn a_wrong_file_is_refused_with_the_place_and_what_is_allowed() {
         "the.config: line 3: a line is [DEFAULT], KEY = value, or a comment behind # or ;"
     );
     assert!(refused("[default]\nSERVER_PORT = 1").contains("section \"default\": allowed is [DEFAULT] alone"));
-    assert!(refused("[DEFAULT\nSERVER_PORT = 1").starts_with("the.config: line "));
+    for broken in ["[DEFAULT\nSERVER_PORT = 1", "[DEFAULT] x\nSERVER_PORT = 1", "= 1\n[DEFAULT]"] {
+        let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
+        assert_eq!(refused(broken), format!("the.config: line 1: {form}"));
+    }
     assert!(refused("SERVER_PORT = 1").contains("before the line [DEFAULT]"));
     assert!(refused(&ini("SERVER_PORT = 1\nserver_port = 2")).contains("key SERVER_PORT is there twice"));
     assert!(refused(&ini("SERVER_PORT = 1 ; one")).contains("found \"1 ; one\""), "a comment has its own line");
@@ -266,14 +273,16 @@ fn a_wrong_file_is_refused_with_the_place_and_what_is_allowed() {
     let refused = |text: &str| Session::new().flags("--id 1").file(text).agency_refused();
     assert_eq!(
         refused("loop:\n  period: 5\n"),
-        "the.config: loop.period: found \"5\", where a duration from 0s to 24h, as 100ms, 5s or 1m30s, is allowed"
+        "the.config: loop.period: found \"5\", where a duration from 0s to 24h such as 100ms, 5s or 1m30s is allowed"
     );
-    let unknown = refused("loop:\n  amout: 5\n");
-    assert!(unknown.contains("unknown field `amout`, expected `amount` or `period`"), "{unknown}");
-    assert!(unknown.starts_with("the.config: ") && unknown.contains("line 2"), "{unknown}");
-    assert!(refused("loops:\n  amount: 5\n").contains("unknown field `loops`"));
+    let unknown = refused("loop:\n  period: 5s\n  amout: 5\n");
+    assert!(unknown.contains("unknown key `amout`, expected `amount` or `period`"), "{unknown}");
+    assert!(unknown.starts_with("the.config: ") && unknown.contains("line 3"), "{unknown}");
+    assert!(refused("loops:\n  amount: 5\n").contains("unknown key `loops`"));
     assert!(refused("loop: [1\n").contains("line "));
-    assert!(refused("loop: 5\n").contains("line 1"));
+    let no_section = refused("loop: 5\n");
+    assert!(no_section.contains("expected lines such as `amount: …` or `period: …` at line 1"), "{no_section}");
+    assert!(refused("loop:\nlog:\nloop:\n").contains("duplicate key `loop` at line 3"));
     assert!(refused("loop:\n  amount: [5]\n").contains("line 2"));
     assert!(refused("loop:\n  amount: 1\n  amount: 2\n").contains("duplicate"));
     assert!(refused("batch:\n  maxAmount: 0\n").contains("batch.maxAmount: found \"0\", where a whole number from 1"));
@@ -334,9 +343,9 @@ fn print_config_shows_every_value_and_where_it_came_from() {
     assert_eq!(row("--workers"), "--workers 3 flag");
     assert_eq!(row("--port"), "--port 12345 default");
 
-    let shown = quiniela(folder.path(), "agency --print-config --config elsewhere.yaml");
+    let shown = quiniela(folder.path(), "agency --print-config");
     let shown = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.starts_with("file: elsewhere.yaml (not there, so it says nothing)\n"), "{shown}");
+    assert!(shown.starts_with("file: config.yaml (not there, so it says nothing)\n"), "{shown}");
     assert!(shown.lines().any(|line| line.starts_with("--id ") && line.ends_with("environment variable CLI_ID")));
 }
 
@@ -348,4 +357,17 @@ fn a_wrong_configuration_is_exit_code_2_and_says_nothing_on_stdout() {
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(message.starts_with("quiniela: config.ini: SERVER_PORT: found \"x\""), "{message}");
+}
+
+#[test]
+fn only_the_default_file_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["server --print-config", "agency --print-config", "health"] {
+        for file in ["elsewhere", "config.ini", "config.yaml"] {
+            let refused = quiniela(folder.path(), &format!("{command} --config {file}"));
+            assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{command}");
+            let message = String::from_utf8(refused.stderr).unwrap();
+            assert!(message.starts_with(&format!("quiniela: {file}: cannot read it: ")), "{message}");
+        }
+    }
 }

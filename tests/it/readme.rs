@@ -161,6 +161,15 @@ fn said<'a>(help: &'a str, word: &str) -> Option<&'a str> {
     help.split(&format!("[{word}: ")).nth(1)?.split(']').next()
 }
 
+/// The ends of the range in a flag's refusal of a value that only a path can be.
+fn range(command: &str, flag: &str) -> Vec<String> {
+    let mut refused = Command::new(env!("CARGO_BIN_EXE_quiniela"));
+    let output = refused.args([command, "--print-config", &format!("--{flag}=?")]).env_clear().output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    let range = [" number from ", " duration from "].iter().find_map(|form| message.split(form).nth(1));
+    range.iter().flat_map(|text| text.split_whitespace().step_by(2).take(2)).map(str::to_owned).collect()
+}
+
 #[test]
 fn the_settings_are_those_of_the_command_line() {
     for file in READMES {
@@ -168,6 +177,7 @@ fn the_settings_are_those_of_the_command_line() {
         // The central's table comes first, and some flags are in both.
         let rows: Vec<Vec<String>> = rows(&page).into_iter().filter(|row| row[0].starts_with("`--")).collect();
         let second = rows.iter().rposition(|row| row[0] == "`--config`").unwrap();
+        let mut ranges = 0;
         for (command, rows) in [("server", &rows[..second]), ("agency", &rows[second..])] {
             let help = help(command);
             let mut described = described(&help);
@@ -178,9 +188,13 @@ fn the_settings_are_those_of_the_command_line() {
                     let expected = said(text, word).map(|value| format!("`{value}`")).unwrap_or_default();
                     assert_eq!(*cell, expected, "{file}: {command} --{flag}: {word}");
                 }
+                let ends = range(command, flag);
+                assert!(ends.iter().all(|end| row[4].contains(end)), "{file}: {command} --{flag}: {ends:?}");
+                ranges += usize::from(ends.len() == 2);
             }
             assert!(described.is_empty(), "{file}: {command} also has {:?}", described.keys());
         }
+        assert!(ranges >= 17, "{file}: {ranges} settings have a range");
     }
 }
 
