@@ -1,6 +1,7 @@
 //! The wire: frames, and the messages in them. Shared by the central and the agency; knows no socket.
 
 pub mod frame;
+pub mod keyed;
 mod refusal;
 mod reply;
 mod request;

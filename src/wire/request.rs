@@ -228,7 +228,7 @@ fn whole(name: &str, value: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("{name} {} is not a whole number", Quoted(value)))
 }
 
-fn agency(value: &str) -> Result<AgencyId, String> {
+pub(super) fn agency(value: &str) -> Result<AgencyId, String> {
     let id = whole("agency", value)?;
     let id = u32::try_from(id).map_err(|_| format!("agency {id} is larger than {}", u32::MAX))?;
     Ok(AgencyId(id))
