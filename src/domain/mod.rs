@@ -9,6 +9,6 @@ mod text;
 
 pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
 pub use plain::{PlainBet, plain_bet};
-pub use register::{Account, AgencyId, MAX_AGENCIES, Phase, Register, Roster};
+pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster};
 pub use row::Rows;
 pub use text::{Quoted, visible};

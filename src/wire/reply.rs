@@ -45,6 +45,16 @@ impl Reply {
         }
     }
 
+    pub fn is_ok(&self) -> bool {
+        match self {
+            Reply::Ack(result) | Reply::AckBatch { result, .. } | Reply::AckDone(result) | Reply::Draw(result) => {
+                result.is_ok()
+            }
+            Reply::Winners(result) => result.is_ok(),
+            Reply::Hello(result) => result.is_ok(),
+        }
+    }
+
     /// Reads a reply. `paged` tells whether a winners list was asked for in pages: only the asker knows.
     pub fn parse(text: &str, paged: bool) -> Result<Reply, String> {
         let text = text.strip_suffix('\n').unwrap_or(text);

@@ -1,12 +1,10 @@
 //! The command line as its user meets it: what is printed where, and the exit code.
 
-mod common;
-
 use std::fs;
 use std::process::{Command, Output};
 
-use common::process::Signal;
-use common::{Folder, Process, tells, value};
+use crate::common::process::Signal;
+use crate::common::{Folder, Process, tells, value};
 
 fn quiniela(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_quiniela")).args(words).env_clear().output().unwrap()
@@ -117,13 +115,13 @@ fn a_health_check_finds_the_central_wherever_it_listens() {
     let folder = Folder::new();
     let healthy = |words: &str, bind: &str| {
         let words: Vec<String> = format!("health {words}").split_whitespace().map(str::to_owned).collect();
-        let mut command = common::quiniela(folder.path(), &words);
+        let mut command = crate::common::quiniela(folder.path(), &words);
         command.env("SERVER_BIND", bind).output().unwrap().status.code() == Some(0)
     };
     let start = |bind: &str| {
         let words = format!("server --client-amount 0 --port 0 --bind {bind} --store {}", folder.store().display());
         let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        let process = Process::start(common::quiniela(folder.path(), &words));
+        let process = Process::start(crate::common::quiniela(folder.path(), &words));
         let line = process.wait_for(|line| tells(line, "config", "success"));
         (process, format!("--port {}", value(&line, "port").unwrap()))
     };

@@ -21,14 +21,18 @@ pub const RECORD: usize = 64;
 pub const GROWTH: usize = 64 * 1024;
 
 const BODY: usize = RECORD - "01234567\n".len();
-const FORMAT: u32 = 1;
+/// The format that is written, and the newest that is read.
+const FORMAT: u64 = 2;
+/// A format that knew no [`Record::Announced`]: its draws count as announced.
+pub const ANNOUNCED_AT_ONCE: u64 = 1;
 
 /// One record. `group` numbers are the commits': the records of one write share theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum Record {
     /// The first record: how many records the snapshot has, itself included.
     Snapshot {
         records: u64,
+        format: u64,
     },
     Agency {
         agency: AgencyId,
@@ -48,8 +52,10 @@ pub enum Entry {
         agency: AgencyId,
     },
     Draw {
-        winning_number: u32,
+        number: u32,
     },
+    /// The log has told of the draw.
+    Announced,
     /// A central has begun to write: until the next snapshot, `bets.csv` may have an uncommitted tail.
     InUse,
 }
@@ -57,8 +63,9 @@ pub enum Entry {
 /// What a journal holds: its snapshot, and the log's commits, each entry with its record's number.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Journal {
-    pub snapshot: Vec<Entry>,
-    pub log: Vec<Entry>,
+    pub format: u64,
+    pub snapshot: Vec<Record>,
+    pub log: Vec<Record>,
     /// Records of the last write that came to the disk incompletely, and so were never acknowledged.
     pub torn_records: usize,
 }
@@ -71,17 +78,17 @@ pub struct Damage {
 }
 
 /// The bytes of a journal that is only a snapshot, with zeroed space for a log behind it.
-pub fn snapshot(entries: &[Entry]) -> Vec<u8> {
+pub fn snapshot(entries: &[Record]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let records = entries.len() as u64 + 1;
-    push(&mut bytes, 0, 0, &Entry::Snapshot { records });
+    push(&mut bytes, 0, 0, &Record::Snapshot { records, format: FORMAT });
     entries.iter().for_each(|entry| push(&mut bytes, 0, 0, entry));
     bytes.resize((bytes.len() + 1).next_multiple_of(GROWTH) + GROWTH, 0);
     bytes
 }
 
 /// Appends a record to `bytes`, which will be written from record number `base` on.
-pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Entry) {
+pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Record) {
     let start = bytes.len();
     let place = base + (start / RECORD) as u64;
     bytes.extend_from_slice(format!("{group}:{entry}").as_bytes());
@@ -94,7 +101,7 @@ pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Entry) {
 /// Reads a journal, forgiving what a crash can leave and nothing else.
 pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
     let records: Vec<&[u8]> = bytes.chunks(RECORD).collect();
-    let entry_at = |place: usize| records.get(place).and_then(|record| parse(place as u64, record));
+    let record_at = |place: usize| records.get(place).and_then(|record| parse(place as u64, record));
     let damage = |place: usize, what: &str| Damage { offset: (place * RECORD) as u64, what: what.to_owned() };
     if !records.last().is_some_and(|last| last.len() < RECORD || is_unused(last)) || records.len() < 2 {
         return Err(damage(records.len(), "the file was cut: its last record must be an unused one"));
@@ -103,21 +110,25 @@ pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
     if records.last().is_some_and(|last| !is_unused(last)) {
         return Err(damage(records.len() - 1, "the file was cut within a record"));
     }
-    let Some((0, Entry::Snapshot { records: snapshot_records })) = entry_at(0) else {
+    let Some((0, Record::Snapshot { records: snapshot_records, format })) = record_at(0) else {
         return Err(damage(0, "this is no journal of quiniela, or its first record is damaged"));
     };
-    let mut journal = Journal::default();
+    if !(ANNOUNCED_AT_ONCE..=FORMAT).contains(&format) {
+        let what = format!("its format is {format}, and this program reads {ANNOUNCED_AT_ONCE} to {FORMAT}");
+        return Err(damage(0, &what));
+    }
+    let mut journal = Journal { format, ..Journal::default() };
     let log_start = usize::try_from(snapshot_records).unwrap_or(usize::MAX);
     if !(1..records.len()).contains(&log_start) {
         return Err(damage(records.len(), "the file was cut within its snapshot"));
     }
     for place in 1..log_start {
-        let (_, entry) = entry_at(place).ok_or_else(|| damage(place, "a record of the snapshot is damaged"))?;
+        let (_, entry) = record_at(place).ok_or_else(|| damage(place, "a record of the snapshot is damaged"))?;
         journal.snapshot.push(entry);
     }
     let mut group = 0;
     let mut place = log_start;
-    while let Some((next_group, entry)) = entry_at(place) {
+    while let Some((next_group, entry)) = record_at(place) {
         if next_group != group && next_group != group + 1 {
             return Err(damage(place, "a commit is missing before this record"));
         }
@@ -160,7 +171,7 @@ fn checksum(place: u64, body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn parse(place: u64, record: &[u8]) -> Option<(u64, Entry)> {
+fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
     let (body, seal) = record.split_at_checked(BODY)?;
     if seal != format!("{:08x}\n", checksum(place, body)).as_bytes() {
         return None;
@@ -171,36 +182,35 @@ fn parse(place: u64, record: &[u8]) -> Option<(u64, Entry)> {
     let mut number = || fields.next()?.parse::<u64>().ok();
     let small = |value: u64| u32::try_from(value).ok();
     let entry = match kind {
-        "snapshot" => {
-            let records = number()?;
-            (number()? == u64::from(FORMAT)).then_some(Entry::Snapshot { records })?
-        }
+        "snapshot" => Record::Snapshot { records: number()?, format: number()? },
         "agency" => {
             let agency = AgencyId(small(number()?)?);
-            Entry::Agency { agency, account: Account { stored: number()?, done: number()? == 1 } }
+            Record::Agency { agency, account: Account { stored: number()?, done: number()? == 1 } }
         }
-        "block" => Entry::Block { index: number()?, crc: small(number()?)? },
-        "bets" => Entry::Bets { length: number()?, crc: small(number()?)? },
-        "done" => Entry::Done { agency: AgencyId(small(number()?)?) },
-        "draw" => Entry::Draw { winning_number: small(number()?)? },
-        "inuse" => Entry::InUse,
+        "block" => Record::Block { index: number()?, crc: small(number()?)? },
+        "bets" => Record::Bets { length: number()?, crc: small(number()?)? },
+        "done" => Record::Done { agency: AgencyId(small(number()?)?) },
+        "draw" => Record::Draw { number: small(number()?)? },
+        "announced" => Record::Announced,
+        "inuse" => Record::InUse,
         _ => return None,
     };
     Some((group, entry))
 }
 
-impl fmt::Display for Entry {
+impl fmt::Display for Record {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Entry::Snapshot { records } => write!(out, "snapshot:{records}:{FORMAT}"),
-            Entry::Agency { agency, account } => {
+            Record::Snapshot { records, format } => write!(out, "snapshot:{records}:{format}"),
+            Record::Agency { agency, account } => {
                 write!(out, "agency:{agency}:{}:{}", account.stored, u8::from(account.done))
             }
-            Entry::Block { index, crc } => write!(out, "block:{index}:{crc}"),
-            Entry::Bets { length, crc } => write!(out, "bets:{length}:{crc}"),
-            Entry::Done { agency } => write!(out, "done:{agency}"),
-            Entry::Draw { winning_number } => write!(out, "draw:{winning_number}"),
-            Entry::InUse => out.write_str("inuse"),
+            Record::Block { index, crc } => write!(out, "block:{index}:{crc}"),
+            Record::Bets { length, crc } => write!(out, "bets:{length}:{crc}"),
+            Record::Done { agency } => write!(out, "done:{agency}"),
+            Record::Draw { number } => write!(out, "draw:{number}"),
+            Record::Announced => out.write_str("announced"),
+            Record::InUse => out.write_str("inuse"),
         }
     }
 }
@@ -209,14 +219,14 @@ impl fmt::Display for Entry {
 mod tests {
     use super::*;
 
-    fn sample() -> (Vec<u8>, Vec<Entry>, Vec<Entry>) {
+    fn sample() -> (Vec<u8>, Vec<Record>, Vec<Record>) {
         let account = Account { stored: 17, done: true };
         let snapshot_entries = vec![
-            Entry::Agency { agency: AgencyId(3), account },
-            Entry::Block { index: 0, crc: u32::MAX },
-            Entry::Bets { length: 1 << 40, crc: 7 },
+            Record::Agency { agency: AgencyId(3), account },
+            Record::Block { index: 0, crc: u32::MAX },
+            Record::Bets { length: 1 << 40, crc: 7 },
         ];
-        let log = vec![Entry::InUse, Entry::Bets { length: 1 << 41, crc: 8 }, Entry::Done { agency: AgencyId(4) }];
+        let log = vec![Record::InUse, Record::Bets { length: 1 << 41, crc: 8 }, Record::Done { agency: AgencyId(4) }];
         let mut bytes = snapshot(&snapshot_entries);
         let mut written = Vec::new();
         push(&mut written, 4, 1, &log[0]);
@@ -229,14 +239,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let (bytes, snapshot, log) = sample();
-        assert_eq!(read(&bytes), Ok(Journal { snapshot, log, torn_records: 0 }));
+        assert_eq!(read(&bytes), Ok(Journal { format: FORMAT, snapshot, log, torn_records: 0 }));
     }
 
     #[test]
     fn the_longest_record_fits() {
         let mut bytes = Vec::new();
-        push(&mut bytes, 0, 999_999_999_999, &Entry::Bets { length: u64::MAX, crc: u32::MAX });
-        push(&mut bytes, 0, u64::MAX, &Entry::Draw { winning_number: u32::MAX });
+        push(&mut bytes, 0, 999_999_999_999, &Record::Bets { length: u64::MAX, crc: u32::MAX });
+        push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX });
         assert_eq!(bytes.len(), 2 * RECORD);
     }
 
@@ -260,7 +270,7 @@ mod tests {
     #[test]
     fn a_cut_loses_nothing_or_is_damage() {
         let (bytes, snapshot, log) = sample();
-        let whole = Journal { snapshot, log, torn_records: 0 };
+        let whole = Journal { format: FORMAT, snapshot, log, torn_records: 0 };
         for length in (0..9 * RECORD).chain((9 * RECORD..bytes.len()).step_by(997)) {
             match read(&bytes[..length]) {
                 Ok(journal) => assert_eq!(journal, whole, "cut at {length}"),

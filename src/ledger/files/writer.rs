@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium, ReplaceError};
-use super::journal::{self, Entry, GROWTH, RECORD};
-use super::{BETS, Group, JOURNAL};
-use crate::domain::Register;
+use super::journal::{self, GROWTH, RECORD, Record};
+use super::{BETS, Change, JOURNAL, StorageError};
+use crate::domain::{Draw, Register};
 
 /// A log of this size, or so many rows behind the snapshot, is worth a new snapshot: it bounds what a start after a crash
 /// has to replay.
@@ -30,6 +30,10 @@ pub struct Writer {
     group: u64,
     log_start: u64,
     rows_at_snapshot: u64,
+    /// An emptied buffer for the rows of the next group.
+    buffer: Vec<u8>,
+    /// Why nothing is taken any more.
+    broken: Option<StorageError>,
 }
 
 /// A write that failed, and what to tell of it.
@@ -59,29 +63,62 @@ impl Writer {
             log_start: journal_end,
             rows_at_snapshot: checksums.length(),
             checksums,
+            buffer: Vec::new(),
+            broken: None,
         };
         Ok(writer)
     }
 
-    /// Brings a group to the disk.
-    pub fn commit(&mut self, group: &Group) -> Result<(), Failure> {
+    /// Brings a change to the disk.
+    pub fn commit(&mut self, change: &Change<'_>) -> Result<(), StorageError> {
+        self.check()?;
         let before = self.checksums.mark();
-        let result = self.try_commit(group, before.length, before.whole);
+        let result = self.try_commit(change, before.length, before.whole);
         if result.is_err() {
             self.checksums.reset(before);
         }
-        result
+        result.map_err(|failure| self.note(failure))
     }
 
-    fn try_commit(&mut self, group: &Group, old_length: u64, old_blocks: usize) -> Result<(), Failure> {
-        if !group.rows.is_empty() {
-            self.checksums.update(&group.rows);
+    /// Why nothing is taken any more, if nobody can tell what the disk holds.
+    pub fn failure(&self) -> Option<&StorageError> {
+        self.broken.as_ref()
+    }
+
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Takes a buffer back that [`Writer::take_buffer`] gave.
+    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    fn note(&mut self, failure: Failure) -> StorageError {
+        match failure {
+            Failure::Undone(message) => StorageError(message),
+            Failure::Final(message) => {
+                let error = StorageError(message);
+                self.broken = Some(error.clone());
+                error
+            }
+        }
+    }
+
+    fn try_commit(&mut self, change: &Change<'_>, old_length: u64, old_blocks: usize) -> Result<(), Failure> {
+        if !change.rows.is_empty() {
+            self.checksums.update(change.rows);
             self.bets
-                .write_all_at(&group.rows, old_length)
+                .write_all_at(change.rows, old_length)
                 .map_err(|error| self.undo(old_length, undone(BETS, "write", error)))?;
             self.bets.sync().map_err(|error| fatal(BETS, "sync", error))?;
         }
-        let records = self.records_of(group, old_blocks);
+        let records = self.records_of(change, old_blocks);
         self.make_room(records.len() as u64).map_err(|failure| self.undo(old_length, failure))?;
         // The space is there already, so a failure here is the disk's own, and part of the records may stand.
         self.journal.write_all_at(&records, self.journal_end).map_err(|error| fatal(JOURNAL, "write", error))?;
@@ -91,15 +128,18 @@ impl Writer {
         Ok(())
     }
 
-    fn records_of(&self, group: &Group, old_blocks: usize) -> Vec<u8> {
+    fn records_of(&self, change: &Change<'_>, old_blocks: usize) -> Vec<u8> {
         let mut records = Vec::new();
         let mut push = |entry| journal::push(&mut records, self.journal_end / RECORD as u64, self.group + 1, &entry);
-        if !group.rows.is_empty() {
+        if !change.rows.is_empty() {
             new_blocks(&self.checksums, old_blocks).for_each(&mut push);
-            push(Entry::Bets { length: self.checksums.length(), crc: self.checksums.last() });
+            push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
         }
-        group.done.iter().for_each(|agency| push(Entry::Done { agency: *agency }));
-        group.draw.into_iter().for_each(|winning_number| push(Entry::Draw { winning_number }));
+        change.done.iter().for_each(|agency| push(Record::Done { agency: *agency }));
+        change.draw.into_iter().for_each(|number| push(Record::Draw { number }));
+        if change.is_announced {
+            push(Record::Announced);
+        }
         records
     }
 
@@ -136,8 +176,23 @@ impl Writer {
             || self.checksums.length() - self.rows_at_snapshot >= MAX_ROWS_BEHIND
     }
 
-    /// Replaces the journal by a snapshot. `in_use` says that more will be written.
-    pub fn checkpoint(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<(), Failure> {
+    /// Replaces the journal by a snapshot. A snapshot that cannot be made is no harm while the old journal serves on.
+    pub fn checkpoint_or_go_on(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
+        match self.checkpoint(folder, register, true) {
+            Err(failure @ Failure::Final(_)) => Err(self.note(failure)),
+            Err(Failure::Undone(_)) | Ok(()) => Ok(()),
+        }
+    }
+
+    /// Marks the files as closed in order.
+    pub fn close(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
+        self.check()?;
+        self.checkpoint(folder, register, false).map_err(|failure| self.note(failure))?;
+        self.broken = Some(StorageError("the ledger is closed".to_owned()));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<(), Failure> {
         (self.journal, self.journal_end, self.journal_length) =
             replace_journal(folder, &self.checksums, register, in_use)?;
         self.group = FIRST_GROUP;
@@ -160,15 +215,18 @@ fn replace_journal(
     in_use: bool,
 ) -> Result<(Box<dyn Medium>, u64, u64), Failure> {
     let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
-    let mut entries: Vec<Entry> = agencies.map(|(agency, account)| Entry::Agency { agency, account }).collect();
-    entries.extend(new_blocks(checksums, 0));
-    entries.push(Entry::Bets { length: checksums.length(), crc: checksums.last() });
-    entries.extend(register.drawn().map(|winning_number| Entry::Draw { winning_number }));
-    let mut bytes = journal::snapshot(&entries);
-    let mut end = (entries.len() + 1) * RECORD;
+    let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
+    records.extend(new_blocks(checksums, 0));
+    records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
+    if let Draw::Held { number, is_announced } = register.draw() {
+        records.push(Record::Draw { number });
+        records.extend(is_announced.then_some(Record::Announced));
+    }
+    let mut bytes = journal::snapshot(&records);
+    let mut end = (records.len() + 1) * RECORD;
     if in_use {
         let mut record = Vec::new();
-        journal::push(&mut record, (end / RECORD) as u64, FIRST_GROUP, &Entry::InUse);
+        journal::push(&mut record, (end / RECORD) as u64, FIRST_GROUP, &Record::InUse);
         bytes[end..end + RECORD].copy_from_slice(&record);
         end += RECORD;
     }
@@ -179,8 +237,8 @@ fn replace_journal(
     Ok((journal, end as u64, bytes.len() as u64))
 }
 
-fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Entry> + '_ {
-    checksums.whole().iter().enumerate().skip(old).map(|(index, crc)| Entry::Block { index: index as u64, crc: *crc })
+fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Record> + '_ {
+    checksums.whole().iter().enumerate().skip(old).map(|(index, crc)| Record::Block { index: index as u64, crc: *crc })
 }
 
 fn undone(file: &str, action: &str, error: io::Error) -> Failure {
@@ -189,12 +247,6 @@ fn undone(file: &str, action: &str, error: io::Error) -> Failure {
 
 fn fatal(file: &str, action: &str, error: io::Error) -> Failure {
     Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is taken"))
-}
-
-impl Failure {
-    pub fn is_final(&self) -> bool {
-        matches!(self, Failure::Final(_))
-    }
 }
 
 impl fmt::Display for Failure {

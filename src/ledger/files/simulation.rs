@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use tempfile::SpooledTempFile;
 
 use super::disk::{Folder, Medium, ReplaceError};
-use super::{AppendError, BETS, Ledger};
-use crate::domain::{AgencyId, Bet, Phase, Roster, Rows};
+use super::{BETS, Files};
+use crate::domain::{AgencyId, Bet, Draw, Roster, Rows};
+use crate::ledger::{Entry, Held, Store, Verdict};
 
 const SECTOR: usize = 512;
 const AGENCIES: u32 = 3;
@@ -39,6 +40,7 @@ type OnCall = Box<dyn FnMut(&BTreeMap<String, SimFile>) -> Option<Fault> + Send>
 
 #[derive(Default)]
 struct Disk {
+    is_full: bool,
     files: BTreeMap<String, SimFile>,
     on_call: Option<OnCall>,
 }
@@ -48,6 +50,8 @@ enum Fault {
     Error(i32),
     Interrupted,
     Short,
+    /// A part is written, and then there is no space.
+    Partial,
 }
 
 #[derive(Clone, Default)]
@@ -64,7 +68,7 @@ struct Agencies {
     sent: BTreeMap<u32, Vec<u64>>,
     acknowledged: BTreeMap<u32, u64>,
     done: Vec<u32>,
-    drawn: bool,
+    draw: Draw,
 }
 
 impl Change {
@@ -107,13 +111,16 @@ impl SimFolder {
     fn of(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> SimFolder {
         let file = |bytes: Vec<u8>| SimFile { durable: bytes.clone(), changes: Vec::new(), live: bytes };
         let files = files.into_iter().map(|(name, bytes)| (name, file(bytes))).collect();
-        SimFolder(Arc::new(Mutex::new(Disk { files, on_call: None })))
+        SimFolder(Arc::new(Mutex::new(Disk { files, ..Disk::default() })))
     }
 
     /// Every call passes here, and learns whether it fails.
     fn call(&self) -> Option<Fault> {
         let mut disk = self.0.lock();
-        let Disk { files, on_call } = &mut *disk;
+        let Disk { is_full, files, on_call } = &mut *disk;
+        if std::mem::take(is_full) {
+            return Some(Fault::Error(28));
+        }
         on_call.as_mut().and_then(|on_call| on_call(files))
     }
 
@@ -130,7 +137,7 @@ fn error_of(fault: Fault) -> io::Error {
     match fault {
         Fault::Error(code) => io::Error::from_raw_os_error(code),
         Fault::Interrupted => io::ErrorKind::Interrupted.into(),
-        Fault::Short => io::Error::from_raw_os_error(5),
+        Fault::Short | Fault::Partial => io::Error::from_raw_os_error(5),
     }
 }
 
@@ -180,6 +187,10 @@ impl FileExt for Handle {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let length = match self.folder.call() {
             Some(Fault::Short) => bytes.len().div_ceil(2),
+            Some(Fault::Partial) => {
+                self.folder.0.lock().is_full = true;
+                bytes.len() / 2
+            }
             Some(fault) => return Err(error_of(fault)),
             None => bytes.len(),
         };
@@ -233,22 +244,37 @@ fn batch(agency: u32, first: u64, count: u64, padding: usize) -> Rows {
     rows
 }
 
-/// Opens the ledger on a disk and compares it with what the agencies know.
+/// What one entry is judged to be.
+fn ask(files: &Files, entry: Entry) -> Verdict {
+    files.commit(&[entry]).remove(0)
+}
+
+fn account(files: &Files, agency: u32) -> (u64, bool) {
+    match ask(files, Entry::Account { agency: AgencyId(agency) }) {
+        Verdict::Account { stored, is_closed } => (stored, is_closed),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Opens the files on a disk and compares them with what the agencies know.
 fn check(folder: SimFolder, agencies: &Agencies, context: &str) {
-    let (ledger, recovered) = Ledger::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES))
+    let (files, recovered) = Files::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES))
         .unwrap_or_else(|error| panic!("{context}: refused to start: {error}"));
     let mut stored_rows = 0;
     for agency in 1..=AGENCIES {
-        let (account, phase) = ledger.account(AgencyId(agency));
+        let (stored, is_closed) = account(&files, agency);
         let acknowledged = agencies.acknowledged.get(&agency).copied().unwrap_or(0);
-        assert!(account.stored >= acknowledged, "{context}: agency {agency} lost {acknowledged} to {}", account.stored);
+        assert!(stored >= acknowledged, "{context}: agency {agency} lost {acknowledged} to {stored}");
         let mut ends = vec![0];
         agencies.sent.get(&agency).into_iter().flatten().for_each(|count| ends.push(ends[ends.len() - 1] + count));
-        assert!(ends.contains(&account.stored), "{context}: {} is no batch's end", account.stored);
-        assert!(!agencies.done.contains(&agency) || phase != Phase::Open, "{context}: DONE of {agency} is lost");
-        stored_rows += account.stored;
+        assert!(ends.contains(&stored), "{context}: {stored} is no batch's end");
+        assert!(!agencies.done.contains(&agency) || is_closed, "{context}: DONE of {agency} is lost");
+        stored_rows += stored;
     }
-    assert!(!agencies.drawn || recovered.drawn == Some(WINNING_NUMBER), "{context}: the draw is lost");
+    let draw = files.state().draw;
+    assert!(agencies.draw == Draw::Open || draw != Draw::Open, "{context}: the draw is lost");
+    let announced = Draw::Held { number: WINNING_NUMBER, is_announced: true };
+    assert!(agencies.draw != announced || draw == announced, "{context}: it is forgotten that the draw was announced");
     assert_eq!(recovered.bets, stored_rows, "{context}");
     let bytes = folder.bytes(BETS);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&bytes[..]);
@@ -265,57 +291,51 @@ fn check(folder: SimFolder, agencies: &Agencies, context: &str) {
     assert_eq!(next.iter().sum::<u64>(), stored_rows, "{context}: rows in the file");
 }
 
-/// A lottery with batches, resends, DONE marks and a draw; stops at the first failure that is final.
-fn hold_lottery(ledger: &Ledger, agencies: &Mutex<Agencies>, rng: &mut Rng) {
+/// A lottery with groups of batches, DONE marks and a draw; stops at the first failure that is final.
+fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng) {
     for _ in 0..rng.u64(1..25) {
-        let mut receipts = Vec::new();
+        let mut group = Vec::new();
         for _ in 0..rng.u64(1..5) {
             let agency = rng.u32(1..=AGENCIES);
-            let (stored, _) = ledger.account(AgencyId(agency));
-            let in_line: u64 = agencies.lock().sent.get(&agency).into_iter().flatten().sum();
-            let first = in_line.max(stored.stored);
+            let first = agencies.lock().sent.get(&agency).into_iter().flatten().sum();
             let count = rng.u64(1..6);
             let padding = if rng.u8(0..20) == 0 { 99 } else { 0 };
             let rows = batch(agency, first, count, padding);
             agencies.lock().sent.entry(agency).or_default().push(count);
-            match ledger.append(AgencyId(agency), Some(first), &rows) {
-                Ok(receipt) => receipts.push((agency, first + count, receipt)),
-                Err(AppendError::Closed | AppendError::Gap { .. } | AppendError::Storage(_)) => {
-                    agencies.lock().sent.entry(agency).or_default().pop();
+            group.push(Entry::Bets { agency: AgencyId(agency), first: Some(first), rows });
+        }
+        if rng.u8(0..4) == 0 {
+            group.push(Entry::Done { agency: AgencyId(rng.u32(1..=AGENCIES)) });
+        }
+        for (entry, verdict) in group.iter().zip(files.commit(&group)) {
+            match (entry, verdict) {
+                (Entry::Bets { agency, first, rows }, Verdict::Stored { .. }) => {
+                    let end = first.unwrap() + rows.count();
+                    agencies.lock().acknowledged.insert(agency.0, end);
                 }
+                (Entry::Done { agency }, Verdict::Marked) => agencies.lock().done.push(agency.0),
+                (_, Verdict::Failed(_) | Verdict::Closed | Verdict::Gap) => {}
+                (_, other) => panic!("{other:?}"),
             }
         }
-        let done = (rng.u8(0..8) == 0).then(|| rng.u32(1..=AGENCIES));
-        let done = done.and_then(|agency| Some((agency, ledger.close_agency(AgencyId(agency)).ok()?)));
-        for (agency, end, receipt) in receipts {
-            if ledger.wait(&receipt).is_ok() {
-                agencies.lock().acknowledged.insert(agency, end);
-            } else {
-                forget_unstored(ledger, agencies);
-            }
-        }
-        if let Some((agency, receipt)) = done
-            && ledger.wait(&receipt).is_ok()
-        {
-            agencies.lock().done.push(agency);
-        }
-        if matches!(ledger.hold_draw(WINNING_NUMBER), Ok(Some(_))) {
-            agencies.lock().drawn = true;
-        }
-        if ledger.failure().is_some() {
+        if files.state().broken.is_some() {
             return;
+        }
+        forget_unstored(files, agencies);
+        if matches!(files.hold_draw(WINNING_NUMBER, AGENCIES), Ok(Held::ByUs)) {
+            agencies.lock().draw = files.state().draw;
+            if ask(files, Entry::Announced) == Verdict::Marked {
+                agencies.lock().draw = files.state().draw;
+            }
         }
     }
 }
 
-/// After a failed write the agencies learn by HELLO what is stored, and go on from there.
-fn forget_unstored(ledger: &Ledger, agencies: &Mutex<Agencies>) {
-    if ledger.failure().is_some() {
-        return;
-    }
+/// The agencies learn by HELLO what is stored, and go on from there.
+fn forget_unstored(files: &Files, agencies: &Mutex<Agencies>) {
     for (agency, sent) in &mut agencies.lock().sent {
-        let (account, _) = ledger.account(AgencyId(*agency));
-        while sent.iter().sum::<u64>() > account.stored {
+        let (stored, _) = account(files, *agency);
+        while sent.iter().sum::<u64>() > stored {
             sent.pop();
         }
     }
@@ -334,7 +354,7 @@ fn run(seed: u64, fault: impl Fn(&mut Rng) -> Option<Fault> + Clone + Send + 'st
         let mut rng = Rng::with_seed(seed + lottery);
         let folder = SimFolder::default();
         let agencies = Arc::new(Mutex::new(Agencies::default()));
-        let (ledger, _) = Ledger::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES)).unwrap();
+        let (files, _) = Files::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES)).unwrap();
         let (known, counter, mut image_rng, fault) = (agencies.clone(), checked.clone(), rng.fork(), fault.clone());
         folder.0.lock().on_call = Some(Box::new(move |files| {
             let image = files.iter().map(|(name, file)| {
@@ -347,13 +367,13 @@ fn run(seed: u64, fault: impl Fn(&mut Rng) -> Option<Fault> + Clone + Send + 'st
             *counter.lock() += 1;
             fault(&mut image_rng)
         }));
-        hold_lottery(&ledger, &agencies, &mut rng);
+        hold_lottery(&files, &agencies, &mut rng);
         folder.0.lock().on_call = None;
         let context = format!("seed {seed}, lottery {lottery}, at the end");
-        if ledger.failure().is_none() {
-            ledger.close().unwrap();
+        if files.state().broken.is_none() {
+            files.close().unwrap();
         }
-        drop(ledger);
+        drop(files);
         check(folder, &agencies.lock(), &context);
     }
 }
@@ -370,6 +390,7 @@ fn no_failing_call_loses_doubles_or_halves_anything() {
         1 => Some(Fault::Error(28)),
         2 => Some(Fault::Interrupted),
         3 | 4 => Some(Fault::Short),
+        5 => Some(Fault::Partial),
         _ => None,
     });
 }

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use super::blocks::{BLOCK, Checksums};
 use super::disk::{Folder, Medium};
-use super::journal::{self, Entry, Journal};
-use super::rows::agency_of;
-use super::winners::for_each_chunk;
+use super::journal::{self, Journal, Record};
+use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
-use super::{BETS, JOURNAL, MAX_GROUP};
-use crate::domain::{Register, Roster};
+use super::{BETS, JOURNAL};
+use crate::domain::{Draw, Register, Roster};
+use crate::ledger::line::MAX_GROUP;
 
 /// What was found, and what a crash had left that was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +51,7 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
         let path = folder.path(name);
         move |error: io::Error| OpenError::at(&path, &error.to_string())
     };
-    let replay_from =
-        |journal: &Journal| replay(journal, roster).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+    let replay_from = |journal: &Journal| replay(journal).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
     if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
         // Asked before the file is opened, which would make an empty one.
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
@@ -72,7 +71,7 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
     check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
     let Replayed { register, checksums, in_use, .. } = replayed;
-    if let Some(agency) = register.stranger() {
+    if let Some(agency) = register.stranger(roster) {
         return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
     }
     if length > committed {
@@ -83,7 +82,10 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
         after_crash: in_use,
         dropped_bytes: length - committed,
         dropped_records: journal.torn_records,
-        drawn: register.drawn(),
+        drawn: match register.draw() {
+            Draw::Open => None,
+            Draw::Held { number, .. } => Some(number),
+        },
     };
     let writer = Writer::start(folder, bets, checksums, &register)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
@@ -112,28 +114,29 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
     })
 }
 
-fn replay(journal: &Journal, roster: Roster) -> Result<Replayed, String> {
-    let mut register = Register::new(roster);
+fn replay(journal: &Journal) -> Result<Replayed, String> {
+    let mut register = Register::default();
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
     let mut counted = 0;
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
-            Entry::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
-            Entry::Agency { agency, account } => {
-                register.add_bets(agency, account.stored);
-                if account.done {
-                    register.mark_done(agency);
-                }
-            }
-            Entry::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
-            Entry::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
-            Entry::Bets { length: new_length, crc } if new_length >= length => (length, last) = (new_length, crc),
-            Entry::Bets { length: new_length, .. } => {
+            Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
+            Record::Agency { agency, account } => register.set_account(agency, account),
+            Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
+            Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
+            Record::Bets { length: new_length, crc } if new_length >= length => (length, last) = (new_length, crc),
+            Record::Bets { length: new_length, .. } => {
                 return Err(format!("{BETS} shrinks from {length} to {new_length} bytes"));
             }
-            Entry::Done { agency } => register.mark_done(agency),
-            Entry::Draw { winning_number } => register.hold_draw(winning_number),
-            Entry::InUse => in_use = true,
+            Record::Done { agency } => register.update(agency, |account| account.done = true),
+            Record::Draw { number } => {
+                register.hold_draw(number);
+                if journal.format == journal::ANNOUNCED_AT_ONCE {
+                    register.announce_draw();
+                }
+            }
+            Record::Announced => register.announce_draw(),
+            Record::InUse => in_use = true,
         }
         if place < journal.snapshot.len() {
             counted = length;
@@ -177,7 +180,7 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
     for_each_chunk(bets, *counted, checksums.length(), |rows| {
         rows.split_inclusive(|byte| *byte == b'\n').try_for_each(|row| {
             let agency = agency_of(row).ok_or_else(|| io::Error::other("a row does not start with an agency"))?;
-            register.add_bets(agency, 1);
+            register.update(agency, |account| account.stored += 1);
             Ok(())
         })
     })

@@ -1,8 +1,14 @@
 //! What is found in the rows of `bets.csv`.
 
+use std::io;
+
 use memchr::{memchr, memmem, memrchr};
 
+use super::disk::Medium;
 use crate::domain::{AgencyId, has_won};
+
+/// Bytes read at once.
+const CHUNK: usize = 256 * 1024;
 
 /// The agency of a row, which is its first field.
 pub fn agency_of(row: &[u8]) -> Option<AgencyId> {
@@ -39,6 +45,31 @@ impl WinnerFinder {
         let document = from_end.nth(1)?;
         has_won(number, self.winning_number).then_some((agency_of(row)?, document))
     }
+}
+
+/// Reads a part of `bets.csv` that starts and ends at rows' ends, and hands it on in pieces of whole rows.
+pub fn for_each_chunk(
+    bets: &dyn Medium,
+    start: u64,
+    end: u64,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let (mut offset, mut kept) = (start, 0);
+    while offset < end {
+        let room = (end - offset).min((buffer.len() - kept) as u64) as usize;
+        bets.read_exact_at(&mut buffer[kept..kept + room], offset)?;
+        offset += room as u64;
+        let filled = kept + room;
+        let whole = memrchr(b'\n', &buffer[..filled]).map_or(0, |line_feed| line_feed + 1);
+        if whole == 0 && filled == buffer.len() {
+            return Err(io::Error::other(format!("the row before byte {offset} has no end")));
+        }
+        take(&buffer[..whole])?;
+        buffer.copy_within(whole..filled, 0);
+        kept = filled - whole;
+    }
+    if kept > 0 { Err(io::Error::other(format!("the row before byte {end} has no end"))) } else { Ok(()) }
 }
 
 #[cfg(test)]
