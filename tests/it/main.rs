@@ -12,6 +12,7 @@ mod crash;
 mod cut;
 mod damage;
 mod demo;
+mod dialect;
 mod framing;
 mod gen_data;
 mod lottery;
