@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod logging;
 pub mod server;
 pub mod signals;
+pub mod transport;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -35,8 +36,8 @@ use signals::StopSignal;
 /// - [`demo`]: both of them together, as processes of their own, and the proof that they did right.
 /// - [`echo_check`], [`compose`], [`gen_data`] and the small commands below.
 ///
-/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`logging`], [`error`] and
-/// [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
+/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`transport`], [`logging`],
+/// [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
 /// other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
