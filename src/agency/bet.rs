@@ -1,8 +1,8 @@
 //! One bet, stored once however often it has to be sent.
 
-use super::desk::{Desk, Halt};
 use super::dial::{Dialer, REPLY_DEADLINE};
 use super::link::Link;
+use super::reactor::{Halt, Reactor};
 use super::replies::{hello, not_now, unexpected};
 use crate::config::AgencyConfig;
 use crate::domain::Quoted;
@@ -14,7 +14,7 @@ use crate::wire::{Ask, Refusal, Reply, Request, Standing};
 /// Where the bet's values come from, in the order of its fields.
 const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
-pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
     let Some(person) = &config.person else {
         let variables = VARIABLES.join(", ");
         return Err(Halt::Fatal(Error::bad_input(format!("a bet needs the environment variables {variables}"))));
@@ -23,14 +23,14 @@ pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Resul
     check(fields)?;
     let [_, _, document, _, number] = fields;
     let mut place = None;
-    let result = dialer.converse(desk, |desk, dialer, link| send(desk, dialer, link, fields, &mut place));
+    let result = dialer.converse(reactor, |reactor, dialer, link| send(reactor, dialer, link, fields, &mut place));
     match &result {
         Ok(()) => {
-            desk.say(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
+            reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
         }
         Err(Halt::Fatal(error)) => {
             let event = Event::fail("apuesta_enviada").with("dni", document).with("numero", number);
-            desk.say(event.with("error", error));
+            reactor.log(event.with("error", error));
         }
         Err(_) => {}
     }
@@ -39,19 +39,19 @@ pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Resul
 
 /// Sends the bet unless it is stored already: `place` is where in the agency's sequence it was sent to before.
 fn send(
-    desk: &mut Desk,
+    reactor: &mut Reactor,
     dialer: &mut Dialer,
     link: &mut Link,
     fields: [&str; 5],
     place: &mut Option<u64>,
 ) -> Result<(), Halt> {
-    let Standing { stored, .. } = hello(desk, dialer, link)?;
+    let Standing { stored, .. } = hello(reactor, dialer, link)?;
     if place.is_some_and(|place| stored > place) {
         return Ok(());
     }
     *place = Some(stored);
-    link.push(&Request { agency: desk.id, ask: Ask::Bet { fields, first: Some(stored) } });
-    match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
+    link.push(&Request { agency: reactor.id, ask: Ask::Bet { fields, first: Some(stored) } });
+    match link.reply(reactor, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
         Reply::Ack(Ok(())) => Ok(()),
         // Nothing but DONE closes an agency, and then it stays closed.
         Reply::Ack(Err(Refusal::Closed)) => Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
@@ -83,7 +83,7 @@ fn check(fields: [&str; 5]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::agency::play;
-    use crate::agency::testing::{FakeCentral, config, desk};
+    use crate::agency::testing::{FakeCentral, config, reactor};
     use crate::config::Mode;
     use crate::error::Kind;
 
@@ -93,7 +93,7 @@ mod tests {
         let mut config = config(Mode::Bet, address, "unused".into());
         let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"];
         config.person = Some(person.map(str::to_owned));
-        play(&mut desk(), &config)
+        play(&mut reactor(), &config)
     }
 
     #[test]

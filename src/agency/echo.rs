@@ -1,7 +1,7 @@
 //! The echo loop of the first exercises: a connection, a line, the same line back, a pause, and again.
 
-use super::desk::{Desk, Halt};
 use super::dial::{Dialer, REPLY_DEADLINE};
+use super::reactor::{Halt, Reactor};
 use crate::config::AgencyConfig;
 use crate::domain::Quoted;
 use crate::error::Error;
@@ -9,24 +9,24 @@ use crate::logging::Event;
 use crate::wire::frame::Incoming;
 use crate::wire::{Refusal, Reply};
 
-pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
     for number in 1..=config.loop_amount.value {
         let message = format!("[CLIENT {}] Message N°{number}", config.id);
-        match exchange(desk, dialer, &message) {
+        match exchange(reactor, dialer, &message) {
             Ok(()) => dialer.patience.progress(),
             Err(Halt::Fatal(error)) => {
-                desk.say(Event::fail("receive_message").with("client_id", desk.id).with("error", &error));
+                reactor.log(Event::fail("receive_message").with("client_id", reactor.id).with("error", &error));
                 return Err(Halt::Fatal(error));
             }
             Err(halt) => return Err(halt),
         }
-        desk.say(Event::success("receive_message").with("client_id", desk.id).with("msg", &message));
+        reactor.log(Event::success("receive_message").with("client_id", reactor.id).with("msg", &message));
         if number < config.loop_amount.value {
-            desk.pause(config.loop_period.value)?;
+            reactor.pause(config.loop_period.value)?;
             dialer.patience.excuse(config.loop_period.value);
         }
     }
-    desk.say(Event::success("loop_finished").with("client_id", desk.id));
+    reactor.log(Event::success("loop_finished").with("client_id", reactor.id));
     Ok(())
 }
 
@@ -37,12 +37,12 @@ enum Echo {
     Other(String),
 }
 
-fn exchange(desk: &mut Desk, dialer: &mut Dialer, message: &str) -> Result<(), Halt> {
+fn exchange(reactor: &mut Reactor, dialer: &mut Dialer, message: &str) -> Result<(), Halt> {
     let wrong = |reason| Err(Halt::Fatal(Error::failed(reason)));
-    dialer.converse(desk, |desk, dialer, link| {
+    dialer.converse(reactor, |reactor, dialer, link| {
         link.push_line(message);
         let deadline = dialer.patience.deadline(REPLY_DEADLINE);
-        match link.incoming(desk, Some(deadline), |incoming| judge(incoming, message)) {
+        match link.incoming(reactor, Some(deadline), |incoming| judge(incoming, message)) {
             Ok(Echo::Same) => Ok(()),
             Ok(Echo::Busy(reason)) => Err(Halt::Lost(reason)),
             Ok(Echo::Other(answer)) => wrong(format!("sent {}, got {} back", Quoted(message), Quoted(&answer))),
@@ -69,7 +69,7 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
 mod tests {
     use super::*;
     use crate::agency::play;
-    use crate::agency::testing::{FakeCentral, config, desk};
+    use crate::agency::testing::{FakeCentral, config, reactor};
     use crate::config::Mode;
     use crate::error::Kind;
     use std::time::{Duration, Instant};
@@ -89,7 +89,7 @@ mod tests {
         let mut config = config(Mode::Echo, &central.address, "unused".into());
         config.loop_period.value = Duration::from_millis(20);
         let begun = Instant::now();
-        play(&mut desk(), &config).unwrap();
+        play(&mut reactor(), &config).unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(40), "two pauses lie between three messages");
         let expected = [1, 2, 3].map(|number| format!("[CLIENT 3] Message N°{number}\n"));
         assert_eq!(central.join(), expected);
@@ -103,7 +103,7 @@ mod tests {
                 peer.line();
                 peer.send_raw(answer.as_bytes());
             });
-            let result = play(&mut desk(), &config(Mode::Echo, &central.address, "unused".into()));
+            let result = play(&mut reactor(), &config(Mode::Echo, &central.address, "unused".into()));
             assert!(matches!(result, Err(Halt::Fatal(error)) if error.kind == Kind::Failed));
             central.join();
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
-use super::desk::{Desk, Halt};
+use super::reactor::{Halt, Reactor};
 use crate::error::Error;
 use crate::wire::Reply;
 use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
@@ -15,7 +15,7 @@ use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
 /// What is read at once: many acknowledgements, or a few pages of winners.
 const READ_BUFFER: usize = 4 * (HEADER + MAX_FRAME);
 
-pub struct Link {
+pub(super) struct Link {
     stream: TcpStream,
     outgoing: Vec<u8>,
     sent: usize,
@@ -28,8 +28,8 @@ pub struct Link {
 }
 
 impl Link {
-    /// Over a stream that is connected and registered with the desk.
-    pub fn new(stream: TcpStream) -> Link {
+    /// Over a stream that is connected and registered with the reactor.
+    pub(super) fn new(stream: TcpStream) -> Link {
         Link {
             stream,
             outgoing: Vec::new(),
@@ -42,23 +42,23 @@ impl Link {
     }
 
     /// Puts a message in line to be sent, as a frame.
-    pub fn push(&mut self, message: &impl fmt::Display) {
+    pub(super) fn push(&mut self, message: &impl fmt::Display) {
         frame::push(&mut self.outgoing, message);
     }
 
     /// Puts a line in line to be sent, as it is.
-    pub fn push_line(&mut self, line: &str) {
+    pub(super) fn push_line(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
     }
 
     /// The bytes that wait to be sent.
-    pub fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self) -> usize {
         self.outgoing.len() - self.sent
     }
 
     /// Sends what the socket takes now.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         while self.broken.is_none() && self.sent < self.outgoing.len() {
             match self.stream.write(&self.outgoing[self.sent..]) {
                 Ok(0) => self.broken = Some("the connection takes no more bytes".to_owned()),
@@ -75,7 +75,7 @@ impl Link {
     }
 
     /// The next reply if it is there. `paged` tells whether it answers a request for a page of winners.
-    pub fn try_reply(&mut self, paged: bool) -> Result<Option<Reply>, Halt> {
+    pub(super) fn try_reply(&mut self, paged: bool) -> Result<Option<Reply>, Halt> {
         self.take(|incoming| match incoming {
             Incoming::Frame(text) => Reply::parse(text, paged).map_err(strange),
             Incoming::Line(_) => Err(strange("it sent a line of text that is no frame".to_owned())),
@@ -83,43 +83,48 @@ impl Link {
     }
 
     /// Waits for the next reply, until the deadline if there is one.
-    pub fn reply(&mut self, desk: &mut Desk, deadline: Option<Instant>, paged: bool) -> Result<Reply, Halt> {
-        self.wait_for(desk, deadline, |link| link.try_reply(paged))
+    pub(super) fn reply(
+        &mut self,
+        reactor: &mut Reactor,
+        deadline: Option<Instant>,
+        paged: bool,
+    ) -> Result<Reply, Halt> {
+        self.wait_for(reactor, deadline, |link| link.try_reply(paged))
     }
 
     /// Waits for a line, or for a frame in its place, and gives it to `read`.
-    pub fn incoming<T>(
+    pub(super) fn incoming<T>(
         &mut self,
-        desk: &mut Desk,
+        reactor: &mut Reactor,
         deadline: Option<Instant>,
         read: impl Fn(Incoming<'_>) -> T,
     ) -> Result<T, Halt> {
-        self.wait_for(desk, deadline, |link| link.take(|incoming| Ok(read(incoming))))
+        self.wait_for(reactor, deadline, |link| link.take(|incoming| Ok(read(incoming))))
     }
 
     /// Closes the connection. What the central has not received by now is not needed any more.
-    pub fn close(self, desk: &Desk) {
+    pub(super) fn close(self, reactor: &Reactor) {
         // It may be gone already, which is what is wanted.
         let _ = self.stream.shutdown(Shutdown::Both);
         drop(self);
-        desk.tell_closed();
+        reactor.tell_closed();
     }
 
     fn wait_for<T>(
         &mut self,
-        desk: &mut Desk,
+        reactor: &mut Reactor,
         deadline: Option<Instant>,
         mut attempt: impl FnMut(&mut Link) -> Result<Option<T>, Halt>,
     ) -> Result<T, Halt> {
         let begun = Instant::now();
         loop {
-            desk.check()?;
+            reactor.check()?;
             self.flush();
             if let Some(found) = attempt(self)? {
                 return Ok(found);
             }
             check_deadline(deadline, begun)?;
-            desk.wait(deadline)?;
+            reactor.wait(deadline)?;
         }
     }
 
@@ -166,7 +171,7 @@ impl Link {
 }
 
 /// Fails when the deadline has passed. `begun` is when the wait began.
-pub fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Result<(), Halt> {
+pub(super) fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Result<(), Halt> {
     match deadline {
         Some(deadline) if Instant::now() >= deadline => {
             Err(Halt::Lost(format!("no answer within {} s", (deadline - begun).as_secs_f32().ceil())))
@@ -183,12 +188,12 @@ fn strange(detail: String) -> Halt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agency::testing::{desk, linked};
+    use crate::agency::testing::{linked, reactor};
 
     #[test]
     fn replies_come_back_in_order_however_they_are_cut() {
-        let mut desk = desk();
-        let (mut link, mut central) = linked(&desk);
+        let mut reactor = reactor();
+        let (mut link, mut central) = linked(&reactor);
         let writer = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             (0..500).for_each(|count| frame::push(&mut bytes, &Reply::AckBatch { count, result: Ok(()) }));
@@ -200,32 +205,32 @@ mod tests {
             central
         });
         for expected in 0..500 {
-            let reply = link.reply(&mut desk, None, false).unwrap();
+            let reply = link.reply(&mut reactor, None, false).unwrap();
             assert_eq!(reply, Reply::AckBatch { count: expected, result: Ok(()) });
         }
         drop(writer.join().unwrap());
-        assert!(matches!(link.reply(&mut desk, None, false), Err(Halt::Lost(cause)) if cause.contains("closed")));
+        assert!(matches!(link.reply(&mut reactor, None, false), Err(Halt::Lost(cause)) if cause.contains("closed")));
     }
 
     #[test]
     fn what_the_central_said_before_it_hung_up_is_still_heard() {
-        let mut desk = desk();
-        let (mut link, mut central) = linked(&desk);
+        let mut reactor = reactor();
+        let (mut link, mut central) = linked(&reactor);
         let mut bytes = Vec::new();
         frame::push(&mut bytes, &"ACK|ERR|busy: too many");
         central.write_all(&bytes).unwrap();
         drop(central);
         link.push(&"DONE|1");
-        assert_eq!(link.reply(&mut desk, None, false).unwrap().to_string(), "ACK|ERR|busy: too many");
+        assert_eq!(link.reply(&mut reactor, None, false).unwrap().to_string(), "ACK|ERR|busy: too many");
     }
 
     #[test]
     fn a_deadline_ends_a_wait_and_more_than_a_socket_takes_is_sent_in_the_end() {
-        let mut desk = desk();
-        let (mut link, mut central) = linked(&desk);
+        let mut reactor = reactor();
+        let (mut link, mut central) = linked(&reactor);
         let soon = Instant::now() + std::time::Duration::from_millis(20);
         assert!(
-            matches!(link.reply(&mut desk, Some(soon), false), Err(Halt::Lost(cause)) if cause.contains("no answer"))
+            matches!(link.reply(&mut reactor, Some(soon), false), Err(Halt::Lost(cause)) if cause.contains("no answer"))
         );
 
         let line = "x".repeat(8000);
@@ -236,18 +241,18 @@ mod tests {
             central.write_all(b"all\n").unwrap();
             central
         });
-        assert!(link.incoming(&mut desk, None, |incoming| incoming == Incoming::Line(b"all\n")).unwrap());
+        assert!(link.incoming(&mut reactor, None, |incoming| incoming == Incoming::Line(b"all\n")).unwrap());
         assert_eq!(link.unsent(), 0);
         drop(reader.join().unwrap());
     }
 
     #[test]
     fn a_peer_of_another_kind_is_told_apart_from_a_lost_one() {
-        let mut desk = desk();
+        let mut reactor = reactor();
         for bytes in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"\0\0\0\x05HOLA\n", b"\0\xff\xff\xff"] {
-            let (mut link, mut central) = linked(&desk);
+            let (mut link, mut central) = linked(&reactor);
             central.write_all(bytes).unwrap();
-            assert!(matches!(link.reply(&mut desk, None, false), Err(Halt::Fatal(_))));
+            assert!(matches!(link.reply(&mut reactor, None, false), Err(Halt::Fatal(_))));
         }
     }
 }

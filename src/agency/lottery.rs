@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::batches::{Batches, Sent};
 use super::dataset::Dataset;
-use super::desk::{Desk, Halt};
 use super::dial::{Dialer, REPLY_DEADLINE};
 use super::link::{Link, check_deadline};
 use super::progress::Progress;
+use super::reactor::{Halt, Reactor};
 use super::replies::{hello, not_now, unexpected};
-use super::winners::Winners;
+use super::winners::WinnersOutput;
 use crate::config::AgencyConfig;
 use crate::domain::Phase;
 use crate::error::Error;
@@ -20,23 +20,23 @@ use crate::wire::{Ask, Documents, Refusal, Reply, Request, Standing};
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
 const MOST_UNSENT: usize = 128 * 1024;
 
-pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
     let dataset = Dataset::open(&config.file)?;
     let mut lottery = Lottery {
         config,
         batches: Batches::new(dataset, config.id, config.batch_max),
-        winners: Winners::new(config.winners.as_deref())?,
+        winners: WinnersOutput::new(config.winners.as_deref())?,
         progress: Progress::default(),
         spoken: false,
         waiting: false,
     };
-    dialer.converse(desk, |desk, dialer, link| lottery.converse(desk, dialer, link))
+    dialer.converse(reactor, |reactor, dialer, link| lottery.converse(reactor, dialer, link))
 }
 
 struct Lottery<'a> {
     config: &'a AgencyConfig,
     batches: Batches,
-    winners: Winners,
+    winners: WinnersOutput,
     progress: Progress,
     /// Whether a message was sent that the next one has to keep its distance from.
     spoken: bool,
@@ -46,18 +46,18 @@ struct Lottery<'a> {
 
 impl Lottery<'_> {
     /// All that is left to do, over one connection.
-    fn converse(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
-        let Standing { stored, phase } = hello(desk, dialer, link)?;
+    fn converse(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+        let Standing { stored, phase } = hello(reactor, dialer, link)?;
         if phase == Phase::Open {
-            self.batches.resume(stored, desk)?;
-            self.progress.start(desk, stored, self.batches.dataset().size());
+            self.batches.resume(stored, reactor)?;
+            self.progress.start(reactor, stored, self.batches.dataset().size());
             if self.is_paced() {
-                self.upload_paced(desk, dialer, link)?;
+                self.upload_paced(reactor, dialer, link)?;
             } else {
-                self.upload(desk, dialer, link)?;
+                self.upload(reactor, dialer, link)?;
             }
-            self.pace(desk, dialer)?;
-            self.finish_upload(desk, dialer, link)?;
+            self.pace(reactor, dialer)?;
+            self.finish_upload(reactor, dialer, link)?;
         } else if self.batches.rows() > stored {
             return Err(Halt::Fatal(Error::refused(format!(
                 "agency {} was closed with {stored} bets stored, and {} holds more: another process has sent DONE for it",
@@ -65,36 +65,36 @@ impl Lottery<'_> {
                 self.batches.dataset().name()
             ))));
         }
-        self.progress.finish(desk);
+        self.progress.finish(reactor);
         if phase != Phase::Drawn {
-            self.wait_for_draw(desk, dialer, link)?;
+            self.wait_for_draw(reactor, dialer, link)?;
         }
-        self.take_winners(desk, dialer, link)
+        self.take_winners(reactor, dialer, link)
     }
 
     /// One batch at a time, with its pause.
-    fn upload_paced(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+    fn upload_paced(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
         loop {
             // Read before the pause, so that there is none when nothing follows but DONE, which has its own.
             match self.batches.next()? {
                 Some(batch) => link.push(&batch),
                 None => return Ok(()),
             }
-            self.pace(desk, dialer)?;
+            self.pace(reactor, dialer)?;
             let deadline = dialer.patience.deadline(REPLY_DEADLINE);
-            let reply = link.reply(desk, Some(deadline), false)?;
-            self.settle(desk, dialer, reply)?;
+            let reply = link.reply(reactor, Some(deadline), false)?;
+            self.acknowledge(reactor, dialer, reply)?;
         }
     }
 
     /// Many batches at a time: the next ones are on their way before the first is acknowledged.
-    fn upload(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+    fn upload(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
         let window = self.config.in_flight.max(1);
         let mut more = true;
         let mut heard = Instant::now();
         let mut deadline = dialer.patience.deadline(REPLY_DEADLINE);
         loop {
-            desk.check()?;
+            reactor.check()?;
             while more && self.batches.unacknowledged() < window && link.unsent() < MOST_UNSENT {
                 match self.batches.next()? {
                     Some(batch) => link.push(&batch),
@@ -108,7 +108,7 @@ impl Lottery<'_> {
             }
             let mut settled = false;
             while let Some(reply) = link.try_reply(false)? {
-                self.settle(desk, dialer, reply)?;
+                self.acknowledge(reactor, dialer, reply)?;
                 settled = true;
             }
             if settled {
@@ -118,40 +118,40 @@ impl Lottery<'_> {
             let can_send = more && self.batches.unacknowledged() < window && link.unsent() < MOST_UNSENT;
             if !settled && !can_send {
                 check_deadline(Some(deadline), heard)?;
-                desk.wait(Some(deadline))?;
+                reactor.wait(Some(deadline))?;
             }
         }
     }
 
     /// Takes the acknowledgement of the oldest batch, or its refusal.
-    fn settle(&mut self, desk: &mut Desk, dialer: &mut Dialer, reply: Reply) -> Result<(), Halt> {
-        let Some(sent) = self.batches.settle() else { return Err(unexpected(&reply, "nothing")) };
+    fn acknowledge(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, reply: Reply) -> Result<(), Halt> {
+        let Some(sent) = self.batches.pop_oldest() else { return Err(unexpected(&reply, "nothing")) };
         match reply {
             Reply::AckBatch { count, result: Ok(()) } if count == sent.count => {
                 dialer.patience.progress();
-                let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", desk.id);
-                desk.say(event);
-                self.progress.show(desk, sent.mark.row + u64::from(count), sent.mark.byte());
+                let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
+                reactor.log(event);
+                self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.byte());
                 Ok(())
             }
-            Reply::AckBatch { result: Err(refusal), .. } => Err(self.refused(desk, &sent, &refusal)),
+            Reply::AckBatch { result: Err(refusal), .. } => Err(self.refused(reactor, &sent, &refusal)),
             reply => Err(unexpected(&reply, "a batch")),
         }
     }
 
-    fn refused(&mut self, desk: &Desk, sent: &Sent, refusal: &Refusal) -> Halt {
+    fn refused(&mut self, reactor: &Reactor, sent: &Sent, refusal: &Refusal) -> Halt {
         if let Some(halt) = not_now(refusal) {
             return halt;
         }
         let error = self.batches.refusal(sent, refusal);
-        let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", desk.id);
-        desk.say(event.with("error", &error));
+        let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", reactor.id);
+        reactor.log(event.with("error", &error));
         Halt::Fatal(error)
     }
 
-    fn finish_upload(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+    fn finish_upload(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
         link.push(&self.request(Ask::Done));
-        match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
+        match link.reply(reactor, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
             Reply::AckDone(Ok(())) => {
                 dialer.patience.progress();
                 Ok(())
@@ -164,14 +164,14 @@ impl Lottery<'_> {
     }
 
     /// Waits for as long as it takes, while the connection lives.
-    fn wait_for_draw(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+    fn wait_for_draw(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
         if !self.waiting {
             self.waiting = true;
-            desk.say(Event::in_progress("consulta_ganadores").with("client_id", desk.id));
+            reactor.log(Event::in_progress("consulta_ganadores").with("client_id", reactor.id));
         }
         link.push(&self.request(Ask::WaitDraw));
         let begun = Instant::now();
-        let reply = link.reply(desk, None, false);
+        let reply = link.reply(reactor, None, false);
         dialer.patience.excuse(begun.elapsed());
         match reply? {
             Reply::Draw(Ok(())) => {
@@ -185,15 +185,15 @@ impl Lottery<'_> {
         }
     }
 
-    fn take_winners(&mut self, desk: &mut Desk, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
+    fn take_winners(&mut self, reactor: &mut Reactor, dialer: &mut Dialer, link: &mut Link) -> Result<(), Halt> {
         if self.is_paced() {
             self.spoken = true;
-            self.pace(desk, dialer)?;
+            self.pace(reactor, dialer)?;
         }
         loop {
             let from = self.winners.received();
             link.push(&self.request(Ask::GetWinners { from: Some(from) }));
-            match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), true)? {
+            match link.reply(reactor, Some(dialer.patience.deadline(REPLY_DEADLINE)), true)? {
                 Reply::Winners(Ok(Documents { total: Some(total), list })) => {
                     let count = self.winners.take(&list)?;
                     let received = self.winners.received();
@@ -216,7 +216,7 @@ impl Lottery<'_> {
         }
         self.winners.finish()?;
         let event = Event::success("consulta_ganadores").with("cant_ganadores", self.winners.received());
-        desk.say(event.with("client_id", desk.id));
+        reactor.log(event.with("client_id", reactor.id));
         Ok(())
     }
 
@@ -229,9 +229,9 @@ impl Lottery<'_> {
     }
 
     /// Keeps the distance to the message before.
-    fn pace(&mut self, desk: &mut Desk, dialer: &mut Dialer) -> Result<(), Halt> {
+    fn pace(&mut self, reactor: &mut Reactor, dialer: &mut Dialer) -> Result<(), Halt> {
         if self.spoken && self.is_paced() {
-            desk.pause(self.config.batch_period)?;
+            reactor.pause(self.config.batch_period)?;
             dialer.patience.excuse(self.config.batch_period);
         }
         self.spoken = true;
