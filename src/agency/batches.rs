@@ -40,7 +40,7 @@ pub struct Sent {
 /// A batch as it goes on the wire, without the line feed at its end.
 pub struct BatchMessage<'a> {
     agency: AgencyId,
-    header: BatchHeader,
+    pub header: BatchHeader,
     lines: &'a str,
 }
 

@@ -1,15 +1,14 @@
 //! One bet, stored once however often it has to be sent.
 
-use super::dial::{Dialer, REPLY_DEADLINE};
-use super::link::Link;
+use super::conversation::{Conversation, converse, refused, unexpected};
+use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
-use super::replies::{hello, not_now, unexpected};
 use crate::config::AgencyConfig;
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{Ask, Refusal, Reply, Request, Standing};
+use crate::wire::{Ask, Refusal, Reply, Standing};
 
 /// Where the bet's values come from, in the order of its fields.
 const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
@@ -23,7 +22,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyCon
     check(fields)?;
     let [_, _, document, _, number] = fields;
     let mut place = None;
-    let result = dialer.converse(reactor, |reactor, dialer, link| send(reactor, dialer, link, fields, &mut place));
+    let result = converse(reactor, dialer, |conversation| send(conversation, fields, &mut place));
     match &result {
         Ok(()) => {
             reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
@@ -38,27 +37,17 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyCon
 }
 
 /// Sends the bet unless it is stored already: `place` is where in the agency's sequence it was sent to before.
-fn send(
-    reactor: &mut Reactor,
-    dialer: &mut Dialer,
-    link: &mut Link,
-    fields: [&str; 5],
-    place: &mut Option<u64>,
-) -> Result<(), Halt> {
-    let Standing { stored, .. } = hello(reactor, dialer, link)?;
+fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], place: &mut Option<u64>) -> Result<(), Halt> {
+    let Standing { stored, .. } = conversation.hello()?;
     if place.is_some_and(|place| stored > place) {
         return Ok(());
     }
     *place = Some(stored);
-    link.push(&Request { agency: reactor.id, ask: Ask::Bet { fields, first: Some(stored) } });
-    match link.reply(reactor, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
+    match conversation.ask(Ask::Bet { fields, first: Some(stored) })? {
         Reply::Ack(Ok(())) => Ok(()),
         // Nothing but DONE closes an agency, and then it stays closed.
         Reply::Ack(Err(Refusal::Closed)) => Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
-        Reply::Ack(Err(refusal)) => {
-            Err(not_now(&refusal)
-                .unwrap_or_else(|| Halt::Fatal(Error::refused(format!("the bet was refused: {refusal}")))))
-        }
+        Reply::Ack(Err(refusal)) => Err(refused(&refusal, "the bet was refused")),
         reply => Err(unexpected(&reply, "BET")),
     }
 }

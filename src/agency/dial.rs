@@ -6,12 +6,11 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::Level;
 use mio::Interest;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::link::{Link, check_deadline};
+use super::link::Link;
 use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
 use crate::logging::{Event, Outcome};
@@ -19,9 +18,6 @@ use crate::logging::{Event, Outcome};
 /// The longest that one attempt to resolve the name, and one to connect to an address, may take.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The longest that the central may take for any answer but the draw's.
-pub(super) const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// However little patience is left, an attempt gets this much time: without it, no patience would mean no attempt.
 const LEAST_DEADLINE: Duration = Duration::from_secs(1);
@@ -62,7 +58,7 @@ impl Dialer {
     }
 
     /// Tries until it is connected, or out of patience.
-    fn connect(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
+    pub(super) fn connect(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
         loop {
             match self.attempt(reactor) {
                 Ok(link) => {
@@ -79,29 +75,8 @@ impl Dialer {
         }
     }
 
-    /// Holds a conversation with the central: again from its beginning, over a new connection, when one is lost.
-    pub(super) fn converse<T>(
-        &mut self,
-        reactor: &mut Reactor,
-        mut conversation: impl FnMut(&mut Reactor, &mut Dialer, &mut Link) -> Result<T, Halt>,
-    ) -> Result<T, Halt> {
-        loop {
-            let mut link = self.connect(reactor)?;
-            let result = conversation(reactor, self, &mut link);
-            link.close(reactor);
-            match result {
-                Err(Halt::Lost(cause)) => {
-                    let event = Event::new(Level::Warn, "connection_lost", Outcome::Fail);
-                    reactor.log(event.with("client_id", reactor.id).with("error", &cause));
-                    self.back_off(reactor, &cause)?;
-                }
-                result => return result,
-            }
-        }
-    }
-
     /// Waits before the next attempt, unless patience has run out.
-    fn back_off(&mut self, reactor: &mut Reactor, cause: &str) -> Result<(), Halt> {
+    pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str) -> Result<(), Halt> {
         let Some(delay) = self.patience.next_delay() else {
             let limit = humantime::format_duration(self.patience.limit);
             return Err(Halt::Fatal(Error::unreachable(format!(
@@ -217,6 +192,16 @@ impl Patience {
         self.attempts += 1;
         // All of it is random, so that agencies that lost the same central do not come back together.
         Some(ceiling.mul_f64(fastrand::f64()).min(left))
+    }
+}
+
+/// Fails when the deadline has passed. `begun` is when the wait began.
+pub(super) fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Result<(), Halt> {
+    match deadline {
+        Some(deadline) if Instant::now() >= deadline => {
+            Err(Halt::Lost(format!("no answer within {} s", (deadline - begun).as_secs_f32().ceil())))
+        }
+        _ => Ok(()),
     }
 }
 

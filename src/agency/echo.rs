@@ -1,6 +1,7 @@
 //! The echo loop of the first exercises: a connection, a line, the same line back, a pause, and again.
 
-use super::dial::{Dialer, REPLY_DEADLINE};
+use super::conversation::converse;
+use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
 use crate::config::AgencyConfig;
 use crate::domain::Quoted;
@@ -39,10 +40,8 @@ enum Echo {
 
 fn exchange(reactor: &mut Reactor, dialer: &mut Dialer, message: &str) -> Result<(), Halt> {
     let wrong = |reason| Err(Halt::Fatal(Error::failed(reason)));
-    dialer.converse(reactor, |reactor, dialer, link| {
-        link.push_line(message);
-        let deadline = dialer.patience.deadline(REPLY_DEADLINE);
-        match link.incoming(reactor, Some(deadline), |incoming| judge(incoming, message)) {
+    converse(reactor, dialer, |conversation| {
+        match conversation.ask_line(message, |incoming| judge(incoming, message)) {
             Ok(Echo::Same) => Ok(()),
             Ok(Echo::Busy(reason)) => Err(Halt::Lost(reason)),
             Ok(Echo::Other(answer)) => wrong(format!("sent {}, got {} back", Quoted(message), Quoted(&answer))),
@@ -58,7 +57,7 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
         Incoming::Line(line) if line.strip_suffix(b"\n") == Some(message.as_bytes()) => Echo::Same,
         Incoming::Line(line) => Echo::Other(String::from_utf8_lossy(line).into_owned()),
         // A central with too much to do refuses a connection before it knows what it is for.
-        Incoming::Frame(text) => match Reply::parse(text, false) {
+        Incoming::Frame(text) => match Reply::parse(text, None) {
             Ok(reply @ Reply::Ack(Err(Refusal::Busy(_)))) => Echo::Busy(format!("the central answered: {reply}")),
             _ => Echo::Other(text.to_owned()),
         },

@@ -1,10 +1,11 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::agency::play;
 use crate::agency::testing::{FakeCentral, FakePeer, bets, config, reactor, stoppable_reactor};
 use crate::config::Mode;
 use crate::error::Kind;
+use crate::wire::Request;
 
 fn batch(lines: &[String], from: usize, to: usize) -> String {
     format!("BATCH|3|{}|{from}\n{}", to - from, lines[from..to].join("\n"))

@@ -1,11 +1,12 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
 //! `dataset` reads the file, `batches` fills frames with its rows, `link` is a connection and `dial` makes one, as often
-//! as it takes. `lottery`, `bet` and `echo` are what an agency can be told to do. Every wait goes through the `reactor`,
-//! which is where a stop is noticed.
+//! as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be told to do. Every
+//! wait goes through the `reactor`, which is where a stop is noticed.
 
 mod batches;
 mod bet;
+mod conversation;
 mod dataset;
 mod dial;
 mod echo;
@@ -13,7 +14,6 @@ mod link;
 mod lottery;
 mod progress;
 mod reactor;
-mod replies;
 #[cfg(test)]
 mod testing;
 mod winners;

@@ -130,7 +130,9 @@ impl Central {
         let event = match verb {
             Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
             Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
-            Some(Verb::Done | Verb::GetWinners | Verb::Hello | Verb::WaitDraw) | None => Event::fail("receive_message"),
+            Some(Verb::Done | Verb::GetWinners { .. } | Verb::Hello | Verb::WaitDraw) | None => {
+                Event::fail("receive_message")
+            }
         };
         event.with("error", &refusal).log();
         Reply::refusal(verb, refusal)
