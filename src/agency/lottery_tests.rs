@@ -218,6 +218,22 @@ fn a_central_that_never_gets_anywhere_exhausts_patience() {
 }
 
 #[test]
+fn waiting_for_the_draw_costs_no_patience() {
+    const RETRY_FOR: Duration = Duration::from_secs(1);
+    let (_folder, path, _) = bets(1);
+    let central = FakeCentral::start(|accept| {
+        accept().expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").expect_silence(RETRY_FOR);
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
+    });
+    let mut config = config(Mode::Lottery, &central.address, path);
+    config.retry_for = RETRY_FOR;
+    play(&mut reactor(), &config).unwrap();
+    central.join();
+}
+
+#[test]
 fn pacing_keeps_messages_apart() {
     const PERIOD: Duration = Duration::from_millis(40);
     let (_folder, path, lines) = bets(4);

@@ -1,6 +1,6 @@
 //! What the agency's tests share: a reactor, and a central that follows a script.
 
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -109,6 +109,13 @@ impl FakePeer {
         self
     }
 
+    /// Expects the agency to send nothing for so long.
+    #[track_caller]
+    pub(super) fn expect_silence(&mut self, duration: Duration) {
+        self.0.get_ref().set_read_timeout(Some(duration)).unwrap();
+        assert_eq!(self.0.fill_buf().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+
     /// Expects the agency to close the connection.
     #[track_caller]
     pub(super) fn expect_end(&mut self) {
@@ -117,7 +124,7 @@ impl FakePeer {
 
     pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        self.0.read_line(&mut line).unwrap();
         line
     }
 
