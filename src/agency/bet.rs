@@ -3,21 +3,14 @@
 use super::conversation::{Conversation, converse, refused, unexpected};
 use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
-use crate::config::AgencyConfig;
+use crate::config::PERSON;
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::{Ask, Refusal, Reply, Standing};
 
-/// Where the bet's values come from, in the order of its fields.
-const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
-
-pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
-    let Some(person) = &config.person else {
-        let variables = VARIABLES.join(", ");
-        return Err(Halt::Fatal(Error::bad_input(format!("a bet needs the environment variables {variables}"))));
-    };
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 5]) -> Result<(), Halt> {
     let fields = person.each_ref().map(String::as_str);
     check(fields)?;
     let [_, _, document, _, number] = fields;
@@ -54,7 +47,7 @@ fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], place: &mut Opti
 
 /// The central judges the values. Here it only matters whether the wire can carry them.
 fn check(fields: [&str; 5]) -> Result<()> {
-    for (variable, value) in VARIABLES.iter().zip(fields) {
+    for (variable, value) in PERSON.iter().zip(fields) {
         if value.chars().any(|character| character == '|' || character.is_control()) {
             let shown = Quoted(value);
             return Err(Error::bad_input(format!("{variable}: {shown} holds a control character or a \"|\"")));
@@ -63,7 +56,7 @@ fn check(fields: [&str; 5]) -> Result<()> {
     // The agency and the place in its sequence take the rest.
     let most = MAX_FRAME - 64;
     if fields.iter().map(|field| field.len()).sum::<usize>() > most {
-        return Err(Error::bad_input(format!("{} are longer than {most} bytes together", VARIABLES.join(", "))));
+        return Err(Error::bad_input(format!("{} are longer than {most} bytes together", PERSON.join(", "))));
     }
     Ok(())
 }
@@ -73,16 +66,14 @@ mod tests {
     use super::*;
     use crate::agency::play;
     use crate::agency::testing::{FakeCentral, config, reactor};
-    use crate::config::Mode;
+    use crate::config::Task;
     use crate::error::Kind;
 
     const BET: &str = "BET|3|Santiago Lionel|Lorca|30904465|1999-03-17|0007574";
 
     fn bet(address: &str, document: &str) -> Result<(), Halt> {
-        let mut config = config(Mode::Bet, address, "unused".into());
-        let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"];
-        config.person = Some(person.map(str::to_owned));
-        play(&mut reactor(), &config)
+        let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"].map(str::to_owned);
+        play(&mut reactor(), &config(Task::Bet { person }, address))
     }
 
     #[test]

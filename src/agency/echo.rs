@@ -1,18 +1,19 @@
 //! The echo loop of the first exercises: a connection, a line, the same line back, a pause, and again.
 
+use std::time::Duration;
+
 use super::conversation::converse;
 use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
-use crate::config::AgencyConfig;
 use crate::domain::Quoted;
 use crate::error::Error;
 use crate::logging::Event;
 use crate::wire::frame::Incoming;
 use crate::wire::{Refusal, Reply};
 
-pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
-    for number in 1..=config.loop_amount.value {
-        let message = format!("[CLIENT {}] Message N°{number}", config.id);
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, period: Duration) -> Result<(), Halt> {
+    for number in 1..=amount {
+        let message = format!("[CLIENT {}] Message N°{number}", reactor.id);
         match exchange(reactor, dialer, &message) {
             Ok(()) => dialer.patience.progress(),
             Err(Halt::Fatal(error)) => {
@@ -22,9 +23,9 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyCon
             Err(halt) => return Err(halt),
         }
         reactor.log(Event::success("receive_message").with("client_id", reactor.id).with("msg", &message));
-        if number < config.loop_amount.value {
-            reactor.pause(config.loop_period.value)?;
-            dialer.patience.excuse(config.loop_period.value);
+        if number < amount {
+            reactor.pause(period)?;
+            dialer.patience.excuse(period);
         }
     }
     reactor.log(Event::success("loop_finished").with("client_id", reactor.id));
@@ -69,9 +70,11 @@ mod tests {
     use super::*;
     use crate::agency::play;
     use crate::agency::testing::{FakeCentral, config, reactor};
-    use crate::config::Mode;
+    use crate::config::Task;
     use crate::error::Kind;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
+
+    const PERIOD: Duration = Duration::from_millis(20);
 
     #[test]
     fn every_message_has_a_connection_and_comes_back() {
@@ -85,11 +88,9 @@ mod tests {
             }
             lines
         });
-        let mut config = config(Mode::Echo, &central.address, "unused".into());
-        config.loop_period.value = Duration::from_millis(20);
         let begun = Instant::now();
-        play(&mut reactor(), &config).unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(40), "two pauses lie between three messages");
+        play(&mut reactor(), &config(Task::Echo { amount: 3, period: PERIOD }, &central.address)).unwrap();
+        assert!(begun.elapsed() >= 2 * PERIOD, "two pauses lie between three messages");
         let expected = [1, 2, 3].map(|number| format!("[CLIENT 3] Message N°{number}\n"));
         assert_eq!(central.join(), expected);
     }
@@ -102,7 +103,7 @@ mod tests {
                 peer.line();
                 peer.send_raw(answer.as_bytes());
             });
-            let result = play(&mut reactor(), &config(Mode::Echo, &central.address, "unused".into()));
+            let result = play(&mut reactor(), &config(Task::Echo { amount: 3, period: PERIOD }, &central.address));
             assert!(matches!(result, Err(Halt::Fatal(error)) if error.kind == Kind::Failed));
             central.join();
         }

@@ -8,7 +8,7 @@ use super::dial::Dialer;
 use super::progress::Progress;
 use super::reactor::{Halt, Reactor};
 use super::winners::WinnersOutput;
-use crate::config::AgencyConfig;
+use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
 use crate::logging::Event;
@@ -17,12 +17,12 @@ use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
 const MOST_UNSENT: usize = 128 * 1024;
 
-pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
-    let dataset = Dataset::open(&config.file)?;
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask) -> Result<(), Halt> {
+    let dataset = Dataset::open(&task.file)?;
     let mut lottery = Lottery {
-        config,
-        batches: Batches::new(dataset, config.id, config.batch_max),
-        winners: WinnersOutput::new(config.winners.as_deref())?,
+        task,
+        batches: Batches::new(dataset, reactor.id, task.batch_max),
+        winners: WinnersOutput::new(task.winners.as_deref())?,
         progress: Progress::default(),
         spoken: false,
         waiting: false,
@@ -31,7 +31,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, config: &AgencyCon
 }
 
 struct Lottery<'a> {
-    config: &'a AgencyConfig,
+    task: &'a LotteryTask,
     batches: Batches,
     winners: WinnersOutput,
     progress: Progress,
@@ -54,7 +54,7 @@ impl Lottery<'_> {
         } else if self.batches.rows() > stored {
             return Err(Halt::Fatal(Error::refused(format!(
                 "agency {} was closed with {stored} bets stored, and {} holds more: another process has sent DONE for it",
-                self.config.id,
+                conversation.reactor.id,
                 self.batches.dataset().name()
             ))));
         }
@@ -68,7 +68,7 @@ impl Lottery<'_> {
     /// Many batches at a time: the next ones are on their way before the first is acknowledged. If they are paced, one
     /// at a time, with its pause.
     fn upload(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
-        let window = if self.is_paced() { 1 } else { self.config.in_flight.max(1) };
+        let window = if self.is_paced() { 1 } else { self.task.in_flight.max(1) };
         let mut more = true;
         loop {
             conversation.reactor.check()?;
@@ -132,7 +132,7 @@ impl Lottery<'_> {
                 Ok(())
             }
             Reply::AckDone(Err(refusal)) => {
-                Err(refused(&refusal, &format!("the central refuses agency {}'s DONE", self.config.id)))
+                Err(refused(&refusal, &format!("the central refuses agency {}'s DONE", conversation.reactor.id)))
             }
             reply => Err(unexpected(&reply, "DONE")),
         }
@@ -142,7 +142,7 @@ impl Lottery<'_> {
     fn wait_for_draw(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         if !self.waiting {
             self.waiting = true;
-            let event = Event::in_progress("consulta_ganadores").with("client_id", self.config.id);
+            let event = Event::in_progress("consulta_ganadores").with("client_id", conversation.reactor.id);
             conversation.reactor.log(event);
         }
         match conversation.ask(Ask::WaitDraw)? {
@@ -179,19 +179,19 @@ impl Lottery<'_> {
         }
         self.winners.finish()?;
         let event = Event::success("consulta_ganadores").with("cant_ganadores", self.winners.received());
-        conversation.reactor.log(event.with("client_id", self.config.id));
+        conversation.reactor.log(event.with("client_id", conversation.reactor.id));
         Ok(())
     }
 
     fn is_paced(&self) -> bool {
-        !self.config.batch_period.is_zero()
+        !self.task.batch_period.is_zero()
     }
 
     /// Keeps the distance to the message before.
     fn pace(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         if self.spoken && self.is_paced() {
-            conversation.reactor.pause(self.config.batch_period)?;
-            conversation.dialer.patience.excuse(self.config.batch_period);
+            conversation.reactor.pause(self.task.batch_period)?;
+            conversation.dialer.patience.excuse(self.task.batch_period);
         }
         self.spoken = true;
         Ok(())

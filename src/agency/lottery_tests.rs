@@ -2,8 +2,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::agency::play;
-use crate::agency::testing::{FakeCentral, FakePeer, bets, config, reactor, stoppable_reactor};
-use crate::config::Mode;
+use crate::agency::testing::{FakeCentral, FakePeer, bets, config, lottery, reactor, stoppable_reactor};
+use crate::config::Task;
 use crate::error::Kind;
 use crate::wire::Request;
 
@@ -31,9 +31,8 @@ fn a_lottery_from_its_first_bet_to_its_last_winner() {
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|3|1,2");
         peer.expect("GET_WINNERS|3|2").send("WINNERS|OK|3|3").expect_end();
     });
-    let mut config = config(Mode::Lottery, &central.address, path);
-    config.winners = Some(folder.path().join("winners"));
-    play(&mut reactor(), &config).unwrap();
+    let task = LotteryTask { winners: Some(folder.path().join("winners")), ..lottery(path) };
+    play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
     central.join();
     assert_eq!(std::fs::read_to_string(folder.path().join("winners")).unwrap(), "1\n2\n3\n");
 }
@@ -56,7 +55,7 @@ fn an_agency_goes_on_where_the_central_says() {
         accept().expect("HELLO|3").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
         accept().expect("HELLO|3").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
-    play(&mut reactor(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
 }
 
@@ -68,10 +67,9 @@ fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
             scope.spawn(move || {
                 let (_folder, path, lines) = bets(97);
                 let central = FakeCentral::start(move |accept| store_through_cuts(accept, seed));
-                let mut config = config(Mode::Lottery, &central.address, path);
-                config.batch_max = 1 + seed as u32 % 7;
-                config.in_flight = 1 + seed as usize % 5;
-                play(&mut reactor(), &config).unwrap();
+                let (batch_max, in_flight) = (1 + seed as u32 % 7, 1 + seed as usize % 5);
+                let task = LotteryTask { batch_max, in_flight, ..lottery(path) };
+                play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
                 assert_eq!(central.join(), lines, "seed {seed}");
             });
         }
@@ -132,7 +130,7 @@ fn a_refused_bet_is_named_by_its_line() {
         peer.expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
         peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|ERR|2|bet 2: number \"x\" is not a whole number").expect_end();
     });
-    let error = failure(play(&mut reactor(), &config(Mode::Lottery, &central.address, path)));
+    let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
     assert_eq!(error.to_string(), "agency-3.csv:5: number \"x\" is not a whole number");
     assert_eq!(error.kind, Kind::Refused);
     central.join();
@@ -153,7 +151,7 @@ fn another_process_for_the_same_agency_may_be_first() {
         peer.expect("HELLO|3").send("HELLO|OK|2|done").expect("WAIT_DRAW|3").send("DRAW|OK");
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
-    play(&mut reactor(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
 
     // It has sent a shorter file.
@@ -163,7 +161,7 @@ fn another_process_for_the_same_agency_may_be_first() {
         accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&first).send("ACK_BATCH|ERR|2|closed");
         accept().expect("HELLO|3").send("HELLO|OK|1|done").expect_end();
     });
-    let error = failure(play(&mut reactor(), &config(Mode::Lottery, &central.address, path)));
+    let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
     assert_eq!(error.kind, Kind::Refused);
     assert!(error.to_string().contains("closed with 1 bets stored"), "{error}");
     central.join();
@@ -188,7 +186,7 @@ fn what_the_central_will_never_take_ends_it() {
             }
             peer.expect_end();
         });
-        let error = failure(play(&mut reactor(), &config(Mode::Lottery, &central.address, path)));
+        let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
         assert_eq!(error.kind, kind, "{error}");
         central.join();
     }
@@ -210,7 +208,7 @@ fn a_central_that_never_gets_anywhere_exhausts_patience() {
         });
         (address, central)
     };
-    let mut config = config(Mode::Lottery, &address, path);
+    let mut config = config(Task::Lottery(lottery(path)), &address);
     config.retry_for = Duration::from_millis(300);
     let error = failure(play(&mut reactor(), &config));
     assert_eq!(error.kind, Kind::Unreachable);
@@ -227,7 +225,7 @@ fn waiting_for_the_draw_costs_no_patience() {
         peer.expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").send("DRAW|OK");
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
-    let mut config = config(Mode::Lottery, &central.address, path);
+    let mut config = config(Task::Lottery(lottery(path)), &central.address);
     config.retry_for = RETRY_FOR;
     play(&mut reactor(), &config).unwrap();
     central.join();
@@ -258,9 +256,8 @@ fn pacing_keeps_messages_apart() {
         }
         distances
     });
-    let mut config = config(Mode::Lottery, &central.address, path);
-    config.batch_period = PERIOD;
-    play(&mut reactor(), &config).unwrap();
+    let task = LotteryTask { batch_period: PERIOD, ..lottery(path) };
+    play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
     let distances = central.join();
     for place in [1, 2, 4] {
         assert!(distances[place] >= PERIOD, "{distances:?}");
@@ -292,7 +289,7 @@ fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
             switch.raise();
             peer.expect_end();
         });
-        let result = play(&mut reactor, &config(Mode::Lottery, &central.address, path.clone()));
+        let result = play(&mut reactor, &config(Task::Lottery(lottery(path.clone())), &central.address));
         assert!(matches!(result, Err(Halt::Stopped)), "{result:?}");
         central.join();
     }

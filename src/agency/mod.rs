@@ -20,7 +20,7 @@ mod winners;
 
 use log::LevelFilter;
 
-use crate::config::{AgencyConfig, Mode};
+use crate::config::{AgencyConfig, Task};
 use crate::error::{Error, Result};
 use crate::logging::{self, Event};
 use crate::signals::StopSignal;
@@ -61,9 +61,9 @@ fn tell(config: &AgencyConfig) {
 
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
     let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for));
-    match config.mode {
-        Mode::Lottery => lottery::run(reactor, &mut dialer, config),
-        Mode::Bet => bet::run(reactor, &mut dialer, config),
-        Mode::Echo => echo::run(reactor, &mut dialer.quiet(), config),
+    match &config.task {
+        Task::Lottery(task) => lottery::run(reactor, &mut dialer, task),
+        Task::Bet { person } => bet::run(reactor, &mut dialer, person),
+        Task::Echo { amount, period } => echo::run(reactor, &mut dialer.quiet(), *amount, *period),
     }
 }

@@ -11,7 +11,7 @@ use mio::Interest;
 
 use super::link::Link;
 use super::reactor::{Reactor, SOCKET};
-use crate::config::{AgencyConfig, AsWritten, Mode};
+use crate::config::{AgencyConfig, AsWritten, LotteryTask, Task};
 use crate::domain::AgencyId;
 use crate::signals::{StopSignal, StopSwitch};
 use crate::wire::frame;
@@ -35,21 +35,19 @@ pub(super) fn linked(reactor: &Reactor) -> (Link, TcpStream) {
     (Link::new(stream), listener.accept().unwrap().0)
 }
 
-pub(super) fn config(mode: Mode, address: &str, file: PathBuf) -> AgencyConfig {
+pub(super) fn lottery(file: PathBuf) -> LotteryTask {
+    LotteryTask { file, batch_period: Duration::ZERO, batch_max: 3, in_flight: 4, winners: None }
+}
+
+pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
     AgencyConfig {
         id: AgencyId(3),
         server_address: address.to_owned(),
-        mode,
-        file,
-        person: None,
+        task,
         loop_amount: AsWritten { value: 3, text: "3".to_owned() },
         loop_period: AsWritten { value: Duration::ZERO, text: "0s".to_owned() },
-        batch_period: Duration::ZERO,
         level: AsWritten { value: LevelFilter::Info, text: "INFO".to_owned() },
-        batch_max: 3,
-        in_flight: 4,
         retry_for: Duration::from_secs(30),
-        winners: None,
     }
 }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::source::{ConfigFile, Environment, Provenance, Sources};
-use super::{AgencyConfig, Mode};
+use super::{AgencyConfig, LotteryTask, Mode, Task};
 use crate::cli::AgencyArgs;
 use crate::domain::AgencyId;
 use crate::error::Result;
 use crate::wire::MAX_BATCH;
 
 /// The variables that hold a person's bet, in the order of its fields, under the exercises' names.
-const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+pub const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
 /// Everything that can be set.
 pub mod settings {
@@ -177,23 +177,19 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
             said_period.map_or(Duration::ZERO, |said| said.value)
         }
     };
-    let config = AgencyConfig {
-        id: AgencyId(id),
-        server_address,
-        mode,
-        file: data.join(format!("agency-{id}.csv")),
-        person: None,
-        loop_amount,
-        loop_period,
-        batch_period,
-        level: sources.pick(&settings::LEVEL, &args.log_level)?,
-        batch_max: sources.pick(&settings::BATCH_MAX, &args.batch_max)?.value.min(MAX_BATCH),
-        in_flight: sources.pick(&settings::IN_FLIGHT, &args.in_flight)?.value,
-        retry_for: sources.pick(&settings::RETRY_FOR, &args.retry_for)?.value,
-        winners: sources.find(&settings::WINNERS, &args.winners)?.map(|said| said.value),
+    let level = sources.pick(&settings::LEVEL, &args.log_level)?;
+    let batch_max = sources.pick(&settings::BATCH_MAX, &args.batch_max)?.value.min(MAX_BATCH);
+    let in_flight = sources.pick(&settings::IN_FLIGHT, &args.in_flight)?.value;
+    let retry_for = sources.pick(&settings::RETRY_FOR, &args.retry_for)?.value;
+    let winners = sources.find(&settings::WINNERS, &args.winners)?.map(|said| said.value);
+    let file = data.join(format!("agency-{id}.csv"));
+    let task = match mode {
+        Mode::Lottery => Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners }),
+        Mode::Bet => Task::Bet { person: person(&mut sources)? },
+        Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };
-    let person = if mode == Mode::Bet { Some(person(&mut sources)?) } else { None };
-    Ok((AgencyConfig { person, ..config }, sources.into_provenance()))
+    let config = AgencyConfig { id: AgencyId(id), server_address, task, loop_amount, loop_period, level, retry_for };
+    Ok((config, sources.into_provenance()))
 }
 
 fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {

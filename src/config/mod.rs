@@ -20,6 +20,7 @@ pub mod settings {
     pub use super::server::settings as server;
 }
 
+pub(crate) use agency::PERSON;
 pub use agency::resolve as resolve_agency;
 pub use server::{resolve as resolve_server, resolve_port};
 pub use source::{Environment, Provenance, Setting};
@@ -75,21 +76,38 @@ pub enum Mode {
 pub struct AgencyConfig {
     pub id: AgencyId,
     pub server_address: String,
-    pub mode: Mode,
-    /// The CSV file of the lottery: `<data>/agency-<id>.csv`.
-    pub file: PathBuf,
-    /// The bet of [`Mode::Bet`], in the order of the fields of a bet; none in the other modes.
-    pub person: Option<[String; 5]>,
+    pub task: Task,
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
-    /// Between any two messages of the lottery: `batch.period`, or `loop.period` where that is not said.
-    pub batch_period: Duration,
     pub level: AsWritten<LevelFilter>,
+    /// How long to go on trying without any progress.
+    pub retry_for: Duration,
+}
+
+/// A mode, with all that it needs.
+#[derive(Clone, Debug)]
+pub enum Task {
+    Lottery(LotteryTask),
+    /// The bet's values are in the order of its fields.
+    Bet {
+        person: [String; 5],
+    },
+    Echo {
+        amount: u32,
+        period: Duration,
+    },
+}
+
+/// What [`Mode::Lottery`] needs.
+#[derive(Clone, Debug)]
+pub struct LotteryTask {
+    /// The CSV file: `<data>/agency-<id>.csv`.
+    pub file: PathBuf,
+    /// Between any two messages: `batch.period`, or `loop.period` where that is not said.
+    pub batch_period: Duration,
     pub batch_max: u32,
     /// Batches sent and not yet acknowledged, when nothing is paced.
     pub in_flight: usize,
-    /// How long to go on trying without any progress.
-    pub retry_for: Duration,
     /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
 }
