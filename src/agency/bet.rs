@@ -17,9 +17,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 
     let mut place = None;
     let result = converse(reactor, dialer, |conversation| send(conversation, fields, &mut place));
     match &result {
-        Ok(()) => {
-            reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
-        }
+        Ok(()) => reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number)),
         Err(Halt::Fatal(error)) => {
             let event = Event::fail("apuesta_enviada").with("dni", document).with("numero", number);
             reactor.log(event.with("error", error));

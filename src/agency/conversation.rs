@@ -20,7 +20,7 @@ const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 pub(super) struct Conversation<'a> {
     pub(super) reactor: &'a mut Reactor,
     pub(super) dialer: &'a mut Dialer,
-    link: Link,
+    pub(super) link: Link,
     /// What was asked and is not answered yet. Replies come in the order of the requests.
     asked: VecDeque<Verb>,
     /// Since when the oldest answer is waited for, and until when. `None` before the first wait for it.
@@ -83,16 +83,6 @@ impl<'a> Conversation<'a> {
     pub(super) fn push_batch(&mut self, batch: &BatchMessage<'_>) {
         self.link.push(batch);
         self.asked.push_back(Verb::Batch { count: batch.header.count });
-    }
-
-    /// The bytes that wait to be sent.
-    pub(super) fn unsent(&self) -> usize {
-        self.link.unsent()
-    }
-
-    /// Sends what can be sent now.
-    pub(super) fn flush(&mut self) {
-        self.link.flush();
     }
 
     /// The next reply, if it is there.
@@ -237,7 +227,7 @@ mod tests {
             central
         });
         assert!(conversation.ask_line(&line, |incoming| incoming == Incoming::Line(b"all\n")).unwrap());
-        assert_eq!(conversation.unsent(), 0);
+        assert_eq!(conversation.link.unsent(), 0);
         drop(reader.join().unwrap());
     }
 

@@ -14,14 +14,12 @@ use crate::wire::{Refusal, Reply};
 pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, period: Duration) -> Result<(), Halt> {
     for number in 1..=amount {
         let message = format!("[CLIENT {}] Message N°{number}", reactor.id);
-        match exchange(reactor, dialer, &message) {
-            Ok(()) => dialer.patience.progress(),
-            Err(Halt::Fatal(error)) => {
-                reactor.log(Event::fail("receive_message").with("client_id", reactor.id).with("error", &error));
-                return Err(Halt::Fatal(error));
-            }
-            Err(halt) => return Err(halt),
+        let result = exchange(reactor, dialer, &message);
+        if let Err(Halt::Fatal(error)) = &result {
+            reactor.log(Event::fail("receive_message").with("client_id", reactor.id).with("error", error));
         }
+        result?;
+        dialer.patience.progress();
         reactor.log(Event::success("receive_message").with("client_id", reactor.id).with("msg", &message));
         if number < amount {
             reactor.pause(period)?;

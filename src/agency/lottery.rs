@@ -1,7 +1,7 @@
 //! The lottery: every bet of the file, DONE, the draw, the winners. However often the connection is lost on the way, the
 //! central's answer to HELLO says where to go on.
 
-use super::batches::{Batches, Sent};
+use super::batches::Batches;
 use super::conversation::{Conversation, converse, not_now, refused, unexpected};
 use super::dataset::Dataset;
 use super::dial::Dialer;
@@ -12,7 +12,7 @@ use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
 use crate::logging::Event;
-use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
+use crate::wire::{Ask, Documents, Reply, Standing};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
 const MOST_UNSENT: usize = 128 * 1024;
@@ -72,7 +72,7 @@ impl Lottery<'_> {
         let mut more = true;
         loop {
             conversation.reactor.check()?;
-            while more && self.batches.unacknowledged() < window && conversation.unsent() < MOST_UNSENT {
+            while more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT {
                 // Read before the pause, so that there is none when nothing follows but DONE, which has its own.
                 match self.batches.next()? {
                     Some(batch) => {
@@ -82,7 +82,7 @@ impl Lottery<'_> {
                     None => more = false,
                 }
             }
-            conversation.flush();
+            conversation.link.flush();
             if !more && self.batches.unacknowledged() == 0 {
                 return Ok(());
             }
@@ -91,7 +91,7 @@ impl Lottery<'_> {
                 self.acknowledge(conversation, reply)?;
                 heard = true;
             }
-            let can_send = more && self.batches.unacknowledged() < window && conversation.unsent() < MOST_UNSENT;
+            let can_send = more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT;
             if !heard && !can_send {
                 conversation.wait()?;
             }
@@ -101,41 +101,35 @@ impl Lottery<'_> {
     /// Takes the acknowledgement of the oldest batch, or its refusal.
     fn acknowledge(&mut self, conversation: &mut Conversation<'_>, reply: Reply) -> Result<(), Halt> {
         let Some(sent) = self.batches.pop_oldest() else { return Err(unexpected(&reply, "nothing")) };
+        let reactor = &conversation.reactor;
         match reply {
             Reply::AckBatch { count, result: Ok(()) } if count == sent.count => {
                 conversation.dialer.patience.progress();
-                let reactor = &conversation.reactor;
                 let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
                 reactor.log(event);
                 self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.byte());
                 Ok(())
             }
-            Reply::AckBatch { result: Err(refusal), .. } => Err(self.refused(conversation.reactor, &sent, &refusal)),
+            Reply::AckBatch { result: Err(refusal), .. } => Err(not_now(&refusal).unwrap_or_else(|| {
+                let error = self.batches.refusal(&sent, &refusal);
+                let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", reactor.id);
+                reactor.log(event.with("error", &error));
+                Halt::Fatal(error)
+            })),
             reply => Err(unexpected(&reply, "a batch")),
         }
     }
 
-    fn refused(&mut self, reactor: &Reactor, sent: &Sent, refusal: &Refusal) -> Halt {
-        if let Some(halt) = not_now(refusal) {
-            return halt;
-        }
-        let error = self.batches.refusal(sent, refusal);
-        let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", reactor.id);
-        reactor.log(event.with("error", &error));
-        Halt::Fatal(error)
-    }
-
     fn finish_upload(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         match conversation.ask(Ask::Done)? {
-            Reply::AckDone(Ok(())) => {
-                conversation.dialer.patience.progress();
-                Ok(())
-            }
+            Reply::AckDone(Ok(())) => conversation.dialer.patience.progress(),
             Reply::AckDone(Err(refusal)) => {
-                Err(refused(&refusal, &format!("the central refuses agency {}'s DONE", conversation.reactor.id)))
+                let what = format!("the central refuses agency {}'s DONE", conversation.reactor.id);
+                return Err(refused(&refusal, &what));
             }
-            reply => Err(unexpected(&reply, "DONE")),
+            reply => return Err(unexpected(&reply, "DONE")),
         }
+        Ok(())
     }
 
     /// Waits for as long as it takes, while the connection lives.
@@ -146,13 +140,11 @@ impl Lottery<'_> {
             conversation.reactor.log(event);
         }
         match conversation.ask(Ask::WaitDraw)? {
-            Reply::Draw(Ok(())) => {
-                conversation.dialer.patience.progress();
-                Ok(())
-            }
-            Reply::Draw(Err(refusal)) => Err(refused(&refusal, "the central lets nobody wait for the draw")),
-            reply => Err(unexpected(&reply, "WAIT_DRAW")),
+            Reply::Draw(Ok(())) => conversation.dialer.patience.progress(),
+            Reply::Draw(Err(refusal)) => return Err(refused(&refusal, "the central lets nobody wait for the draw")),
+            reply => return Err(unexpected(&reply, "WAIT_DRAW")),
         }
+        Ok(())
     }
 
     fn take_winners(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {

@@ -84,21 +84,14 @@ pub struct AgencyConfig {
     pub retry_for: Duration,
 }
 
-/// A mode, with all that it needs.
+/// A mode, with all that it needs. A person's values are in the order of a bet's fields.
 #[derive(Clone, Debug)]
 pub enum Task {
     Lottery(LotteryTask),
-    /// The bet's values are in the order of its fields.
-    Bet {
-        person: [String; 5],
-    },
-    Echo {
-        amount: u32,
-        period: Duration,
-    },
+    Bet { person: [String; 5] },
+    Echo { amount: u32, period: Duration },
 }
 
-/// What [`Mode::Lottery`] needs.
 #[derive(Clone, Debug)]
 pub struct LotteryTask {
     /// The CSV file: `<data>/agency-<id>.csv`.
