@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::dataset::{Dataset, Mark};
-use super::desk::{Desk, Halt};
+use super::reactor::{Halt, Reactor};
 use crate::domain::AgencyId;
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
@@ -38,9 +38,9 @@ pub struct Sent {
 }
 
 /// A batch as it goes on the wire, without the line feed at its end.
-pub struct Batch<'a> {
+pub struct BatchMessage<'a> {
     agency: AgencyId,
-    header: BatchHeader,
+    pub header: BatchHeader,
     lines: &'a str,
 }
 
@@ -71,7 +71,7 @@ impl Batches {
     }
 
     /// Goes to the row that the central expects, wherever sending had got to.
-    pub fn resume(&mut self, stored: u64, desk: &mut Desk) -> Result<(), Halt> {
+    pub fn resume(&mut self, stored: u64, reactor: &mut Reactor) -> Result<(), Halt> {
         let newest = if self.left_over.is_empty() { self.dataset.next_mark() } else { self.dataset.mark() };
         let known = self.unacknowledged.drain(..).map(|sent| sent.mark).chain([self.dataset.start(), newest]);
         let nearest = known.filter(|mark| mark.row <= stored).max_by_key(|mark| mark.row);
@@ -81,7 +81,7 @@ impl Batches {
         }
         while self.dataset.rows() < stored {
             if self.dataset.rows().is_multiple_of(ROWS_BETWEEN_CHECKS) {
-                desk.check()?;
+                reactor.check()?;
             }
             if !self.dataset.advance()? {
                 return Err(Halt::Fatal(Error::bad_input(format!(
@@ -97,7 +97,7 @@ impl Batches {
     }
 
     /// The next batch, which from now on waits for its acknowledgement. `None` when every row is in one.
-    pub fn next(&mut self) -> Result<Option<Batch<'_>>> {
+    pub fn next(&mut self) -> Result<Option<BatchMessage<'_>>> {
         self.lines.clear();
         let mut count = 0;
         let mut mark = None;
@@ -121,11 +121,11 @@ impl Batches {
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
         let header = self.header(count, mark.row);
         self.unacknowledged.push_back(Sent { count, mark });
-        Ok(Some(Batch { agency: self.agency, header, lines: &self.lines }))
+        Ok(Some(BatchMessage { agency: self.agency, header, lines: &self.lines }))
     }
 
     /// The batch that the next acknowledgement is about, which is the oldest.
-    pub fn settle(&mut self) -> Option<Sent> {
+    pub fn pop_oldest(&mut self) -> Option<Sent> {
         self.unacknowledged.pop_front()
     }
 
@@ -151,7 +151,7 @@ impl Batches {
     }
 
     fn header_length(&self, count: u32, first: u64) -> usize {
-        Batch { agency: self.agency, header: self.header(count, first), lines: "" }.to_string().len()
+        BatchMessage { agency: self.agency, header: self.header(count, first), lines: "" }.to_string().len()
     }
 
     fn header(&self, count: u32, first: u64) -> BatchHeader {
@@ -179,7 +179,7 @@ impl Batches {
     }
 }
 
-impl fmt::Display for Batch<'_> {
+impl fmt::Display for BatchMessage<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = Ask::Batch { header: self.header, lines: "" };
         write!(out, "{}", Request { agency: self.agency, ask: header })?;
@@ -190,7 +190,7 @@ impl fmt::Display for Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agency::testing::desk;
+    use crate::agency::testing::reactor;
     use crate::wire::frame;
     use proptest::prelude::*;
 
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(next(&mut batches).unwrap(), "BATCH|3|1|2\nBET|3|g|h|3|i|7");
         assert_eq!(next(&mut batches), None);
         assert_eq!(batches.unacknowledged(), 2);
-        assert_eq!(batches.settle().unwrap().count, 2);
+        assert_eq!(batches.pop_oldest().unwrap().count, 2);
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
     fn a_refusal_names_the_line_of_the_file() {
         let (mut batches, _folder) = batches("nombre,apellido,dni,nacimiento,numero\n\na,b,1,c,5\n\nd,e,2,f,abc\n", 9);
         next(&mut batches).unwrap();
-        let sent = batches.settle().unwrap();
+        let sent = batches.pop_oldest().unwrap();
         let mut shown = |reason: &str| {
             let Ok(refusal) = str::parse(reason);
             let error = batches.refusal(&sent, &refusal);
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn a_file_with_fewer_rows_than_are_stored_is_another_file() {
         let (mut batches, _folder) = batches("a,b,1,c,5\n", 9);
-        let Err(Halt::Fatal(error)) = batches.resume(2, &mut desk()) else { panic!("resumed") };
+        let Err(Halt::Fatal(error)) = batches.resume(2, &mut reactor()) else { panic!("resumed") };
         assert_eq!(error.kind, Kind::BadInput);
         assert!(error.to_string().starts_with("agency-3.csv: holds 1 bets, but the central has stored 2 of agency 3"));
     }
@@ -304,9 +304,9 @@ mod tests {
             let (mut batches, _folder) = batches(&text, most);
             for (sent, settled, stored) in steps {
                 (0..sent).for_each(|_| { next(&mut batches); });
-                (0..settled).for_each(|_| { batches.settle(); });
+                (0..settled).for_each(|_| { batches.pop_oldest(); });
                 let stored = stored.min(rows);
-                batches.resume(stored, &mut desk()).unwrap();
+                batches.resume(stored, &mut reactor()).unwrap();
                 prop_assert_eq!((batches.rows(), batches.unacknowledged()), (stored, 0));
                 match next(&mut batches) {
                     Some(batch) => {

@@ -10,25 +10,25 @@ use tempfile::NamedTempFile;
 use crate::error::{Error, Kind, Result};
 
 /// Counts the winners and, if wanted, writes their documents to a file, one a line. The file appears at once and whole.
-pub struct Winners {
+pub(super) struct WinnersOutput {
     received: u64,
     file: Option<(PathBuf, BufWriter<NamedTempFile>)>,
 }
 
-impl Winners {
+impl WinnersOutput {
     /// Fails at once when the file cannot be written: not after hours of uploading.
-    pub fn new(path: Option<&Path>) -> Result<Winners> {
+    pub(super) fn new(path: Option<&Path>) -> Result<WinnersOutput> {
         let file = path.map(|path| Ok((path.to_owned(), BufWriter::new(beside(path)?)))).transpose()?;
-        Ok(Winners { received: 0, file })
+        Ok(WinnersOutput { received: 0, file })
     }
 
     /// How many came so far, which is also where the next page begins.
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received
     }
 
     /// Takes a page: documents joined by commas. Returns how many there were.
-    pub fn take(&mut self, page: &str) -> Result<u64> {
+    pub(super) fn take(&mut self, page: &str) -> Result<u64> {
         let mut count = 0;
         for document in page.split(',').filter(|document| !document.is_empty()) {
             count += 1;
@@ -41,7 +41,7 @@ impl Winners {
     }
 
     /// Puts the file in its place.
-    pub fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         let Some((path, file)) = self.file.take() else { return Ok(()) };
         let file = file.into_inner().map_err(|error| unwritable(&path, error.error()))?;
         file.as_file().sync_all().map_err(|error| unwritable(&path, &error))?;
@@ -77,7 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("winners.txt");
         std::fs::write(&path, "of the lottery before\n").unwrap();
-        let mut winners = Winners::new(Some(&path)).unwrap();
+        let mut winners = WinnersOutput::new(Some(&path)).unwrap();
         assert_eq!(winners.take("1,2.a").unwrap(), 2);
         assert_eq!(winners.take("").unwrap(), 0);
         assert_eq!(winners.take("3").unwrap(), 1);
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_file_that_never_gets_whole_is_never_seen() {
         let folder = tempfile::tempdir().unwrap();
-        let mut winners = Winners::new(Some(&folder.path().join("w"))).unwrap();
+        let mut winners = WinnersOutput::new(Some(&folder.path().join("w"))).unwrap();
         winners.take("1").unwrap();
         drop(winners);
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
@@ -101,7 +101,7 @@ mod tests {
     fn an_unwritable_place_is_named_at_once() {
         let folder = tempfile::tempdir().unwrap();
         for path in [folder.path().to_owned(), folder.path().join("none/winners.txt")] {
-            let error = Winners::new(Some(&path)).err().unwrap();
+            let error = WinnersOutput::new(Some(&path)).err().unwrap();
             assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
         }
     }

@@ -10,13 +10,13 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{AgencyConfig, Mode, values};
+use super::{AgencyConfig, LotteryTask, Mode, Task, values};
 use crate::domain::{AgencyId, MAX_AGENCIES};
 use crate::error::Result;
 use crate::wire::MAX_BATCH;
 
 /// The variables that hold a person's bet, in the order of its fields. The names are those of the exercises.
-const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+pub const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
 const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
     .about("The configuration file, in YAML; only the default may be missing")
@@ -132,23 +132,19 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
             said_period.map_or(Duration::ZERO, |said| said.value)
         }
     };
-    let config = AgencyConfig {
-        id: AgencyId(id),
-        server_address,
-        mode,
-        file: data.join(format!("agency-{id}.csv")),
-        person: None,
-        loop_amount,
-        loop_period,
-        batch_period,
-        level: sources.pick(&LEVEL)?,
-        batch_max: sources.pick(&BATCH_MAX)?.value.min(MAX_BATCH),
-        in_flight: sources.pick(&IN_FLIGHT)?.value,
-        retry_for: sources.pick(&RETRY_FOR)?.value,
-        winners: sources.find(&WINNERS)?.map(|said| said.value),
+    let level = sources.pick(&LEVEL)?;
+    let batch_max = sources.pick(&BATCH_MAX)?.value.min(MAX_BATCH);
+    let in_flight = sources.pick(&IN_FLIGHT)?.value;
+    let retry_for = sources.pick(&RETRY_FOR)?.value;
+    let winners = sources.find(&WINNERS)?.map(|said| said.value);
+    let file = data.join(format!("agency-{id}.csv"));
+    let task = match mode {
+        Mode::Lottery => Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners }),
+        Mode::Bet => Task::Bet { person: person(&mut sources)? },
+        Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };
-    let person = if mode == Mode::Bet { Some(person(&mut sources)?) } else { None };
-    Ok((AgencyConfig { person, ..config }, sources.into_provenance()))
+    let config = AgencyConfig { id: AgencyId(id), server_address, task, loop_amount, loop_period, level, retry_for };
+    Ok((config, sources.into_provenance()))
 }
 
 fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {

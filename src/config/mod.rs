@@ -16,6 +16,7 @@ use log::LevelFilter;
 use crate::domain::{AgencyId, Roster};
 use setting::Setting;
 
+pub(crate) use agency::PERSON;
 pub use agency::{AgencyArgs, resolve as resolve_agency};
 pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
 pub use source::{Environment, Provenance};
@@ -73,21 +74,31 @@ pub enum Mode {
 pub struct AgencyConfig {
     pub id: AgencyId,
     pub server_address: String,
-    pub mode: Mode,
-    /// The CSV file of the lottery: `<data>/agency-<id>.csv`.
-    pub file: PathBuf,
-    /// The bet of [`Mode::Bet`], in the order of the fields of a bet; none in the other modes.
-    pub person: Option<[String; 5]>,
+    pub task: Task,
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
-    /// Between any two messages of the lottery: `batch.period`, or `loop.period` if that is not set.
-    pub batch_period: Duration,
     pub level: AsWritten<LevelFilter>,
+    /// How long to go on trying without any progress.
+    pub retry_for: Duration,
+}
+
+/// A mode, with all that it needs. A person's values are in the order of a bet's fields.
+#[derive(Clone, Debug)]
+pub enum Task {
+    Lottery(LotteryTask),
+    Bet { person: [String; 5] },
+    Echo { amount: u32, period: Duration },
+}
+
+#[derive(Clone, Debug)]
+pub struct LotteryTask {
+    /// The CSV file: `<data>/agency-<id>.csv`.
+    pub file: PathBuf,
+    /// Between any two messages: `batch.period`, or `loop.period` where that is not said.
+    pub batch_period: Duration,
     pub batch_max: u32,
     /// Batches sent and not yet acknowledged, if `batch_period` is zero.
     pub in_flight: usize,
-    /// How long to keep retrying without progress.
-    pub retry_for: Duration,
-    /// The file for the winners' documents, one a line.
+    /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
 }

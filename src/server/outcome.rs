@@ -148,7 +148,7 @@ impl Outcome {
             Outcome::Malformed(Malformed { verb, .. }) => match verb {
                 Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
                 Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
-                Some(Verb::Done | Verb::GetWinners | Verb::Hello | Verb::WaitDraw) | None => {
+                Some(Verb::Done | Verb::GetWinners { .. } | Verb::Hello | Verb::WaitDraw) | None => {
                     Event::fail("receive_message")
                 }
             },

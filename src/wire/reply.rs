@@ -39,7 +39,7 @@ impl Reply {
             None | Some(Verb::Bet) => Reply::Ack(Err(refusal)),
             Some(Verb::Batch { count }) => Reply::AckBatch { count, result: Err(refusal) },
             Some(Verb::Done) => Reply::AckDone(Err(refusal)),
-            Some(Verb::GetWinners) => Reply::Winners(Err(refusal)),
+            Some(Verb::GetWinners { .. }) => Reply::Winners(Err(refusal)),
             Some(Verb::Hello) => Reply::Hello(Err(refusal)),
             Some(Verb::WaitDraw) => Reply::Draw(Err(refusal)),
         }
@@ -55,13 +55,13 @@ impl Reply {
         }
     }
 
-    /// Reads a reply. `paged` tells whether a winners list was asked for in pages: only the asker knows.
-    pub fn parse(text: &str, paged: bool) -> Result<Reply, String> {
+    /// Reads a reply to what was `asked`: a page of winners looks like a list of them, and only the asker knows.
+    pub fn parse(text: &str, asked: Option<Verb>) -> Result<Reply, String> {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        Reply::read(text, paged).ok_or_else(|| format!("reply {} is none that was expected", Quoted(text)))
+        Reply::read(text, asked).ok_or_else(|| format!("reply {} is none that was expected", Quoted(text)))
     }
 
-    fn read(text: &str, paged: bool) -> Option<Reply> {
+    fn read(text: &str, asked: Option<Verb>) -> Option<Reply> {
         let (word, rest) = text.split_once('|')?;
         let (verdict, rest) = rest.split_once('|').unwrap_or((rest, ""));
         let mut verb = Verb::of_answer(word)?;
@@ -88,7 +88,8 @@ impl Reply {
                 let (stored, phase) = rest.split_once('|')?;
                 Reply::Hello(Ok(Standing { stored: stored.parse().ok()?, phase: parse_phase(phase)? }))
             }
-            Verb::GetWinners => {
+            Verb::GetWinners { .. } => {
+                let paged = asked == Some(Verb::GetWinners { paged: true });
                 let (total, list) = if paged { rest.split_once('|')? } else { ("", rest) };
                 let total = if paged { Some(total.parse().ok()?) } else { None };
                 Reply::Winners(Ok(Documents { total, list: list.to_owned() }))
@@ -140,15 +141,18 @@ mod tests {
     fn a_refusal_for_load_is_told_from_a_judgement() {
         let busy = Reply::Ack(Err(Refusal::Busy("1024 requests wait".to_owned())));
         assert_eq!(busy.to_string(), "ACK|ERR|busy: 1024 requests wait");
-        assert_eq!(Reply::parse("ACK|ERR|busy: 1024 requests wait", false), Ok(busy));
+        assert_eq!(Reply::parse("ACK|ERR|busy: 1024 requests wait", None), Ok(busy));
     }
 
     #[test]
     fn what_is_no_reply_is_an_error() {
         for text in ["", "ACK", "ACK|MAYBE", "ACK_BATCH|OK|x", "HELLO|OK|5", "HELLO|OK|5|lost", "HOLA|OK"] {
-            assert!(Reply::parse(text, false).is_err(), "{text}");
+            assert!(Reply::parse(text, None).is_err(), "{text}");
         }
-        assert!(Reply::parse("WINNERS|OK|1,2", true).is_err(), "a page tells the total");
+        assert!(
+            Reply::parse("WINNERS|OK|1,2", Some(Verb::GetWinners { paged: true })).is_err(),
+            "a page tells the total"
+        );
     }
 
     proptest! {
@@ -169,7 +173,7 @@ mod tests {
                 4 => Reply::Hello(refusal.map_or(Ok(Standing { stored, phase }), Err)),
                 _ => Reply::Draw(result),
             };
-            prop_assert_eq!(Reply::parse(&format!("{reply}\n"), paged), Ok(reply));
+            prop_assert_eq!(Reply::parse(&format!("{reply}\n"), Some(Verb::GetWinners { paged })), Ok(reply));
         }
     }
 }

@@ -58,7 +58,7 @@ pub enum Verb {
     Bet,
     Batch { count: u32 },
     Done,
-    GetWinners,
+    GetWinners { paged: bool },
     Hello,
     WaitDraw,
 }
@@ -81,8 +81,14 @@ pub struct Malformed {
 }
 
 impl Verb {
-    const ALL: [Verb; 6] =
-        [Verb::Bet, Verb::Batch { count: 0 }, Verb::Done, Verb::GetWinners, Verb::Hello, Verb::WaitDraw];
+    const ALL: [Verb; 6] = [
+        Verb::Bet,
+        Verb::Batch { count: 0 },
+        Verb::Done,
+        Verb::GetWinners { paged: false },
+        Verb::Hello,
+        Verb::WaitDraw,
+    ];
 
     fn shape(self) -> Shape {
         let plain = |word, answer| Shape { word, answer, fields: 2..=2, form: "<request>|<agency>", has_lines: false };
@@ -98,7 +104,7 @@ impl Verb {
                 has_lines: true,
                 ..plain("BATCH", "ACK_BATCH")
             },
-            Verb::GetWinners => Shape {
+            Verb::GetWinners { .. } => Shape {
                 fields: 2..=3,
                 form: "GET_WINNERS|<agency> or GET_WINNERS|<agency>|<from>",
                 ..plain("GET_WINNERS", "WINNERS")
@@ -152,7 +158,7 @@ impl<'a> Request<'a> {
             Verb::Bet => Ask::Bet { fields: [2, 3, 4, 5, 6].map(|place| fields[place]), first: place(7, "first")? },
             Verb::Batch { count } => Ask::Batch { header: BatchHeader { count, first: place(3, "first")? }, lines },
             Verb::Done => Ask::Done,
-            Verb::GetWinners => Ask::GetWinners { from: place(2, "from")? },
+            Verb::GetWinners { .. } => Ask::GetWinners { from: place(2, "from")? },
             Verb::Hello => Ask::Hello,
             Verb::WaitDraw => Ask::WaitDraw,
         };
@@ -174,7 +180,7 @@ impl Ask<'_> {
             Ask::Bet { .. } => Verb::Bet,
             Ask::Batch { header, .. } => Verb::Batch { count: header.count },
             Ask::Done => Verb::Done,
-            Ask::GetWinners { .. } => Verb::GetWinners,
+            Ask::GetWinners { from } => Verb::GetWinners { paged: from.is_some() },
             Ask::Hello => Verb::Hello,
             Ask::WaitDraw => Verb::WaitDraw,
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use log::LevelFilter;
 use quiniela::cli::{self, Cli};
-use quiniela::config::{AgencyConfig, Mode, ServerConfig, resolve_agency, resolve_health, resolve_server};
+use quiniela::config::{AgencyConfig, LotteryTask, ServerConfig, Task, resolve_agency, resolve_health, resolve_server};
 use quiniela::domain::{AgencyId, Roster};
 use quiniela::error::{Kind, Result};
 use tempfile::TempDir;
@@ -63,6 +63,13 @@ impl Session {
         resolve_agency(&args, &|name| self.environment.get(name).cloned()).map(|(config, _)| config)
     }
 
+    fn lottery(&self) -> LotteryTask {
+        match self.agency().unwrap().task {
+            Task::Lottery(task) => task,
+            other => panic!("{other:?} is no lottery"),
+        }
+    }
+
     fn health(&self) -> Result<SocketAddr> {
         let cli::Command::Health(args) = self.parse("health") else { panic!("the command is health") };
         resolve_health(&args, &|name| self.environment.get(name).cloned())
@@ -104,13 +111,14 @@ fn with_nothing_said_the_defaults_count() {
     let seconds = [config.frame_deadline, config.stop_timeout, config.quiet_time].map(|time| time.as_secs());
     assert_eq!(seconds, [10, 5, 5]);
 
-    let config = Session::new().flags("--id 3").agency().unwrap();
+    let said = Session::new().flags("--id 3");
+    let (config, lottery) = (said.agency().unwrap(), said.lottery());
     assert_eq!((config.id, config.server_address.as_str()), (AgencyId(3), "server:12345"));
-    assert_eq!((config.mode, config.file.as_path()), (Mode::Lottery, Path::new(".data/agency-3.csv")));
+    assert_eq!(lottery.file, Path::new(".data/agency-3.csv"));
     assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (5, "5s"));
-    assert_eq!((config.batch_max, config.in_flight), (100, 256));
+    assert_eq!((lottery.batch_max, lottery.in_flight), (100, 256));
     assert_eq!(config.retry_for, Duration::from_secs(60));
-    assert_eq!((config.person, config.winners), (None, None));
+    assert_eq!(lottery.winners, None);
 }
 
 #[test]
@@ -163,15 +171,17 @@ fn every_name_of_a_setting_works() {
         .env("CLI_BATCH_MAXAMOUNT", "10")
         .env("CLI_BATCH_PERIOD", "150ms");
     for said in [from_file, from_environment] {
-        let config = said.agency().unwrap();
+        let (config, lottery) = (said.agency().unwrap(), said.lottery());
         assert_eq!((config.id, config.server_address.as_str()), (AgencyId(7), "central:9"));
         assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (8, "1m30s"));
         assert_eq!(config.loop_period.value, Duration::from_secs(90));
-        assert_eq!((config.level.text.as_str(), config.batch_max), ("warn", 10));
-        assert_eq!(config.batch_period, Duration::from_millis(150));
+        assert_eq!((config.level.text.as_str(), lottery.batch_max), ("warn", 10));
+        assert_eq!(lottery.batch_period, Duration::from_millis(150));
     }
-    let config = Session::new().env("CLI_ID", "2").env("CLI_MODE", "echo").env("CLI_DATA", "/data").agency().unwrap();
-    assert_eq!((config.mode, config.file.as_path()), (Mode::Echo, Path::new("/data/agency-2.csv")));
+    let said = Session::new().env("CLI_ID", "2").env("CLI_DATA", "/data");
+    assert_eq!(said.lottery().file, Path::new("/data/agency-2.csv"));
+    let echo = said.env("CLI_MODE", "echo").env("CLI_LOOP_AMOUNT", "9").env("CLI_LOOP_PERIOD", "2s").agency().unwrap();
+    assert!(matches!(echo.task, Task::Echo { amount: 9, period } if period == Duration::from_secs(2)));
 }
 
 #[test]
@@ -185,7 +195,7 @@ fn values_are_kept_as_written() {
 
 #[test]
 fn the_lottery_is_paced_only_where_someone_says_so() {
-    let period = |said: Session| said.flags("--id 1").agency().unwrap().batch_period;
+    let period = |said: Session| said.flags("--id 1").lottery().batch_period;
     assert_eq!(period(Session::new()), Duration::ZERO);
     assert_eq!(period(Session::new().file("loop:\n  period: 150ms\n")), Duration::from_millis(150));
     assert_eq!(period(Session::new().env("CLI_LOOP_PERIOD", "150ms")), Duration::from_millis(150));
@@ -199,7 +209,7 @@ fn the_lottery_is_paced_only_where_someone_says_so() {
 #[test]
 fn a_batch_never_exceeds_what_a_frame_can_hold() {
     let said = Session::new().flags("--id 1").file("batch:\n  maxAmount: 1000\n");
-    assert_eq!(said.agency().unwrap().batch_max, quiniela::wire::MAX_BATCH);
+    assert_eq!(said.lottery().batch_max, quiniela::wire::MAX_BATCH);
 }
 
 #[test]
@@ -305,7 +315,8 @@ fn a_bet_comes_from_the_environment_and_names_what_is_missing() {
         .env("DOCUMENTO", "30904465")
         .env("NACIMIENTO", "1999-03-17");
     assert!(said.agency_refused().starts_with("environment variable NUMERO is not set"));
-    let person = said.env("NUMERO", "7574").agency().unwrap().person.unwrap();
+    let task = said.env("NUMERO", "7574").agency().unwrap().task;
+    let Task::Bet { person } = task else { panic!("{task:?} is no bet") };
     assert_eq!(person, ["Santiago Lionel", "Lorca", "30904465", "1999-03-17", "7574"]);
 }
 

@@ -1,4 +1,4 @@
-//! Where an agency sits: the one thing it waits at, and the one place its log lines go through.
+//! The one place where an agency waits, and the one that its log lines go through.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::logging::{Event, Outcome};
 use crate::signals::StopSignal;
 
 /// The events of the socket to the central. There is one at a time.
-pub const SOCKET: Token = Token(0);
+pub(super) const SOCKET: Token = Token(0);
 const STOP: Token = Token(1);
 const WAKE: Token = Token(2);
 
@@ -22,7 +22,7 @@ const EVENTS: usize = 8;
 
 /// Why an agency does not go on.
 #[derive(Debug)]
-pub enum Halt {
+pub(super) enum Halt {
     /// It was told to stop, which is a clean end.
     Stopped,
     /// The connection, or the central's ability to answer, was lost: a later attempt may fare better.
@@ -31,10 +31,10 @@ pub enum Halt {
     Fatal(Error),
 }
 
-pub struct Desk {
-    pub id: AgencyId,
+pub(super) struct Reactor {
+    pub(super) id: AgencyId,
     /// Hidden unless there is something to show and a terminal to show it on.
-    pub bar: ProgressBar,
+    pub(super) bar: ProgressBar,
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
@@ -42,44 +42,44 @@ pub struct Desk {
     stopping: bool,
 }
 
-impl Desk {
-    pub fn new(id: AgencyId, mut stop: StopSignal) -> io::Result<Desk> {
+impl Reactor {
+    pub(super) fn new(id: AgencyId, mut stop: StopSignal) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         stop.register(poll.registry(), STOP)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let events = Events::with_capacity(EVENTS);
-        Ok(Desk { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
+        Ok(Reactor { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
     }
 
     /// Writes a log line. A progress bar on the same terminal makes way for it.
-    pub fn say(&self, event: Event) {
+    pub(super) fn log(&self, event: Event) {
         self.bar.suspend(|| event.log());
     }
 
-    pub fn registry(&self) -> &Registry {
+    pub(super) fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// Ends a wait of this desk from another thread.
-    pub fn waker(&self) -> Arc<Waker> {
+    /// Ends a wait here from another thread.
+    pub(super) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
     /// Fails once the process is told to stop. To be called now and then by whatever works long without waiting.
-    pub fn check(&mut self) -> Result<(), Halt> {
+    pub(super) fn check(&mut self) -> Result<(), Halt> {
         if !self.stop.is_raised() {
             return Ok(());
         }
         if !self.stopping {
             self.stopping = true;
             self.bar.finish_and_clear();
-            self.say(Event::in_progress("shutdown").with("client_id", self.id));
+            self.log(Event::in_progress("shutdown").with("client_id", self.id));
         }
         Err(Halt::Stopped)
     }
 
     /// Waits for anything at all to happen, or for the deadline. A stop ends it at once.
-    pub fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
+    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
         self.check()?;
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut self.events, timeout) {
@@ -95,7 +95,7 @@ impl Desk {
     }
 
     /// Lets time pass.
-    pub fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
+    pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
         // A pause that is longer than time can be told lasts for ever.
         let end = Instant::now().checked_add(duration);
         self.check()?;
@@ -106,9 +106,9 @@ impl Desk {
     }
 
     /// Tells of a connection that was closed: at INFO when it is part of a stop, where each resource is told of.
-    pub fn tell_closed(&self) {
+    pub(super) fn tell_closed(&self) {
         let event = Event::quiet_if(!self.stopping, "close_connection", Outcome::Success);
-        self.say(event.with("client_id", self.id));
+        self.log(event.with("client_id", self.id));
     }
 }
 
@@ -127,21 +127,21 @@ mod tests {
     #[test]
     fn a_stop_ends_every_wait_at_once() {
         let (stop, switch) = StopSignal::by_hand().unwrap();
-        let mut desk = Desk::new(AgencyId(1), stop).unwrap();
+        let mut reactor = Reactor::new(AgencyId(1), stop).unwrap();
         let raiser = std::thread::spawn(move || switch.raise());
-        assert!(matches!(desk.pause(LONG), Err(Halt::Stopped)));
-        assert!(matches!(desk.wait(None), Err(Halt::Stopped)), "and stays raised");
-        assert!(matches!(desk.pause(Duration::ZERO), Err(Halt::Stopped)));
+        assert!(matches!(reactor.pause(LONG), Err(Halt::Stopped)));
+        assert!(matches!(reactor.wait(None), Err(Halt::Stopped)), "and stays raised");
+        assert!(matches!(reactor.pause(Duration::ZERO), Err(Halt::Stopped)));
         raiser.join().unwrap();
     }
 
     #[test]
     fn a_pause_lasts_as_long_as_it_should_whatever_happens() {
         let (stop, _switch) = StopSignal::by_hand().unwrap();
-        let mut desk = Desk::new(AgencyId(1), stop).unwrap();
-        desk.waker().wake().unwrap();
+        let mut reactor = Reactor::new(AgencyId(1), stop).unwrap();
+        reactor.waker().wake().unwrap();
         let begun = Instant::now();
-        desk.pause(Duration::from_millis(30)).unwrap();
+        reactor.pause(Duration::from_millis(30)).unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(30));
     }
 }
