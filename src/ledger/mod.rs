@@ -24,13 +24,12 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
-use crate::domain::{Account, AgencyId, Phase, Register, Roster};
+use crate::domain::{Account, AgencyId, Phase, Register, Roster, Rows};
 use disk::{Folder, RealFolder};
 use winners::Winners;
 use writer::Writer;
 
 pub use recovery::{OpenError, Recovered};
-pub use rows::{Rows, RowsText};
 pub use winners::Page;
 
 /// The bets, for any reader of CSV files.
@@ -140,17 +139,17 @@ impl Ledger {
 
     /// Puts bets in line behind the agency's others. `first` is the place of the first of them in the agency's sequence:
     /// bets that are stored already, or in line already, are not stored again.
-    pub fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> Result<Receipt, AppendError> {
+    pub fn append(&self, agency: AgencyId, first: Option<u64>, rows: &Rows) -> Result<Receipt, AppendError> {
         let mut desk = self.desk.lock();
         loop {
             desk.check().map_err(AppendError::Storage)?;
             let stored = desk.register.account(agency).stored;
             let already = match first {
                 Some(first) if first > stored => return Err(AppendError::Gap { stored }),
-                Some(first) => (stored - first).min(rows.count),
+                Some(first) => (stored - first).min(rows.count()),
                 None => 0,
             };
-            if already == rows.count {
+            if already == rows.count() {
                 return Ok(Receipt { verdict: desk.latest(), already });
             }
             if desk.register.is_closed(agency) {
@@ -159,8 +158,8 @@ impl Ledger {
             let new = rows.skip(already);
             if desk.group.rows.is_empty() || desk.group.rows.len() + new.len() <= MAX_GROUP {
                 desk.group.rows.extend_from_slice(new);
-                desk.group.added.push((agency, rows.count - already));
-                desk.register.add_bets(agency, rows.count - already);
+                desk.group.added.push((agency, rows.count() - already));
+                desk.register.add_bets(agency, rows.count() - already);
                 if desk.group.rows.len() >= EARLY_GROUP {
                     self.work.notify_one();
                 }

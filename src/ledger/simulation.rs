@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tempfile::SpooledTempFile;
 
 use super::disk::{Folder, Medium, ReplaceError};
-use super::{AppendError, BETS, Ledger, Rows, RowsText};
-use crate::domain::{AgencyId, Bet, Phase, Roster};
+use super::{AppendError, BETS, Ledger};
+use crate::domain::{AgencyId, Bet, Phase, Roster, Rows};
 
 const SECTOR: usize = 512;
 const AGENCIES: u32 = 3;
@@ -222,15 +222,15 @@ impl Medium for Handle {
 }
 
 /// Batches hold consecutive documents, so every bet of an agency is its own place in the sequence.
-fn batch(agency: u32, first: u64, count: u64, padding: usize) -> RowsText {
-    let mut rows = Rows::new();
+fn batch(agency: u32, first: u64, count: u64, padding: usize) -> Rows {
+    let mut rows = Rows::new(AgencyId(agency));
     let name = "x".repeat(1 + padding);
     for document in first..first + count {
         let document = document.to_string();
         let bet = Bet::new([&name, "Paz, la \"Ñ\"", &document, "2000-01-01", "7"]).unwrap();
-        rows.push(AgencyId(agency), &bet).unwrap();
+        rows.push(&bet);
     }
-    rows.finish().unwrap()
+    rows
 }
 
 /// Opens the ledger on a disk and compares it with what the agencies know.

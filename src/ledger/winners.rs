@@ -161,24 +161,24 @@ pub fn for_each_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Bet;
+    use crate::domain::{Bet, Rows};
     use crate::ledger::disk::RealFolder;
-    use crate::ledger::rows::Rows;
 
     /// `bets` are pairs of agency and number; documents count up from 0.
     fn winners_of(bets: impl Iterator<Item = (u32, u32)>) -> Winners {
-        let mut rows = Rows::new();
+        let mut text = Vec::new();
         for (document, (agency, number)) in bets.enumerate() {
             let (document, number) = (document.to_string(), number.to_string());
             let bet = Bet::new(["Ana", "Paz", &document, "2000-01-01", &number]).unwrap();
-            rows.push(AgencyId(agency), &bet).unwrap();
+            let mut rows = Rows::new(AgencyId(agency));
+            rows.push(&bet);
+            text.extend_from_slice(rows.bytes());
         }
-        let text = rows.finish().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let folder = RealFolder::open(folder.path()).unwrap();
         let file = tempfile::tempfile().unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &text.bytes, 0).unwrap();
-        Winners::find(&folder, &file, text.bytes.len() as u64, 7).unwrap()
+        std::os::unix::fs::FileExt::write_all_at(&file, &text, 0).unwrap();
+        Winners::find(&folder, &file, text.len() as u64, 7).unwrap()
     }
 
     #[test]

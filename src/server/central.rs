@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, stranger};
 use crate::config::ServerConfig;
-use crate::domain::{AgencyId, Bet, Phase, Roster};
+use crate::domain::{AgencyId, Bet, Phase, Roster, Rows};
 use crate::error::{Error, Result};
-use crate::ledger::{AppendError, Ledger, Receipt, Rows, RowsText, StorageError};
+use crate::ledger::{AppendError, Ledger, Receipt, StorageError};
 use crate::logging::{Event, Outcome};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::{BatchHeader, Malformed, Reply, Request, Verb};
@@ -119,8 +119,7 @@ impl Central {
     pub fn take_batch(&self, batch: Batch) -> Step {
         let header = batch.header;
         let pending = Pending::Batch { agency: header.agency, count: header.count };
-        let rows = batch.finish().and_then(finish_rows);
-        let receipt = rows.and_then(|rows| self.append(header.agency, header.first, &rows));
+        let receipt = batch.finish().and_then(|rows| self.append(header.agency, header.first, &rows));
         match receipt {
             Ok(receipt) => Step::Commit(receipt, pending),
             Err(reason) => Step::Answered(self.answer(&pending, 0, Err(reason))),
@@ -219,9 +218,9 @@ impl Central {
 
     fn take_bet(&self, agency: AgencyId, fields: [&str; 5], first: Option<u64>, refusal: Option<String>) -> Step {
         let taken = refusal.map_or_else(|| judge(fields), Err).and_then(|bet| {
-            let mut rows = Rows::new();
-            rows.push(agency, &bet).map_err(|error| error.to_string())?;
-            let receipt = self.append(agency, first, &finish_rows(rows)?)?;
+            let mut rows = Rows::new(agency);
+            rows.push(&bet);
+            let receipt = self.append(agency, first, &rows)?;
             let document = bet.document.to_owned();
             Ok(Step::Commit(receipt, Pending::Bet { agency, document, number: bet.number }))
         });
@@ -241,7 +240,7 @@ impl Central {
         }
     }
 
-    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> std::result::Result<Receipt, String> {
+    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &Rows) -> std::result::Result<Receipt, String> {
         self.ledger.append(agency, first, rows).map_err(|error| match error {
             AppendError::Closed => "closed".to_owned(),
             AppendError::Gap { .. } => "gap".to_owned(),
@@ -331,8 +330,4 @@ impl Pending {
             Pending::Done { .. } => 0,
         }
     }
-}
-
-fn finish_rows(rows: Rows) -> std::result::Result<RowsText, String> {
-    rows.finish().map_err(|error| error.to_string())
 }
