@@ -2,14 +2,14 @@
 //! sequence, and kept in mind until it is acknowledged.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::io::Write as _;
 
 use super::dataset::{Dataset, Mark};
 use super::desk::{Desk, Halt};
 use crate::domain::AgencyId;
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{BatchHeader, BetLine, MAX_BATCH};
+use crate::wire::{BatchHeader, MAX_BATCH};
 
 /// How often a long reading looks whether it is told to stop.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
@@ -24,9 +24,9 @@ pub struct Batches {
     start_of_line: String,
     most: u32,
     /// The current batch's lines, each with a line feed before it.
-    lines: String,
-    /// The line of the row that was read last, when it found no room in the batch before.
-    left_over: String,
+    lines: Vec<u8>,
+    /// Whether the row that was read last found no room in the batch before.
+    left_over: bool,
     unacknowledged: VecDeque<Sent>,
 }
 
@@ -40,7 +40,7 @@ pub struct Sent {
 /// A batch as it goes on the wire, without the line feed at its end.
 pub struct Batch<'a> {
     pub header: BatchHeader,
-    lines: &'a str,
+    lines: &'a [u8],
 }
 
 impl Batches {
@@ -50,8 +50,8 @@ impl Batches {
             agency,
             start_of_line: format!("\nBET|{agency}|"),
             most: most.clamp(1, MAX_BATCH),
-            lines: String::with_capacity(MAX_FRAME),
-            left_over: String::new(),
+            lines: Vec::with_capacity(MAX_FRAME),
+            left_over: false,
             unacknowledged: VecDeque::new(),
         }
     }
@@ -71,10 +71,10 @@ impl Batches {
 
     /// Goes to the row that the central expects, wherever sending had got to.
     pub fn resume(&mut self, stored: u64, desk: &mut Desk) -> Result<(), Halt> {
-        let newest = if self.left_over.is_empty() { self.dataset.next_mark() } else { self.dataset.mark() };
+        let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
         let known = self.unacknowledged.drain(..).map(|sent| sent.mark).chain([self.dataset.start(), newest]);
         let nearest = known.filter(|mark| mark.row <= stored).max_by_key(|mark| mark.row);
-        self.left_over.clear();
+        self.left_over = false;
         if let Some(mark) = nearest {
             self.dataset.return_to(&mark)?;
         }
@@ -101,20 +101,25 @@ impl Batches {
         let mut count = 0;
         let mut mark = None;
         while count < self.most {
-            if self.left_over.is_empty() && !self.read_line()? {
+            if !self.left_over && !self.dataset.advance()? {
                 break;
             }
-            let first = mark.get_or_insert_with(|| self.dataset.mark());
-            let first = first.row;
-            if !self.has_room(count + 1, first) {
+            self.left_over = true;
+            let first = mark.get_or_insert_with(|| self.dataset.mark()).row;
+            // A row with too few or too many values goes on its way as well: the central is the judge, and tells of it in its
+            // log. But three values behind `BET` and the agency would read as the five of a bare line, so these go without.
+            let start = if self.dataset.value_count() == 3 { "\n" } else { &self.start_of_line };
+            let line = self.dataset.line();
+            if !self.has_room(start.len() + line.len(), count + 1, first) {
                 if count == 0 {
                     let reason = format!("the row is too long: it does not fit a frame of {MAX_FRAME} bytes");
                     return Err(self.dataset.error_here(Kind::BadInput, &reason));
                 }
                 break;
             }
-            self.lines.push_str(&self.left_over);
-            self.left_over.clear();
+            self.lines.extend_from_slice(start.as_bytes());
+            self.lines.extend_from_slice(line);
+            self.left_over = false;
             count += 1;
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
@@ -143,10 +148,10 @@ impl Batches {
         }
     }
 
-    /// Whether the line that is left over fits the batch, which then holds `count` bets from `first` on.
-    fn has_room(&self, count: u32, first: u64) -> bool {
+    /// Whether a line fits the batch, which then holds `count` bets from `first` on.
+    fn has_room(&self, line: usize, count: u32, first: u64) -> bool {
         // The frame ends with a line feed.
-        let lines = self.lines.len() + self.left_over.len() + 1;
+        let lines = self.lines.len() + line + 1;
         // Measuring the header of every row would cost as much as the row.
         lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header(count, first).to_string().len() <= MAX_FRAME
     }
@@ -154,32 +159,13 @@ impl Batches {
     fn header(&self, count: u32, first: u64) -> BatchHeader {
         BatchHeader { agency: self.agency, count, first: Some(first) }
     }
-
-    /// Reads a row as a line of a batch. False at the end of the file.
-    ///
-    /// A row with too few or too many fields goes on its way as well: the central is the judge, and tells of it in its
-    /// log. But three fields behind `BET` and the agency would read as the five of a bare line, so these go without.
-    fn read_line(&mut self) -> Result<bool> {
-        if !self.dataset.advance()? {
-            return Ok(false);
-        }
-        let bare = self.dataset.field_count() == 3;
-        self.left_over.push_str(if bare { "\n" } else { &self.start_of_line });
-        for (place, field) in self.dataset.fields().enumerate() {
-            if place > 0 {
-                self.left_over.push('|');
-            }
-            self.left_over.push_str(field);
-        }
-        debug_assert_eq!(BetLine::parse(&self.left_over[1..]).is_ok(), self.dataset.field_count() == 5);
-        Ok(true)
-    }
 }
 
-impl fmt::Display for Batch<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.header)?;
-        out.write_str(self.lines)
+impl Batch<'_> {
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{}", self.header);
+        out.extend_from_slice(self.lines);
     }
 }
 
@@ -187,8 +173,8 @@ impl fmt::Display for Batch<'_> {
 mod tests {
     use super::*;
     use crate::agency::testing::desk;
-    use crate::wire::Request;
     use crate::wire::frame;
+    use crate::wire::{BetLine, Request};
     use proptest::prelude::*;
 
     fn batches(text: &str, most: u32) -> (Batches, tempfile::TempDir) {
@@ -198,8 +184,14 @@ mod tests {
         (Batches::new(Dataset::open(&path).unwrap(), AgencyId(3), most), folder)
     }
 
+    fn text(batch: &Batch<'_>) -> String {
+        let mut bytes = Vec::new();
+        batch.write_to(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
     fn next(batches: &mut Batches) -> Option<String> {
-        batches.next().unwrap().map(|batch| batch.to_string())
+        batches.next().unwrap().map(|batch| text(&batch))
     }
 
     #[test]
@@ -275,8 +267,8 @@ mod tests {
             let (mut sent, mut previous): (Vec<String>, Option<usize>) = (Vec::new(), None);
             while let Some(batch) = batches.next().unwrap() {
                 let mut frame = Vec::new();
-                frame::push(&mut frame, &batch);
-                let text = batch.to_string();
+                frame::push_with(&mut frame, |out| batch.write_to(out));
+                let text = text(&batch);
                 let Ok(Request::Batch { header, lines }) = Request::parse(&text) else { panic!("{text}") };
                 prop_assert_eq!(header.first, Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());

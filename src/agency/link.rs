@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
+use super::batches::Batch;
 use super::desk::{Desk, Halt};
 use crate::error::Error;
 use crate::wire::Reply;
@@ -44,6 +45,10 @@ impl Link {
     /// Puts a message in line to be sent, as a frame.
     pub fn push(&mut self, message: &impl fmt::Display) {
         frame::push(&mut self.outgoing, message);
+    }
+
+    pub fn push_batch(&mut self, batch: &Batch<'_>) {
+        frame::push_with(&mut self.outgoing, |out| batch.write_to(out));
     }
 
     /// Puts a line in line to be sent, as it is.

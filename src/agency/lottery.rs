@@ -77,7 +77,7 @@ impl Lottery<'_> {
         loop {
             // Read before the pause, so that there is none when nothing follows but DONE, which has its own.
             match self.batches.next()? {
-                Some(batch) => link.push(&batch),
+                Some(batch) => link.push_batch(&batch),
                 None => return Ok(()),
             }
             self.pace(desk, dialer)?;
@@ -97,7 +97,7 @@ impl Lottery<'_> {
             desk.check()?;
             while more && self.batches.unacknowledged() < window && link.unsent() < MOST_UNSENT {
                 match self.batches.next()? {
-                    Some(batch) => link.push(&batch),
+                    Some(batch) => link.push_batch(&batch),
                     None => more = false,
                 }
                 self.spoken = true;
