@@ -104,22 +104,22 @@ impl Batches {
             if !self.left_over && !self.dataset.advance()? {
                 break;
             }
-            self.left_over = true;
             let first = mark.get_or_insert_with(|| self.dataset.mark()).row;
+            let end = self.lines.len();
             // A row with too few or too many values goes on its way as well: the central is the judge, and tells of it in its
             // log. But three values behind `BET` and the agency would read as the five of a bare line, so these go without.
             let start = if self.dataset.value_count() == 3 { "\n" } else { &self.start_of_line };
-            let line = self.dataset.line();
-            if !self.has_room(start.len() + line.len(), count + 1, first) {
+            self.lines.extend_from_slice(start.as_bytes());
+            self.dataset.push_line(&mut self.lines);
+            self.left_over = !self.fits_frame(count + 1, first);
+            if self.left_over {
                 if count == 0 {
                     let reason = format!("the row is too long: it does not fit a frame of {MAX_FRAME} bytes");
                     return Err(self.dataset.error_here(Kind::BadInput, &reason));
                 }
+                self.lines.truncate(end);
                 break;
             }
-            self.lines.extend_from_slice(start.as_bytes());
-            self.lines.extend_from_slice(line);
-            self.left_over = false;
             count += 1;
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
@@ -148,10 +148,10 @@ impl Batches {
         }
     }
 
-    /// Whether a line fits the batch, which then holds `count` bets from `first` on.
-    fn has_room(&self, line: usize, count: u32, first: u64) -> bool {
+    /// Whether the lines fit a frame as a batch of `count` bets from `first` on.
+    fn fits_frame(&self, count: u32, first: u64) -> bool {
         // The frame ends with a line feed.
-        let lines = self.lines.len() + line + 1;
+        let lines = self.lines.len() + 1;
         // Measuring the header of every row would cost as much as the row.
         lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header(count, first).to_string().len() <= MAX_FRAME
     }

@@ -8,10 +8,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use csv_core::ReadRecordResult;
-use memchr::memchr_iter;
-
 use crate::domain::plain_bet;
+use csv_core::ReadRecordResult;
 
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -51,6 +49,8 @@ pub struct Reader {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     field_count: usize,
+    /// Whether they are known to be UTF-8.
+    is_utf8: bool,
 }
 
 impl Position {
@@ -73,6 +73,7 @@ impl Reader {
             bytes: vec![0; 1024],
             ends: vec![0; 16],
             field_count: 0,
+            is_utf8: false,
         }
     }
 
@@ -80,14 +81,15 @@ impl Reader {
     pub fn read(&mut self) -> io::Result<bool> {
         self.fill()?;
         if self.position == Position::START && self.rest().starts_with(BYTE_ORDER_MARK) {
-            self.take(BYTE_ORDER_MARK.len());
+            self.take(BYTE_ORDER_MARK.len(), 0);
         }
         loop {
             let blank = self.rest().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             if blank == 0 {
                 break;
             }
-            self.take(blank);
+            let lines = self.rest()[..blank].iter().filter(|byte| **byte == b'\n').count();
+            self.take(blank, lines as u64);
             self.fill()?;
         }
         self.row_position = self.position;
@@ -109,16 +111,43 @@ impl Reader {
         self.position
     }
 
-    /// The values of the row that was read last with `|` between them, if it is a plain bet's: UTF-8 without any character that
-    /// a message cannot carry.
-    pub fn plain(&self) -> Option<&[u8]> {
-        self.plain.clone().map(|range| &self.buffer[range])
+    /// Whether the row that was read last is a plain bet: UTF-8, without a character that a message cannot carry.
+    pub fn is_plain(&self) -> bool {
+        self.plain.is_some()
     }
 
-    /// The fields of the row that was read last, if it is no plain bet's.
+    /// The fields of the row that was read last, if it is not.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
         starts.zip(&self.ends).take(self.field_count).map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    /// How many there are.
+    pub fn field_count(&self) -> usize {
+        self.field_count
+    }
+
+    /// All of their bytes.
+    pub fn field_bytes(&self) -> &[u8] {
+        &self.bytes[..self.ends[..self.field_count].last().copied().unwrap_or(0)]
+    }
+
+    /// The place of the first that is not UTF-8.
+    pub fn broken_field(&self) -> Option<usize> {
+        if self.is_utf8 { None } else { self.fields().position(|field| str::from_utf8(field).is_err()) }
+    }
+
+    /// Appends the row that was read last as a message has it, with `|` between its values.
+    pub fn push_line(&self, out: &mut Vec<u8>) {
+        if let Some(plain) = &self.plain {
+            out.extend_from_slice(&self.buffer[plain.clone()]);
+        }
+        for (place, field) in self.fields().enumerate() {
+            if place > 0 {
+                out.push(b'|');
+            }
+            out.extend_from_slice(field);
+        }
     }
 
     /// Goes to a place where a row begins, or the end of one.
@@ -135,11 +164,10 @@ impl Reader {
         &self.buffer[self.taken..self.filled]
     }
 
-    fn take(&mut self, bytes: usize) {
-        let lines = memchr_iter(b'\n', &self.rest()[..bytes]).count();
+    fn take(&mut self, bytes: usize, lines: u64) {
         self.taken += bytes;
         self.position.byte += bytes as u64;
-        self.position.line += lines as u64;
+        self.position.line += lines;
     }
 
     /// Sees to it that a plain row does not end behind the buffer, unless the file ends there.
@@ -168,30 +196,33 @@ impl Reader {
             [b'\r', b'\n', ..] => 2,
             _ => return None,
         };
-        self.taken += bet.end + line_end;
-        self.position.byte += (bet.end + line_end) as u64;
-        self.position.line += 1;
+        self.take(bet.end + line_end, 1);
         bet.separators.iter().for_each(|separator| self.buffer[start + separator] = b'|');
         Some(start..start + bet.end)
     }
 
     fn read_fields(&mut self) -> io::Result<()> {
-        let mut length = 0;
+        let (mut length, mut is_in_one_piece) = (0, true);
         loop {
+            let line = self.engine.line();
             let input = &self.buffer[self.taken..self.filled];
             let (bytes, ends) = (&mut self.bytes[length..], &mut self.ends[self.field_count..]);
             let (result, taken, more, fields) = self.engine.read_record(input, bytes, ends);
-            self.take(taken);
+            self.take(taken, self.engine.line() - line);
             length += more;
             self.field_count += fields;
             match result {
-                ReadRecordResult::Record | ReadRecordResult::End => return Ok(()),
+                ReadRecordResult::Record | ReadRecordResult::End => {
+                    self.is_utf8 = is_in_one_piece && self.taken <= self.valid;
+                    return Ok(());
+                }
                 ReadRecordResult::OutputFull => self.bytes.resize(2 * self.bytes.len(), 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
                 ReadRecordResult::InputEmpty => {
                     if self.position.byte - self.row_position.byte >= MOST_ROW_BYTES {
                         return Err(io::ErrorKind::FileTooLarge.into());
                     }
+                    is_in_one_piece = false;
                     self.fill()?;
                 }
             }
@@ -210,6 +241,7 @@ fn new_engine() -> csv_core::Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use memchr::memchr_iter;
     use proptest::prelude::*;
 
     /// A row: where it begins, its fields, and whether it was recognised as a plain bet.
@@ -224,15 +256,17 @@ mod tests {
 
     fn next(reader: &mut Reader) -> Option<Row> {
         reader.read().unwrap().then(|| {
-            let fields: Vec<Vec<u8>> = match reader.plain() {
-                None => reader.fields().map(<[u8]>::to_vec).collect(),
-                Some(line) => {
-                    let text = str::from_utf8(line).unwrap();
-                    assert!(!text.chars().any(char::is_control) && reader.fields().next().is_none());
-                    text.split('|').map(|value| value.as_bytes().to_vec()).collect()
-                }
-            };
-            (reader.row_position(), fields, reader.plain().is_some())
+            let mut fields: Vec<Vec<u8>> = reader.fields().map(<[u8]>::to_vec).collect();
+            assert_eq!(reader.field_bytes(), fields.concat());
+            assert_eq!(reader.broken_field(), fields.iter().position(|field| str::from_utf8(field).is_err()));
+            let mut line = Vec::new();
+            reader.push_line(&mut line);
+            if reader.is_plain() {
+                assert!(!str::from_utf8(&line).unwrap().chars().any(char::is_control) && fields.is_empty());
+                fields = line.split(|byte| *byte == b'|').map(<[u8]>::to_vec).collect();
+            }
+            assert_eq!(line, fields.join(&b'|'));
+            (reader.row_position(), fields, reader.is_plain())
         })
     }
 
