@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Central, agency, make_bets, median, setting, time, work_folder};
+use support::{Central, QUINIELA, agency, make_bets, median, setting, time, work_folder};
 
 fn ask(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
@@ -29,8 +29,8 @@ fn main() {
     let (data, store) = (folder.join("data"), folder.join("store"));
     make_bets(&data, 1, bets);
     // Agency 2 has no bets: the draw waits for its DONE alone.
-    let central = Central::start(&store, 2);
-    let mut uploader = agency(1, central.port, &data, 64);
+    let central = Central::start(QUINIELA, &store, 2);
+    let mut uploader = agency(QUINIELA, 1, central.port, &data, 64);
     let mut stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
     while !ask(&mut stream, "HELLO|1").contains("|done") {
         std::thread::sleep(Duration::from_millis(50));
@@ -54,7 +54,7 @@ fn main() {
         // The same lottery before its draw, again and again.
         std::fs::copy(saved.join("journal"), store.join("journal")).unwrap();
         let start = Instant::now();
-        let central = Central::start(&store, 2);
+        let central = Central::start(QUINIELA, &store, 2);
         restarts.push(start.elapsed());
         let mut stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
         draws.push(time(|| {

@@ -14,7 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use support::{Central, agency, make_bets, median, setting, time, work_folder};
+use support::{QUINIELA, lottery, make_bets, median, setting, time, work_folder};
 
 const FRAME: usize = 8192;
 
@@ -84,19 +84,6 @@ fn bare(data: &Path, store: &Path, in_flight: u64) -> Duration {
     })
 }
 
-/// From the agencies' start to the end of the last, the draw and the winners included.
-fn quiniela(data: &Path, store: &Path, agencies: u64, in_flight: u64) -> (Duration, u64) {
-    let _ = std::fs::remove_dir_all(store);
-    let central = Central::start(store, agencies);
-    let taken = time(|| {
-        let children: Vec<_> = (1..=agencies).map(|id| agency(id, central.port, data, in_flight)).collect();
-        children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
-    });
-    let memory = central.peak_memory();
-    central.stop();
-    (taken, memory)
-}
-
 fn main() {
     let (bets, rounds, in_flight) = (setting("BETS", 3_000_000), setting("ROUNDS", 5), setting("IN_FLIGHT", 16));
     let folder = work_folder("ingest");
@@ -111,7 +98,7 @@ fn main() {
         for (place, (data, agencies, window)) in
             [(&one, 1, in_flight), (&one, 1, 256), (&five, 5, 256)].into_iter().enumerate()
         {
-            let (taken, peak) = quiniela(data, &store, agencies, window);
+            let (taken, peak) = lottery(QUINIELA, data, &store, agencies, window);
             times[place + 1].push(taken);
             memory = memory.max(peak);
         }

@@ -31,8 +31,8 @@ pub struct Central {
 }
 
 impl Central {
-    pub fn start(store: &Path, agencies: u64) -> Central {
-        let mut child = Command::new(QUINIELA)
+    pub fn start(program: &str, store: &Path, agencies: u64) -> Central {
+        let mut child = Command::new(program)
             .args(["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies.to_string(), "--store"])
             .arg(store)
             .stdout(Stdio::piped())
@@ -66,8 +66,8 @@ impl Central {
     }
 }
 
-pub fn agency(id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
-    Command::new(QUINIELA)
+pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
+    Command::new(program)
         .args(["agency", "--id", &id.to_string(), "--server", &format!("127.0.0.1:{port}")])
         .args(["--in-flight", &in_flight.to_string(), "--loop-period", "0s", "--data"])
         .arg(data)
@@ -86,6 +86,19 @@ pub fn median(times: &[Duration]) -> Duration {
     let mut sorted = times.to_vec();
     sorted.sort();
     sorted[sorted.len() / 2]
+}
+
+/// From the agencies' start to the end of the last, the draw and the winners included; and the central's peak memory in KiB.
+pub fn lottery(program: &str, data: &Path, store: &Path, agencies: u64, in_flight: u64) -> (Duration, u64) {
+    let _ = std::fs::remove_dir_all(store);
+    let central = Central::start(program, store, agencies);
+    let taken = time(|| {
+        let children: Vec<_> = (1..=agencies).map(|id| agency(program, id, central.port, data, in_flight)).collect();
+        children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
+    });
+    let memory = central.peak_memory();
+    central.stop();
+    (taken, memory)
 }
 
 /// A folder beside the build's own files: on the disk that is measured, not in memory.

@@ -2,14 +2,14 @@
 //! sequence, and kept in mind until it is acknowledged.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::io::Write as _;
 
 use super::dataset::{Dataset, Mark};
 use super::reactor::{Halt, Reactor};
 use crate::domain::AgencyId;
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{Ask, BatchHeader, BetLine, MAX_BATCH, Refusal, Request};
+use crate::wire::{Ask, BatchHeader, MAX_BATCH, Refusal, Request};
 
 /// How often a long reading looks whether it is told to stop.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
@@ -24,9 +24,9 @@ pub struct Batches {
     start_of_line: String,
     most: u32,
     /// The current batch's lines, each with a line feed before it.
-    lines: String,
-    /// The line of the row that was read last, when it found no room in the batch before.
-    left_over: String,
+    lines: Vec<u8>,
+    /// Whether the row that was read last found no room in the batch before.
+    left_over: bool,
     unacknowledged: VecDeque<Sent>,
 }
 
@@ -41,7 +41,7 @@ pub struct Sent {
 pub struct BatchMessage<'a> {
     agency: AgencyId,
     pub header: BatchHeader,
-    lines: &'a str,
+    lines: &'a [u8],
 }
 
 impl Batches {
@@ -51,8 +51,8 @@ impl Batches {
             agency,
             start_of_line: format!("\nBET|{agency}|"),
             most: most.clamp(1, MAX_BATCH),
-            lines: String::with_capacity(MAX_FRAME),
-            left_over: String::new(),
+            lines: Vec::with_capacity(MAX_FRAME),
+            left_over: false,
             unacknowledged: VecDeque::new(),
         }
     }
@@ -72,10 +72,10 @@ impl Batches {
 
     /// Goes to the row that the central expects, wherever sending had got to.
     pub fn resume(&mut self, stored: u64, reactor: &mut Reactor) -> Result<(), Halt> {
-        let newest = if self.left_over.is_empty() { self.dataset.next_mark() } else { self.dataset.mark() };
+        let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
         let known = self.unacknowledged.drain(..).map(|sent| sent.mark).chain([self.dataset.start(), newest]);
         let nearest = known.filter(|mark| mark.row <= stored).max_by_key(|mark| mark.row);
-        self.left_over.clear();
+        self.left_over = false;
         if let Some(mark) = nearest {
             self.dataset.return_to(&mark)?;
         }
@@ -102,20 +102,25 @@ impl Batches {
         let mut count = 0;
         let mut mark = None;
         while count < self.most {
-            if self.left_over.is_empty() && !self.read_line()? {
+            if !self.left_over && !self.dataset.advance()? {
                 break;
             }
-            let first = mark.get_or_insert_with(|| self.dataset.mark());
-            let first = first.row;
-            if !self.has_room(count + 1, first) {
+            let first = mark.get_or_insert_with(|| self.dataset.mark()).row;
+            let end = self.lines.len();
+            // A row with too few or too many values goes on its way as well: the central is the judge, and tells of it in its
+            // log. But three values behind `BET` and the agency would read as the five of a bare line, so these go without.
+            let start = if self.dataset.value_count() == 3 { "\n" } else { &self.start_of_line };
+            self.lines.extend_from_slice(start.as_bytes());
+            self.dataset.push_line(&mut self.lines);
+            self.left_over = !self.fits_frame(count + 1, first);
+            if self.left_over {
                 if count == 0 {
                     let reason = format!("the row is too long: it does not fit a frame of {MAX_FRAME} bytes");
                     return Err(self.dataset.error_here(Kind::BadInput, &reason));
                 }
+                self.lines.truncate(end);
                 break;
             }
-            self.lines.push_str(&self.left_over);
-            self.left_over.clear();
             count += 1;
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
@@ -142,48 +147,30 @@ impl Batches {
         }
     }
 
-    /// Whether the line that is left over fits the batch, which then holds `count` bets from `first` on.
-    fn has_room(&self, count: u32, first: u64) -> bool {
+    /// Whether the lines fit a frame as a batch of `count` bets from `first` on.
+    fn fits_frame(&self, count: u32, first: u64) -> bool {
         // The frame ends with a line feed.
-        let lines = self.lines.len() + self.left_over.len() + 1;
+        let lines = self.lines.len() + 1;
         // Measuring the header of every row would cost as much as the row.
         lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header_length(count, first) <= MAX_FRAME
     }
 
     fn header_length(&self, count: u32, first: u64) -> usize {
-        BatchMessage { agency: self.agency, header: self.header(count, first), lines: "" }.to_string().len()
+        let header = Ask::Batch { header: self.header(count, first), lines: "" };
+        Request { agency: self.agency, ask: header }.to_string().len()
     }
 
     fn header(&self, count: u32, first: u64) -> BatchHeader {
         BatchHeader { count, first: Some(first) }
     }
-
-    /// Reads a row as a line of a batch. False at the end of the file.
-    ///
-    /// A row with too few or too many fields goes on its way as well: the central is the judge, and tells of it in its
-    /// log. But three fields behind `BET` and the agency would read as the five of a bare line, so these go without.
-    fn read_line(&mut self) -> Result<bool> {
-        if !self.dataset.advance()? {
-            return Ok(false);
-        }
-        let bare = self.dataset.field_count() == 3;
-        self.left_over.push_str(if bare { "\n" } else { &self.start_of_line });
-        for (place, field) in self.dataset.fields().enumerate() {
-            if place > 0 {
-                self.left_over.push('|');
-            }
-            self.left_over.push_str(field);
-        }
-        debug_assert_eq!(BetLine::parse(&self.left_over[1..]).is_ok(), self.dataset.field_count() == 5);
-        Ok(true)
-    }
 }
 
-impl fmt::Display for BatchMessage<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl BatchMessage<'_> {
+    pub fn write_to(&self, out: &mut Vec<u8>) {
         let header = Ask::Batch { header: self.header, lines: "" };
-        write!(out, "{}", Request { agency: self.agency, ask: header })?;
-        out.write_str(self.lines)
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{}", Request { agency: self.agency, ask: header });
+        out.extend_from_slice(self.lines);
     }
 }
 
@@ -191,6 +178,7 @@ impl fmt::Display for BatchMessage<'_> {
 mod tests {
     use super::*;
     use crate::agency::testing::reactor;
+    use crate::wire::BetLine;
     use crate::wire::frame;
     use proptest::prelude::*;
 
@@ -201,8 +189,14 @@ mod tests {
         (Batches::new(Dataset::open(&path).unwrap(), AgencyId(3), most), folder)
     }
 
+    fn text(batch: &BatchMessage<'_>) -> String {
+        let mut bytes = Vec::new();
+        batch.write_to(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
     fn next(batches: &mut Batches) -> Option<String> {
-        batches.next().unwrap().map(|batch| batch.to_string())
+        batches.next().unwrap().map(|batch| text(&batch))
     }
 
     #[test]
@@ -279,8 +273,8 @@ mod tests {
             let (mut sent, mut previous): (Vec<String>, Option<usize>) = (Vec::new(), None);
             while let Some(batch) = batches.next().unwrap() {
                 let mut frame = Vec::new();
-                frame::push(&mut frame, &batch);
-                let text = batch.to_string();
+                frame::push_with(&mut frame, |out| batch.write_to(out));
+                let text = text(&batch);
                 let Ok(Request { ask: Ask::Batch { header, lines }, .. }) = Request::parse(&text) else { panic!("{text}") };
                 prop_assert_eq!(header.first, Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());

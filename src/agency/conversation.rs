@@ -81,7 +81,7 @@ impl<'a> Conversation<'a> {
 
     /// Puts a batch in line to be sent. Its acknowledgement is to be taken later.
     pub(super) fn push_batch(&mut self, batch: &BatchMessage<'_>) {
-        self.link.push(batch);
+        self.link.push_batch(batch);
         self.asked.push_back(Verb::Batch { count: batch.header.count });
     }
 

@@ -3,19 +3,12 @@
 //! The central judges the values. What stops here is only what the wire cannot carry.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord};
-
+use super::reader::{MOST_ROW_BYTES, Position, Reader};
 use crate::domain::Quoted;
 use crate::error::{Error, Kind, Result};
-
-const READ_BUFFER: usize = 64 * 1024;
-
-/// The most bytes read for one row. A row that fits a frame needs a small part of it; a quote that is never closed
-/// would otherwise take the rest of the file into memory.
-const MOST_ROW_BYTES: usize = 4 * READ_BUFFER;
 
 /// The names that the columns have in the files people keep. A first row made of these alone is no bet.
 const COLUMN_NAMES: [&str; 29] = [
@@ -51,7 +44,7 @@ const COLUMN_NAMES: [&str; 29] = [
 ];
 
 /// A place in the file to come back to: before a row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// How many rows come before it.
     pub row: u64,
@@ -61,10 +54,7 @@ pub struct Mark {
 pub struct Dataset {
     path: PathBuf,
     size: u64,
-    reader: Reader<Bounded<File>>,
-    record: StringRecord,
-    /// Where the reader was before that row.
-    before: Position,
+    reader: Reader,
     /// The rows up to and with the current one.
     rows: u64,
     start: Mark,
@@ -73,7 +63,7 @@ pub struct Dataset {
 impl Mark {
     /// How many bytes come before it.
     pub fn byte(&self) -> u64 {
-        self.position.byte()
+        self.position.byte
     }
 }
 
@@ -86,24 +76,13 @@ impl Dataset {
             return Err(Error::bad_input(format!("{}: is not a regular file of bets", path.display())));
         }
         let file = File::open(path).map_err(|error| unreadable(&error))?;
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .buffer_capacity(READ_BUFFER)
-            .from_reader(Bounded { inner: file, left: MOST_ROW_BYTES });
-        let mut dataset = Dataset {
-            path: path.to_owned(),
-            size: metadata.len(),
-            reader,
-            record: StringRecord::new(),
-            before: Position::new(),
-            rows: 0,
-            start: Mark { row: 0, position: Position::new() },
-        };
-        if dataset.read()? && is_header(&dataset.record) {
-            dataset.start.position = dataset.reader.position().clone();
+        let start = Mark { row: 0, position: Position::START };
+        let reader = Reader::new(file);
+        let mut dataset = Dataset { path: path.to_owned(), size: metadata.len(), reader, rows: 0, start };
+        if dataset.read()? && dataset.is_header() {
+            dataset.start.position = dataset.reader.position();
         }
-        dataset.rewind()?;
+        dataset.return_to(&dataset.start())?;
         Ok(dataset)
     }
 
@@ -123,43 +102,44 @@ impl Dataset {
             return Ok(false);
         }
         self.rows += 1;
-        // Most rows are plain ASCII, and one look at their bytes is enough. All of them, since a look that may end early
-        // is one byte at a time.
-        let plain = |byte: u8| (b' '..0x7f).contains(&byte) & (byte != b'|');
-        if !self.record.as_slice().bytes().fold(true, |all, byte| all & plain(byte)) {
+        // Most rows hold nothing that needs a closer look. All of their bytes, since a look that may end early is one byte at
+        // a time. 0xC2 begins the control characters behind ASCII.
+        let odd = |byte: u8| (byte < b' ') | (byte == b'|') | (byte == 0x7f) | (byte == 0xC2);
+        if self.reader.field_bytes().iter().fold(false, |any, byte| any | odd(*byte)) {
             self.check_characters()?;
         }
         Ok(true)
     }
 
-    /// The values of the row that was read last.
-    pub fn fields(&self) -> impl Iterator<Item = &str> {
-        self.record.iter()
+    /// Appends the row that was read last as a message has it, with `|` between its values: UTF-8, since
+    /// [`Dataset::advance`] took it.
+    pub fn push_line(&self, out: &mut Vec<u8>) {
+        self.reader.push_line(out);
     }
 
-    pub fn field_count(&self) -> usize {
-        self.record.len()
+    /// How many values it has.
+    pub fn value_count(&self) -> usize {
+        if self.reader.is_plain() { 5 } else { self.reader.field_count() }
     }
 
     /// Before the row that was read last.
     pub fn mark(&self) -> Mark {
-        Mark { row: self.rows.saturating_sub(1), position: self.before.clone() }
+        Mark { row: self.rows.saturating_sub(1), position: self.reader.row_position() }
     }
 
     /// Before the row that is to be read next.
     pub fn next_mark(&self) -> Mark {
-        Mark { row: self.rows, position: self.reader.position().clone() }
+        Mark { row: self.rows, position: self.reader.position() }
     }
 
     /// Before the first row.
     pub fn start(&self) -> Mark {
-        self.start.clone()
+        self.start
     }
 
     pub fn return_to(&mut self, mark: &Mark) -> Result<()> {
         self.rows = mark.row;
-        self.reader.get_mut().left = MOST_ROW_BYTES;
-        self.reader.seek(mark.position.clone()).map_err(|error| self.broken(&error))
+        self.reader.seek(mark.position).map_err(|error| self.broken(&error))
     }
 
     /// An error about the row `offset` rows after a mark: it says where, so the reader moves there.
@@ -177,12 +157,8 @@ impl Dataset {
     }
 
     /// An error about the row that was read last.
-    ///
-    /// Its line is counted from where the reader was before it: blank lines, and the second half of a `\r\n`, stand
-    /// between there and the row itself.
     pub fn error_here(&self, kind: Kind, reason: &str) -> Error {
-        let line = self.line_at(&self.before).unwrap_or(self.before.line());
-        Error::new(kind, format!("{}:{line}: {reason}", self.name()))
+        Error::new(kind, format!("{}:{}: {reason}", self.name(), self.reader.row_position().line))
     }
 
     /// What errors call the file.
@@ -190,84 +166,44 @@ impl Dataset {
         self.path.file_name().unwrap_or(self.path.as_os_str()).display().to_string()
     }
 
-    fn rewind(&mut self) -> Result<()> {
-        let start = self.start();
-        self.return_to(&start)
+    fn read(&mut self) -> Result<bool> {
+        let found = self.reader.read().map_err(|error| self.broken(&error))?;
+        match self.reader.broken_field() {
+            None => Ok(found),
+            Some(place) => Err(self.error_here(Kind::BadInput, &format!("field {} is not UTF-8", place + 1))),
+        }
     }
 
-    fn read(&mut self) -> Result<bool> {
-        self.reader.get_mut().left = MOST_ROW_BYTES;
-        self.before.clone_from(self.reader.position());
-        self.reader.read_record(&mut self.record).map_err(|error| self.broken(&error))
+    /// The values of the row that was read last, unless it is plain.
+    fn values(&self) -> impl Iterator<Item = &str> {
+        // They are UTF-8, or reading them had failed.
+        self.reader.fields().map(|field| str::from_utf8(field).unwrap_or_default())
+    }
+
+    fn is_header(&self) -> bool {
+        let is_name = |value: &str| COLUMN_NAMES.contains(&value.trim().to_lowercase().as_str());
+        !self.reader.is_plain() && self.values().all(is_name)
     }
 
     fn check_characters(&self) -> Result<()> {
-        for field in self.fields() {
-            let reason = match field.chars().find(|character| *character == '|' || character.is_control()) {
+        for value in self.values() {
+            let reason = match value.chars().find(|character| *character == '|' || character.is_control()) {
                 None => continue,
                 Some('|') => "holds a \"|\", which separates the fields of a message",
                 Some('\n') => "holds a line feed: is a quote left open?",
                 Some(_) => "holds a control character",
             };
-            return Err(self.error_here(Kind::BadInput, &format!("{} {reason}", Quoted(field))));
+            return Err(self.error_here(Kind::BadInput, &format!("{} {reason}", Quoted(value))));
         }
         Ok(())
     }
 
-    fn broken(&self, error: &csv::Error) -> Error {
-        match error.kind() {
-            ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                let reason = format!("the row does not end within {MOST_ROW_BYTES} bytes: is a quote left open?");
-                self.error_here(Kind::BadInput, &reason)
-            }
-            ErrorKind::Io(error) => Error::at_path(Kind::BadInput, &self.path, "read the agency's bets", error),
-            ErrorKind::Utf8 { err, .. } => {
-                self.error_here(Kind::BadInput, &format!("field {} is not UTF-8", err.field() + 1))
-            }
-            _ => Error::bad_input(format!("{}: {error}", self.path.display())),
+    fn broken(&self, error: &io::Error) -> Error {
+        if error.kind() != io::ErrorKind::FileTooLarge {
+            return Error::at_path(Kind::BadInput, &self.path, "read the agency's bets", error);
         }
-    }
-
-    fn line_at(&self, position: &Position) -> io::Result<u64> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(position.byte()))?;
-        let mut line = position.line();
-        for byte in io::BufReader::new(file).bytes() {
-            match byte? {
-                b'\n' => line += 1,
-                b'\r' => {}
-                _ => break,
-            }
-        }
-        Ok(line)
-    }
-}
-
-fn is_header(record: &StringRecord) -> bool {
-    record.iter().all(|field| COLUMN_NAMES.contains(&field.trim().to_lowercase().as_str()))
-}
-
-/// A reader that gives only so many bytes until it is told to go on.
-struct Bounded<R> {
-    inner: R,
-    left: usize,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let end = buffer.len().min(self.left);
-        let read = self.inner.read(&mut buffer[..end])?;
-        self.left -= read;
-        Ok(read)
-    }
-}
-
-impl<R: Seek> Seek for Bounded<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.inner.seek(to)
+        let reason = format!("the row does not end within {MOST_ROW_BYTES} bytes: is a quote left open?");
+        self.error_here(Kind::BadInput, &reason)
     }
 }
 
@@ -275,6 +211,12 @@ impl<R: Seek> Seek for Bounded<R> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn shown(dataset: &Dataset) -> String {
+        let mut line = Vec::new();
+        dataset.push_line(&mut line);
+        String::from_utf8(line).unwrap()
+    }
 
     /// The rows of a file of these bytes, up to the first that stops.
     fn rows(bytes: &[u8]) -> Result<Vec<String>, String> {
@@ -285,7 +227,7 @@ mod tests {
             let mut dataset = Dataset::open(&path)?;
             let mut rows = Vec::new();
             while dataset.advance()? {
-                rows.push(dataset.fields().collect::<Vec<_>>().join("|"));
+                rows.push(shown(&dataset));
             }
             Ok(rows)
         };
@@ -321,6 +263,15 @@ mod tests {
         assert!(rows(b"\n\na,\"b\nc\",d\n").unwrap_err().starts_with("agency-3.csv:3: \"b\\nc\" holds a line feed"));
         assert!(rows("a\nb\nñ\u{85}\n".as_bytes()).unwrap_err().starts_with("agency-3.csv:3:"));
         assert!(rows(b"a\tb,c").unwrap_err().contains("control character"));
+        for (name, reason) in [
+            (&b"\xff"[..], "field 2 is not UTF-8"),
+            (b"|", "\"Paz\\u{7c}\" holds a \"|\", which separates the fields of a message"),
+            (b"\x7f", "\"Paz\\u{7f}\" holds a control character"),
+            (b"\xc2\x80", "\"Paz\\u{80}\" holds a control character"),
+        ] {
+            let bytes = [b"Ana,Paz,1,2000-01-01,7\r\n\nAna,Paz", name, b",1,2000-01-01,7\n"].concat();
+            assert_eq!(rows(&bytes).unwrap_err(), format!("agency-3.csv:3: {reason}"));
+        }
     }
 
     #[test]
@@ -373,8 +324,7 @@ mod tests {
                 dataset.return_to(mark).unwrap();
                 if dataset.advance().unwrap() {
                     let row = mark.row as usize;
-                    let name = format!("row {row}");
-                    prop_assert_eq!(dataset.fields().next(), Some(name.as_str()));
+                    prop_assert_eq!(shown(&dataset), format!("row {row}|x"));
                     let shown = dataset.error_at(Kind::Refused, &marks[0], mark.row, "bad").to_string();
                     prop_assert_eq!(shown, format!("agency-3.csv:{}: bad", lines[row]));
                 } else {

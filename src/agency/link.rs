@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
 
+use super::batches::BatchMessage;
 use super::reactor::Halt;
 use crate::error::Error;
 use crate::transport::Stream;
@@ -40,6 +41,10 @@ impl Link {
     /// Puts a message in line to be sent, as a frame.
     pub(super) fn push(&mut self, message: &impl fmt::Display) {
         frame::push(&mut self.outgoing, message);
+    }
+
+    pub(super) fn push_batch(&mut self, batch: &BatchMessage<'_>) {
+        frame::push_with(&mut self.outgoing, |out| batch.write_to(out));
     }
 
     /// Puts a line in line to be sent, as it is.

@@ -1,6 +1,6 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
-//! `dataset` reads the file, `batches` fills frames with its rows, `link` is a connection and `dial` makes one, as often
+//! `reader` splits the file, `dataset` knows what its rows mean, `batches` fills frames with its rows, `link` is a connection and `dial` makes one, as often
 //! as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be told to do. Every
 //! wait goes through the `reactor`, which is where a stop is noticed.
 
@@ -14,6 +14,7 @@ mod link;
 mod lottery;
 mod progress;
 mod reactor;
+mod reader;
 #[cfg(test)]
 mod testing;
 mod winners;

@@ -22,11 +22,13 @@ impl Rows {
 
     pub fn push(&mut self, bet: &Bet<'_>) {
         self.bytes.extend_from_slice(self.start.as_bytes());
-        for text in [bet.first_name, bet.last_name, bet.document, bet.birthdate] {
-            self.push_text(text);
+        self.push_name(bet.first_name);
+        self.push_name(bet.last_name);
+        for text in [bet.document, bet.birthdate] {
+            self.bytes.extend_from_slice(text.as_bytes());
             self.bytes.push(b',');
         }
-        self.end(bet.number.to_string().as_bytes());
+        self.end(itoa::Buffer::new().format(bet.number).as_bytes());
     }
 
     /// Adds a bet whose values stand as they are in a message, if it can be told at a glance that they obey the rules. If
@@ -55,15 +57,19 @@ impl Rows {
         end.map_or(&[], |end| &self.bytes[end + 1..])
     }
 
-    /// Of the characters that have to be quoted, values can hold these two.
-    fn push_text(&mut self, text: &str) {
-        if memchr2(b',', b'"', text.as_bytes()).is_none() {
-            self.bytes.extend_from_slice(text.as_bytes());
+    /// Of the values, names alone can hold what has to be quoted, and of what has to be, these two.
+    fn push_name(&mut self, name: &str) {
+        if memchr2(b',', b'"', name.as_bytes()).is_none() {
+            self.bytes.extend_from_slice(name.as_bytes());
         } else {
             self.bytes.push(b'"');
-            self.bytes.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+            for piece in name.split_inclusive('"') {
+                self.bytes.extend_from_slice(piece.as_bytes());
+                self.bytes.extend(piece.ends_with('"').then_some(b'"'));
+            }
             self.bytes.push(b'"');
         }
+        self.bytes.push(b',');
     }
 
     fn end(&mut self, last: &[u8]) {

@@ -62,10 +62,18 @@ pub fn next_content(bytes: &[u8]) -> First<'_, &[u8]> {
 /// Appends a message, ended by a line feed, as one frame. What is appended must fit a frame: that is the caller's
 /// promise, held up by an assertion because a frame that lies about its length would put the whole stream out of step.
 pub fn push(out: &mut Vec<u8>, message: &impl fmt::Display) {
+    push_with(out, |out| {
+        // Writing to a vector cannot fail.
+        let _ = write!(out, "{message}");
+    });
+}
+
+/// The same for a message that `write` appends, as UTF-8.
+pub fn push_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
-    // Writing to a vector cannot fail.
-    let _ = writeln!(out, "{message}");
+    write(out);
+    out.push(b'\n');
     let length = out.len() - start - HEADER;
     assert!(length <= MAX_FRAME, "a message of {length} bytes does not fit a frame");
     out[start..start + HEADER].copy_from_slice(&(length as u32).to_be_bytes());
@@ -73,7 +81,7 @@ pub fn push(out: &mut Vec<u8>, message: &impl fmt::Display) {
 
 /// The text of a frame's content.
 pub fn text(content: &[u8]) -> Result<&str, FrameError> {
-    str::from_utf8(content).map_err(|error| FrameError::NotUtf8 { offset: error.valid_up_to() })
+    simdutf8::compat::from_utf8(content).map_err(|error| FrameError::NotUtf8 { offset: error.valid_up_to() })
 }
 
 fn next_frame(bytes: &[u8]) -> First<'_, &[u8]> {

@@ -1,0 +1,62 @@
+//! Two builds of quiniela side by side: the same files of five agencies, in turn, from the agencies' start to the end of the
+//! last. What is stored has to be the same, agency by agency.
+//!
+//! `OLD=/path/to/another/quiniela cargo bench --bench versions`; `BETS=1000000` for one size alone, `ROUNDS=5`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use support::{QUINIELA, lottery, make_bets, median, setting, work_folder};
+
+const AGENCIES: u64 = 5;
+
+fn main() {
+    let Ok(old) = std::env::var("OLD") else {
+        println!("OLD is not set: there is nothing to compare with");
+        return;
+    };
+    let folder = work_folder("versions");
+    let (data, store) = (folder.join("data"), folder.join("store"));
+    let sizes = match setting("BETS", 0) {
+        0 => vec![1_000_000, 10_000_000],
+        bets => vec![bets],
+    };
+    let rounds = setting("ROUNDS", 5);
+    println!("{AGENCIES} agencies, medians of {rounds} rounds in turn");
+    for bets in sizes {
+        make_bets(&data, AGENCIES, bets);
+        let (mut times, mut stored) = ([Vec::new(), Vec::new()], Vec::new());
+        for _ in 0..rounds {
+            for (times, program) in times.iter_mut().zip([old.as_str(), QUINIELA]) {
+                times.push(lottery(program, &data, &store, AGENCIES, 256).0);
+                stored.push(checksums(&store.join("bets.csv")));
+            }
+        }
+        assert!(stored.iter().all(|checksums| *checksums == stored[0]), "they have not stored the same");
+        let [old, new] = times.map(|times| median(&times).as_secs_f64());
+        for (name, seconds) in [("old", old), ("new", new)] {
+            println!(
+                "{bets:>10} bets  {name}  {seconds:>6.2} s  {:>10.0} bets/s  {:.2}",
+                bets as f64 / seconds,
+                old / seconds
+            );
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Of each agency's rows, in the order in which they stand.
+fn checksums(bets: &Path) -> Vec<u32> {
+    let mut checksums = vec![crc32fast::Hasher::new(); AGENCIES as usize];
+    let mut file = BufReader::new(std::fs::File::open(bets).unwrap());
+    let mut row = Vec::new();
+    while file.read_until(b'\n', &mut row).unwrap() > 0 {
+        checksums[usize::from(row[0] - b'1')].update(&row);
+        row.clear();
+    }
+    checksums.into_iter().map(crc32fast::Hasher::finalize).collect()
+}
