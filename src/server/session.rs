@@ -252,18 +252,14 @@ impl Session {
 
     fn take_text(&mut self, central: &Central, connection: &Arc<Connection>, text: &str) {
         if let State::InBatch(mut batch) = mem::replace(&mut self.state, State::Talking) {
-            if !Request::starts_with_other_request(text) {
-                batch.take(text);
-                if !batch.is_complete() {
-                    self.state = State::InBatch(batch);
-                    return;
-                }
-                let answer = central.take_batch(&mut self.asker(connection), batch);
-                return self.owe(Form::Text, answer);
+            // The declared count rules: these lines are rows, whatever they say.
+            batch.take(text);
+            if !batch.is_complete() {
+                self.state = State::InBatch(batch);
+                return;
             }
-            // The batch is too short, and is refused; the request behind it counts as usual.
             let answer = central.take_batch(&mut self.asker(connection), batch);
-            self.owe(Form::Text, answer);
+            return self.owe(Form::Text, answer);
         }
         match Request::parse(text) {
             Err(malformed) => self.owe(Form::Text, Answer::Now(Outcome::Malformed(malformed))),

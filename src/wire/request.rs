@@ -164,14 +164,6 @@ impl<'a> Request<'a> {
         };
         Ok(Request { agency, ask })
     }
-
-    /// Whether a line is a whole request, not a bet of a batch: a bet line has five fields or, as a BET, seven.
-    pub fn starts_with_other_request(text: &str) -> bool {
-        let line = text.split('\n').next().unwrap_or_default();
-        let word = line.split('|').next().unwrap_or_default();
-        let is_verb = Verb::ALL.into_iter().any(|verb| verb != Verb::Bet && verb.word() == word);
-        is_verb && line.split('|').count() < 5
-    }
 }
 
 impl Ask<'_> {
@@ -329,14 +321,6 @@ mod tests {
         assert!(BetLine::parse("BET|7|Ana|Paz|1|2000-01-01").unwrap_err().starts_with("4 values"));
         assert!(BetLine::parse("").unwrap_err().starts_with("1 values"));
         assert!(BetLine::parse("BAT|7|Ana|Paz|1|2000-01-01|0").unwrap_err().contains("where BET is expected"));
-    }
-
-    #[test]
-    fn a_bet_named_like_a_request_is_still_a_bet() {
-        assert!(Request::starts_with_other_request("DONE|1\n"));
-        assert!(Request::starts_with_other_request("BATCH|1|2|0"));
-        assert!(!Request::starts_with_other_request("DONE|Paz|1|2000-01-01|0"));
-        assert!(!Request::starts_with_other_request("Ana|Paz|1|2000-01-01|0\nDONE|1"));
     }
 
     proptest! {

@@ -179,16 +179,24 @@ fn a_bad_line_keeps_a_spread_batch_in_step() {
 }
 
 #[test]
-fn a_batch_ends_where_another_request_begins() {
+fn the_declared_count_of_a_batch_rules_whatever_its_rows_say() {
     let folder = Folder::new();
-    let central = Central::on(&folder).agencies(2).start();
+    let central = Central::on(&folder).agencies(2).with("--frame-deadline 400ms").start();
     let mut client = central.client();
-    let short = |count, came| format!("ACK_BATCH|ERR|{count}|{came} bets came, where the batch says {count}");
-    client.send("BATCH|1|3").send(ANA).ask("HELLO|1", &short(3, 1)).expect("HELLO|OK|0|open");
-    client.send("BATCH|1|3").ask("BATCH|1|1", &short(3, 0)).ask(ANA, "ACK_BATCH|OK|1");
-    client.send("BATCH|1|2").ask("GET_WINNERS|1", &short(2, 0)).expect("WINNERS|ERR|not_ready");
-    client.send("BATCH|1|2").send(EVA).ask("DONE|1", &short(2, 1)).expect("ACK_DONE|OK");
-    client.ask("HELLO|1", "HELLO|OK|1|done");
+    // A bettor's data must not act: these are rows of the batch, and wrong ones.
+    for row in ["DONE|1", "HELLO|1", "WAIT_DRAW|1", "GET_WINNERS|1", "BATCH|1|1", "BATCH|1|1|0", "BATCH|1|1|0|00000000"]
+    {
+        client.send("BATCH|1|3").send(ANA).send(row);
+        let reply = client.send(EVA).reply();
+        assert!(reply.starts_with("ACK_BATCH|ERR|3|bet 2: "), "{row}: {reply}");
+    }
+    client.ask("HELLO|1", "HELLO|OK|0|open");
+    // A person may have any name.
+    client.send("BATCH|1|2").send("DONE|Paz|1|2000-01-01|7").ask("BET|Sosa|2|2000-01-01|7", "ACK_BATCH|OK|2");
+    client.ask("HELLO|1", "HELLO|OK|2|open");
+    // Too few end at the deadline.
+    client.send("BATCH|1|2").send("HELLO|1").expect("ACK|ERR|frame not completed within 400ms").expect_end();
+    assert_eq!(folder.stored_of(1).len(), 2);
     central.stop();
 }
 
