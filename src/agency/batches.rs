@@ -6,16 +6,19 @@ use std::io::Write as _;
 
 use super::dataset::{Dataset, Mark};
 use super::reactor::{Halt, Reactor};
-use crate::domain::AgencyId;
+use crate::domain::{AgencyId, Checksum, Place, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{Ask, BatchHeader, MAX_BATCH, Refusal, Request};
+use crate::wire::{Ask, BatchHeader, MAX_BATCH, Refusal, Request, Standing};
 
 /// How often a long reading looks whether it is told to stop.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
 
 /// More bytes than any batch's header has.
-const LONGEST_HEADER: usize = "BATCH|4294967295|4294967295|18446744073709551615".len();
+const LONGEST_HEADER: usize = "BATCH|4294967295|4294967295|18446744073709551615|00000000".len();
+
+/// Rows gathered for one step of the checksum.
+const GATHERED_BYTES: usize = 64 * 1024;
 
 pub struct Batches {
     dataset: Dataset,
@@ -25,9 +28,22 @@ pub struct Batches {
     most: u32,
     /// The current batch's lines, each with a line feed before it.
     lines: Vec<u8>,
+    /// Its rows as the central stores them.
+    rows: Rows,
     /// Whether the row that was read last found no room in the batch before.
     left_over: bool,
     unacknowledged: VecDeque<Sent>,
+    chain: Chain,
+}
+
+/// What is known of the rows before the next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chain {
+    /// Nothing: no central has told its checksum.
+    None,
+    Known(Checksum),
+    /// The central will refuse the last batch, so nothing can follow it.
+    Broken,
 }
 
 /// A batch that is on its way.
@@ -35,6 +51,9 @@ pub struct Sent {
     pub count: u32,
     /// Where its rows begin.
     pub mark: Mark,
+    before: Chain,
+    /// It holds a row that the central will refuse.
+    pub is_hopeless: bool,
 }
 
 /// A batch as it goes on the wire, without the line feed at its end.
@@ -52,8 +71,10 @@ impl Batches {
             start_of_line: format!("\nBET|{agency}|"),
             most: most.clamp(1, MAX_BATCH),
             lines: Vec::with_capacity(MAX_FRAME),
+            rows: Rows::new(agency),
             left_over: false,
             unacknowledged: VecDeque::new(),
+            chain: Chain::None,
         }
     }
 
@@ -65,40 +86,80 @@ impl Batches {
         self.unacknowledged.len()
     }
 
-    /// How many rows were sent, or are about to be.
-    pub fn rows(&self) -> u64 {
-        self.dataset.rows()
+    /// Goes to the row that the central expects, wherever sending had got to. Its checksum tells whether the rows before
+    /// that one are those of the file; if not, false. A central that keeps no checksum is believed.
+    pub fn resume(&mut self, standing: &Standing, reactor: &mut Reactor) -> Result<bool, Halt> {
+        let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
+        let sent = self.unacknowledged.drain(..).map(|sent| (sent.mark, sent.before));
+        let known = sent.chain([(self.dataset.start(), Chain::Known(Checksum::default())), (newest, self.chain)]);
+        let usable = |(mark, chain): &(Mark, Chain)| {
+            mark.row <= standing.stored && (standing.checksum.is_none() || matches!(chain, Chain::Known(_)))
+        };
+        let nearest = known.filter(usable).max_by_key(|(mark, _)| mark.row);
+        let (mark, chain) = nearest.unwrap_or((self.dataset.start(), Chain::Known(Checksum::default())));
+        self.left_over = false;
+        self.dataset.return_to(&mark)?;
+        let Some(theirs) = standing.checksum else {
+            self.chain = Chain::None;
+            return self.skip_to(standing.stored, reactor, |_| true);
+        };
+        let mut ours = if let Chain::Known(checksum) = chain { checksum } else { Checksum::default() };
+        let mut rows = Rows::new(self.agency);
+        let are_there = self.skip_to(standing.stored, reactor, |dataset| {
+            let is_row = dataset.push_row(&mut rows);
+            if rows.bytes().len() >= GATHERED_BYTES {
+                ours = ours.extended(rows.bytes());
+                rows.clear();
+            }
+            is_row
+        })?;
+        ours = ours.extended(rows.bytes());
+        self.chain = Chain::Known(ours);
+        Ok(are_there && ours == theirs)
     }
 
-    /// Goes to the row that the central expects, wherever sending had got to.
-    pub fn resume(&mut self, stored: u64, reactor: &mut Reactor) -> Result<(), Halt> {
-        let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
-        let known = self.unacknowledged.drain(..).map(|sent| sent.mark).chain([self.dataset.start(), newest]);
-        let nearest = known.filter(|mark| mark.row <= stored).max_by_key(|mark| mark.row);
-        self.left_over = false;
-        if let Some(mark) = nearest {
-            self.dataset.return_to(&mark)?;
-        }
-        while self.dataset.rows() < stored {
+    /// Reads rows up to a place. False if the file ends before it, or `take` does not take one.
+    fn skip_to(
+        &mut self,
+        place: u64,
+        reactor: &mut Reactor,
+        mut take: impl FnMut(&Dataset) -> bool,
+    ) -> Result<bool, Halt> {
+        while self.dataset.rows() < place {
             if self.dataset.rows().is_multiple_of(ROWS_BETWEEN_CHECKS) {
                 reactor.check()?;
             }
-            if !self.dataset.advance()? {
-                return Err(Halt::Fatal(Error::bad_input(format!(
-                    "{}: holds {} bets, but the central has stored {stored} of agency {}: give the file that was being \
-                     sent, or start the central with an empty store",
-                    self.dataset.name(),
-                    self.dataset.rows(),
-                    self.agency
-                ))));
+            if !self.dataset.advance()? || !take(&self.dataset) {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the file holds no row behind those that the central has, once [`Batches::resume`] was there.
+    pub fn is_at_end(&mut self) -> Result<bool> {
+        let mark = self.dataset.next_mark();
+        let is_at_end = !self.dataset.advance()?;
+        self.dataset.return_to(&mark)?;
+        Ok(is_at_end)
+    }
+
+    /// How many rows the file holds, for a message.
+    pub fn count_rows(&mut self, reactor: &mut Reactor) -> Result<u64, Halt> {
+        self.skip_to(u64::MAX, reactor, |_| true)?;
+        Ok(self.dataset.rows())
     }
 
     /// The next batch, which from now on waits for its acknowledgement. `None` when every row is in one.
+    ///
+    /// Behind a batch that the central will refuse there is none: nobody can say what stands before it.
     pub fn next(&mut self) -> Result<Option<BatchMessage<'_>>> {
+        if self.chain == Chain::Broken {
+            return Ok(None);
+        }
         self.lines.clear();
+        self.rows.clear();
+        let mut is_hopeless = false;
         let mut count = 0;
         let mut mark = None;
         while count < self.most {
@@ -121,11 +182,17 @@ impl Batches {
                 self.lines.truncate(end);
                 break;
             }
+            is_hopeless |= self.chain != Chain::None && !self.dataset.push_row(&mut self.rows);
             count += 1;
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
         let header = self.header(count, mark.row);
-        self.unacknowledged.push_back(Sent { count, mark });
+        self.unacknowledged.push_back(Sent { count, mark, before: self.chain, is_hopeless });
+        self.chain = match self.chain {
+            Chain::Known(_) if is_hopeless => Chain::Broken,
+            Chain::Known(checksum) => Chain::Known(checksum.extended(self.rows.bytes())),
+            other => other,
+        };
         Ok(Some(BatchMessage { agency: self.agency, header, lines: &self.lines }))
     }
 
@@ -161,7 +228,8 @@ impl Batches {
     }
 
     fn header(&self, count: u32, first: u64) -> BatchHeader {
-        BatchHeader { count, first: Some(first) }
+        let before = if let Chain::Known(checksum) = self.chain { Some(checksum) } else { None };
+        BatchHeader { count, place: Some(Place { first, before }) }
     }
 }
 
@@ -193,6 +261,10 @@ mod tests {
         let mut bytes = Vec::new();
         batch.write_to(&mut bytes);
         String::from_utf8(bytes).unwrap()
+    }
+
+    fn standing(stored: u64, checksum: Option<Checksum>) -> Standing {
+        Standing { stored, phase: crate::domain::Phase::Open, checksum }
     }
 
     fn next(batches: &mut Batches) -> Option<String> {
@@ -258,9 +330,22 @@ mod tests {
     #[test]
     fn a_file_with_fewer_rows_than_are_stored_is_another_file() {
         let (mut batches, _folder) = batches("a,b,1,c,5\n", 9);
-        let Err(Halt::Fatal(error)) = batches.resume(2, &mut reactor()) else { panic!("resumed") };
-        assert_eq!(error.kind, Kind::BadInput);
-        assert!(error.to_string().starts_with("agency-3.csv: holds 1 bets, but the central has stored 2 of agency 3"));
+        assert!(!batches.resume(&standing(2, None), &mut reactor()).unwrap());
+        assert_eq!(batches.count_rows(&mut reactor()).unwrap(), 1);
+    }
+
+    #[test]
+    fn nothing_follows_a_batch_that_the_central_will_refuse() {
+        let (mut batches, _folder) = batches("A,B,1,2000-01-01,5\nA,B,1,2000-02-30,5\nA,B,1,2000-01-01,5\n", 1);
+        batches.resume(&standing(0, Some(Checksum::default())), &mut reactor()).unwrap();
+        assert_eq!(next(&mut batches).unwrap(), "BATCH|3|1|0|00000000\nBET|3|A|B|1|2000-01-01|5");
+        assert!(next(&mut batches).unwrap().starts_with("BATCH|3|1|1|"));
+        assert_eq!(next(&mut batches), None);
+        assert!(!batches.pop_oldest().unwrap().is_hopeless && batches.pop_oldest().unwrap().is_hopeless);
+        // A central that keeps no checksum is asked for each.
+        batches.resume(&standing(1, None), &mut reactor()).unwrap();
+        assert_eq!(next(&mut batches).unwrap(), "BATCH|3|1|1\nBET|3|A|B|1|2000-02-30|5");
+        assert!(next(&mut batches).is_some());
     }
 
     proptest! {
@@ -276,7 +361,7 @@ mod tests {
                 frame::push_with(&mut frame, |out| batch.write_to(out));
                 let text = text(&batch);
                 let Ok(Request { ask: Ask::Batch { header, lines }, .. }) = Request::parse(&text) else { panic!("{text}") };
-                prop_assert_eq!(header.first, Some(sent.len() as u64));
+                prop_assert_eq!(header.place.map(|place| place.first), Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());
                 prop_assert!(header.count <= most);
                 if let Some(room) = previous {
@@ -294,17 +379,27 @@ mod tests {
             rows in 1..60_u64, most in 1..7_u32,
             steps in prop::collection::vec((0..5_usize, 0..5_usize, 0..60_u64), 1..12),
         ) {
-            let text: String = (0..rows).map(|row| format!("{row}\n\n")).collect();
+            // Every third row needs quotes or changes, so that both ways of the reader are gone.
+            let value = |row: u64| if row.is_multiple_of(3) { format!("0{row}") } else { row.to_string() };
+            let text: String = (0..rows).map(|row| format!("A,B,{row},2000-01-01,{}\n\n", value(row))).collect();
+            let mut checksums = vec![Checksum::default()];
+            for row in 0..rows {
+                let stored = format!("3,A,B,{row},2000-01-01,{row}\r\n");
+                checksums.push(checksums[checksums.len() - 1].extended(stored.as_bytes()));
+            }
             let (mut batches, _folder) = batches(&text, most);
             for (sent, settled, stored) in steps {
                 (0..sent).for_each(|_| { next(&mut batches); });
                 (0..settled).for_each(|_| { batches.pop_oldest(); });
                 let stored = stored.min(rows);
-                batches.resume(stored, &mut reactor()).unwrap();
-                prop_assert_eq!((batches.rows(), batches.unacknowledged()), (stored, 0));
+                let other = Checksum(checksums[stored as usize].0 ^ 1);
+                prop_assert!(!batches.resume(&standing(stored, Some(other)), &mut reactor()).unwrap());
+                let checksum = checksums[stored as usize];
+                prop_assert!(batches.resume(&standing(stored, Some(checksum)), &mut reactor()).unwrap());
+                prop_assert_eq!((batches.dataset.rows(), batches.unacknowledged()), (stored, 0));
                 match next(&mut batches) {
                     Some(batch) => {
-                        let first = format!("|{stored}\nBET|3|{stored}");
+                        let first = format!("|{stored}|{checksum}\nBET|3|A|B|{stored}|");
                         prop_assert!(batch.contains(&first), "{} in {}", first, batch);
                     }
                     None => prop_assert_eq!(stored, rows),

@@ -4,7 +4,7 @@ use super::conversation::{Conversation, converse, refused, unexpected};
 use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
 use crate::config::PERSON;
-use crate::domain::Quoted;
+use crate::domain::{AgencyId, Bet, Place, Quoted, Rows};
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
@@ -14,8 +14,8 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 
     let fields = person.each_ref().map(String::as_str);
     check(fields)?;
     let [_, _, document, _, number] = fields;
-    let mut place = None;
-    let result = converse(reactor, dialer, |conversation| send(conversation, fields, &mut place));
+    let mut sent = None;
+    let result = converse(reactor, dialer, |conversation| send(conversation, fields, &mut sent));
     match &result {
         Ok(()) => reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number)),
         Err(Halt::Fatal(error)) => {
@@ -27,20 +27,48 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 
     result
 }
 
-/// Sends the bet unless it is stored already: `place` is where in the agency's sequence it was sent to before.
-fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], place: &mut Option<u64>) -> Result<(), Halt> {
-    let Standing { stored, .. } = conversation.hello()?;
-    if place.is_some_and(|place| stored > place) {
-        return Ok(());
+/// Sends the bet, once more if its reply was lost and it is not stored. `sent` is where the agency stood when it was sent.
+fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], sent: &mut Option<Standing>) -> Result<(), Halt> {
+    let now = conversation.hello()?;
+    if let Some(before) = *sent
+        && now.stored != before.stored
+    {
+        return if is_one_more(conversation.reactor.id, fields, &before, &now) {
+            Ok(())
+        } else {
+            let (before, now) = (before.stored, now.stored);
+            Err(Halt::Fatal(Error::refused(format!(
+                "unknown whether it was stored: the central had {before} bets of agency {} before it was sent, and has {now} \
+                 now; another process sends for this agency",
+                conversation.reactor.id
+            ))))
+        };
     }
-    *place = Some(stored);
-    match conversation.ask(Ask::Bet { fields, first: Some(stored) })? {
-        Reply::Ack(Ok(())) => Ok(()),
+    *sent = Some(now);
+    let place = Some(Place { first: now.stored, before: now.checksum });
+    let refusal = match conversation.ask(Ask::Bet { fields, place })? {
+        Reply::Ack(Ok(())) => return Ok(()),
+        Reply::Ack(Err(refusal)) => refusal,
+        reply => return Err(unexpected(&reply, "BET")),
+    };
+    match &refusal {
         // Nothing but DONE closes an agency, and then it stays closed.
-        Reply::Ack(Err(Refusal::Closed)) => Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
-        Reply::Ack(Err(refusal)) => Err(refused(&refusal, "the bet was refused")),
-        reply => Err(unexpected(&reply, "BET")),
+        Refusal::Closed => return Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
+        // Another process was first. This bet was not stored, and goes behind the other.
+        Refusal::Gap | Refusal::Stale | Refusal::Conflict => *sent = None,
+        _ => {}
     }
+    Err(refused(&refusal, "the bet was refused"))
+}
+
+/// Whether what is stored now is what was stored before and this bet. A central that keeps no checksum is believed.
+fn is_one_more(agency: AgencyId, fields: [&str; 5], before: &Standing, now: &Standing) -> bool {
+    let (Some(old), Some(new)) = (before.checksum, now.checksum) else { return now.stored > before.stored };
+    let mut rows = Rows::new(agency);
+    if let Ok(bet) = Bet::new(fields) {
+        rows.push(&bet);
+    }
+    now.stored == before.stored + 1 && new == old.extended(rows.bytes())
 }
 
 /// The central judges the values. Here it only matters whether the wire can carry them.
@@ -78,7 +106,7 @@ mod tests {
     fn a_bet_goes_to_the_place_that_the_central_tells() {
         let central = FakeCentral::start(|accept| {
             let mut peer = accept();
-            peer.expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|OK").expect_end();
+            peer.expect("HELLO|3|+").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|OK").expect_end();
         });
         bet(&central.address, "30904465").unwrap();
         central.join();
@@ -87,11 +115,11 @@ mod tests {
     #[test]
     fn a_lost_connection_never_makes_it_two() {
         let central = FakeCentral::start(|accept| {
-            accept().expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7"));
-            accept().expect("HELLO|3").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|ERR|busy: x");
+            accept().expect("HELLO|3|+").send("HELLO|OK|7|open").expect(&format!("{BET}|7"));
+            accept().expect("HELLO|3|+").send("HELLO|OK|7|open").expect(&format!("{BET}|7")).send("ACK|ERR|busy: x");
             accept().send("ACK|ERR|busy: too many connections");
             // Stored, and the acknowledgement was lost.
-            accept().expect("HELLO|3").send("HELLO|OK|8|open").expect_end();
+            accept().expect("HELLO|3|+").send("HELLO|OK|8|open").expect_end();
         });
         bet(&central.address, "30904465").unwrap();
         central.join();
@@ -101,12 +129,12 @@ mod tests {
     fn a_refusal_says_why() {
         let central = FakeCentral::start(|accept| {
             accept()
-                .expect("HELLO|3")
+                .expect("HELLO|3|+")
                 .send("HELLO|OK|0|open")
                 .expect(&format!("{BET}|0").replace("30904465", "3 4"))
                 .send("ACK|ERR|document \"3 4\" is odd");
-            accept().expect("HELLO|3").send("HELLO|ERR|agency 3 is not one of 1 to 2");
-            accept().expect("HELLO|3").send("HELLO|OK|0|done").expect(&format!("{BET}|0")).send("ACK|ERR|closed");
+            accept().expect("HELLO|3|+").send("HELLO|ERR|agency 3 is not one of 1 to 2");
+            accept().expect("HELLO|3|+").send("HELLO|OK|0|done").expect(&format!("{BET}|0")).send("ACK|ERR|closed");
         });
         for (document, reason) in [("3 4", "is odd"), ("30904465", "1 to 2"), ("30904465", "closed")] {
             let Err(Halt::Fatal(error)) = bet(&central.address, document) else { panic!("not refused") };

@@ -64,7 +64,7 @@ impl<'a> Conversation<'a> {
 
     /// Asks where this agency stands.
     pub(super) fn hello(&mut self) -> Result<Standing, Halt> {
-        match self.ask(Ask::Hello)? {
+        match self.ask(Ask::Hello { more: true })? {
             Reply::Hello(Ok(standing)) => Ok(standing),
             Reply::Hello(Err(refusal)) => {
                 Err(refused(&refusal, &format!("the central does not take agency {}", self.reactor.id)))
@@ -137,7 +137,8 @@ pub(super) fn refused(refusal: &Refusal, what: &str) -> Halt {
 /// things stand. (An agency may be closed because another process for it has sent DONE meanwhile.)
 pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
     let is_passing = match refusal {
-        Refusal::Storage(_) | Refusal::Busy(_) | Refusal::Gap | Refusal::Closed | Refusal::NotReady => true,
+        Refusal::Storage(_) | Refusal::Busy(_) | Refusal::NotReady => true,
+        Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => true,
         Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => false,
     };
     is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}")))

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::reader::{MOST_ROW_BYTES, Position, Reader};
-use crate::domain::Quoted;
+use crate::domain::{Bet, Quoted, Rows};
 use crate::error::{Error, Kind, Result};
 
 /// The names that the columns have in the files people keep. A first row made of these alone is no bet.
@@ -115,6 +115,18 @@ impl Dataset {
     /// [`Dataset::advance`] took it.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         self.reader.push_line(out);
+    }
+
+    /// Appends it as the central stores it. False if the central will refuse it.
+    pub fn push_row(&self, rows: &mut Rows) -> bool {
+        if let Some((values, separators)) = self.reader.plain() {
+            rows.push_recognised(values, separators);
+            return true;
+        }
+        let values: Vec<&str> = self.values().collect();
+        let bet =
+            <[&str; 5]>::try_from(values).ok().and_then(|values| Bet::new(values).ok().map(|bet| rows.push(&bet)));
+        bet.is_some()
     }
 
     /// How many values it has.

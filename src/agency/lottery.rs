@@ -12,7 +12,7 @@ use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
 use crate::logging::Event;
-use crate::wire::{Ask, Documents, Reply, Standing};
+use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
 const MOST_UNSENT: usize = 128 * 1024;
@@ -24,6 +24,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
         batches: Batches::new(dataset, reactor.id, task.batch_max),
         winners: WinnersOutput::new(task.winners.as_deref())?,
         progress: Progress::default(),
+        has_matched: false,
         spoken: false,
         waiting: false,
     };
@@ -35,6 +36,8 @@ struct Lottery<'a> {
     batches: Batches,
     winners: WinnersOutput,
     progress: Progress,
+    /// Whether what the central had stored was once found to be the file's.
+    has_matched: bool,
     /// Whether a message was sent that the next one has to keep its distance from.
     spoken: bool,
     /// Whether the log says that the draw is being waited for.
@@ -44,20 +47,23 @@ struct Lottery<'a> {
 impl Lottery<'_> {
     /// All that is left to do, over one connection.
     fn play(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
-        let Standing { stored, phase } = conversation.hello()?;
-        if phase == Phase::Open {
-            self.batches.resume(stored, conversation.reactor)?;
-            self.progress.start(conversation.reactor, stored, self.batches.dataset().size());
-            self.upload(conversation)?;
-            self.pace(conversation)?;
-            self.finish_upload(conversation)?;
-        } else if self.batches.rows() > stored {
-            return Err(Halt::Fatal(Error::refused(format!(
-                "agency {} was closed with {stored} bets stored, and {} holds more: another process has sent DONE for it",
-                conversation.reactor.id,
-                self.batches.dataset().name()
-            ))));
-        }
+        let phase = loop {
+            let standing = conversation.hello()?;
+            if !self.batches.resume(&standing, conversation.reactor)? {
+                return Err(self.another_file(conversation, &standing));
+            }
+            self.has_matched = true;
+            if standing.phase != Phase::Open {
+                self.check_end(conversation, &standing)?;
+                break standing.phase;
+            }
+            self.progress.start(conversation.reactor, standing.stored, self.batches.dataset().size());
+            if self.upload(conversation)? {
+                self.pace(conversation)?;
+                self.finish_upload(conversation)?;
+                break standing.phase;
+            }
+        };
         self.progress.finish(conversation.reactor);
         if phase != Phase::Drawn {
             self.wait_for_draw(conversation)?;
@@ -65,11 +71,46 @@ impl Lottery<'_> {
         self.take_winners(conversation)
     }
 
+    /// What is stored does not begin as the file does.
+    fn another_file(&mut self, conversation: &mut Conversation<'_>, standing: &Standing) -> Halt {
+        let here = match self.batches.count_rows(conversation.reactor) {
+            Ok(rows) => rows,
+            Err(halt) => return halt,
+        };
+        let (file, id, there) = (self.batches.dataset().name(), conversation.reactor.id, standing.stored);
+        let what = format!(
+            "{file} holds {here} bets, and the {there} that the central has stored of agency {id} are not its first {there}"
+        );
+        // What matched before can only have been changed by somebody else.
+        Halt::Fatal(if self.has_matched {
+            Error::refused(format!("{what}: another process sends for agency {id}"))
+        } else {
+            Error::bad_input(format!(
+                "{what}: give the file that was being sent, or start the central with an empty --store"
+            ))
+        })
+    }
+
+    /// After DONE the file must hold no more than what is stored.
+    fn check_end(&mut self, conversation: &Conversation<'_>, standing: &Standing) -> Result<(), Halt> {
+        if self.batches.is_at_end()? {
+            return Ok(());
+        }
+        Err(Halt::Fatal(Error::refused(format!(
+            "agency {} was closed with {} bets stored, and {} holds more: they were added after its DONE, or another process \
+             has sent it",
+            conversation.reactor.id,
+            standing.stored,
+            self.batches.dataset().name()
+        ))))
+    }
+
     /// Many batches at a time: the next ones are on their way before the first is acknowledged. If they are paced, one
-    /// at a time, with its pause.
-    fn upload(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
+    /// at a time, with its pause. False if the central has stored something else meanwhile: then every answer was taken, and
+    /// HELLO tells how to go on.
+    fn upload(&mut self, conversation: &mut Conversation<'_>) -> Result<bool, Halt> {
         let window = if self.is_paced() { 1 } else { self.task.in_flight.max(1) };
-        let mut more = true;
+        let (mut more, mut is_in_step) = (true, true);
         loop {
             conversation.reactor.check()?;
             while more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT {
@@ -84,11 +125,15 @@ impl Lottery<'_> {
             }
             conversation.link.flush();
             if !more && self.batches.unacknowledged() == 0 {
-                return Ok(());
+                return Ok(is_in_step);
             }
             let mut heard = false;
             while let Some(reply) = conversation.try_reply()? {
-                self.acknowledge(conversation, reply)?;
+                if !is_in_step {
+                    self.batches.pop_oldest();
+                } else if !self.acknowledge(conversation, reply)? {
+                    (more, is_in_step) = (false, false);
+                }
                 heard = true;
             }
             let can_send = more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT;
@@ -98,17 +143,22 @@ impl Lottery<'_> {
         }
     }
 
-    /// Takes the acknowledgement of the oldest batch, or its refusal.
-    fn acknowledge(&mut self, conversation: &mut Conversation<'_>, reply: Reply) -> Result<(), Halt> {
+    /// Takes the acknowledgement of the oldest batch, or its refusal. False if the central has stored something else.
+    fn acknowledge(&mut self, conversation: &mut Conversation<'_>, reply: Reply) -> Result<bool, Halt> {
         let Some(sent) = self.batches.pop_oldest() else { return Err(unexpected(&reply, "nothing")) };
         let reactor = &conversation.reactor;
         match reply {
+            Reply::AckBatch { result: Err(Refusal::Stale | Refusal::Conflict), .. } => Ok(false),
+            Reply::AckBatch { count, result: Ok(()) } if count == sent.count && sent.is_hopeless => {
+                let reason = "the central has stored a bet that breaks the rules of this version";
+                Err(Halt::Fatal(self.batches.refusal(&sent, &Refusal::other(reason))))
+            }
             Reply::AckBatch { count, result: Ok(()) } if count == sent.count => {
                 conversation.dialer.patience.progress();
                 let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
                 reactor.log(event);
                 self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.byte());
-                Ok(())
+                Ok(true)
             }
             Reply::AckBatch { result: Err(refusal), .. } => Err(not_now(&refusal).unwrap_or_else(|| {
                 let error = self.batches.refusal(&sent, &refusal);

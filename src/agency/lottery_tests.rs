@@ -23,7 +23,7 @@ fn a_lottery_from_its_first_bet_to_its_last_winner() {
     let (folder, path, lines) = bets(7);
     let central = FakeCentral::start(move |accept| {
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|0|open");
+        peer.expect("HELLO|3|+").send("HELLO|OK|0|open");
         // All of them are sent before any is acknowledged, and DONE only after all of them are.
         peer.expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 6)).expect(&batch(&lines, 6, 7));
         peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|OK|3").send("ACK_BATCH|OK|1");
@@ -42,18 +42,18 @@ fn an_agency_goes_on_where_the_central_says() {
     let (_folder, path, lines) = bets(5);
     let central = FakeCentral::start(move |accept| {
         // The acknowledgement of bets 0 to 2 is lost, but not the bets.
-        accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
+        accept().expect("HELLO|3|+").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|3|open").expect(&batch(&lines, 3, 5));
+        peer.expect("HELLO|3|+").send("HELLO|OK|3|open").expect(&batch(&lines, 3, 5));
         peer.send("ACK_BATCH|ERR|2|storage: no space left").expect_end();
         // Of these a part only was stored: the central may cut batches as it likes.
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|4|open").expect(&batch(&lines, 4, 5)).send("ACK_BATCH|OK|1");
+        peer.expect("HELLO|3|+").send("HELLO|OK|4|open").expect(&batch(&lines, 4, 5)).send("ACK_BATCH|OK|1");
         peer.expect("DONE|3");
         drop(peer);
         // DONE arrived, and the draw was held meanwhile.
-        accept().expect("HELLO|3").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
-        accept().expect("HELLO|3").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
+        accept().expect("HELLO|3|+").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
+        accept().expect("HELLO|3|+").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
     play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
@@ -88,10 +88,10 @@ fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
                 break;
             }
             let reply = match Request::parse(&text).unwrap().ask {
-                Ask::Hello => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
+                Ask::Hello { .. } => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
                 Ask::Batch { header, lines } => {
                     assert!(!done);
-                    let known = stored.len().checked_sub(header.first.unwrap() as usize);
+                    let known = stored.len().checked_sub(header.place.unwrap().first as usize);
                     match known {
                         Some(known) => {
                             stored.extend(lines.lines().skip(known).map(str::to_owned));
@@ -127,7 +127,7 @@ fn a_refused_bet_is_named_by_its_line() {
     let (_folder, path, lines) = bets(5);
     let central = FakeCentral::start(move |accept| {
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
+        peer.expect("HELLO|3|+").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
         peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|ERR|2|bet 2: number \"x\" is not a whole number").expect_end();
     });
     let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
@@ -142,13 +142,13 @@ fn another_process_for_the_same_agency_may_be_first() {
     let (_folder, path, lines) = bets(2);
     let central = FakeCentral::start(move |accept| {
         accept()
-            .expect("HELLO|3")
+            .expect("HELLO|3|+")
             .send("HELLO|OK|0|open")
             .expect(&batch(&lines, 0, 2))
             .send("ACK_BATCH|ERR|2|closed")
             .expect_end();
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|2|done").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("HELLO|3|+").send("HELLO|OK|2|done").expect("WAIT_DRAW|3").send("DRAW|OK");
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
     play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
@@ -158,8 +158,8 @@ fn another_process_for_the_same_agency_may_be_first() {
     let (_folder, path, lines) = bets(2);
     let central = FakeCentral::start(move |accept| {
         let first = batch(&lines, 0, 2);
-        accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&first).send("ACK_BATCH|ERR|2|closed");
-        accept().expect("HELLO|3").send("HELLO|OK|1|done").expect_end();
+        accept().expect("HELLO|3|+").send("HELLO|OK|0|open").expect(&first).send("ACK_BATCH|ERR|2|closed");
+        accept().expect("HELLO|3|+").send("HELLO|OK|1|done").expect_end();
     });
     let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
     assert_eq!(error.kind, Kind::Refused);
@@ -220,9 +220,9 @@ fn waiting_for_the_draw_costs_no_patience() {
     const RETRY_FOR: Duration = Duration::from_secs(1);
     let (_folder, path, _) = bets(1);
     let central = FakeCentral::start(|accept| {
-        accept().expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").expect_silence(RETRY_FOR);
+        accept().expect("HELLO|3|+").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").expect_silence(RETRY_FOR);
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("HELLO|3|+").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").send("DRAW|OK");
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
     let mut config = config(Task::Lottery(lottery(path)), &central.address);
@@ -237,7 +237,7 @@ fn pacing_keeps_messages_apart() {
     let (_folder, path, lines) = bets(4);
     let central = FakeCentral::start(move |accept| {
         let mut peer = accept();
-        peer.expect("HELLO|3").send("HELLO|OK|0|open");
+        peer.expect("HELLO|3|+").send("HELLO|OK|0|open");
         let mut distances = Vec::new();
         let mut answered = Instant::now();
         let steps = [
@@ -269,7 +269,7 @@ fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
     // After how many requests the stop comes, each unanswered but the ones before it.
     let (_folder, path, lines) = bets(3);
     let steps: Vec<(String, &str)> = vec![
-        ("HELLO|3".to_owned(), "HELLO|OK|0|open"),
+        ("HELLO|3|+".to_owned(), "HELLO|OK|0|open"),
         (batch(&lines, 0, 3), "ACK_BATCH|OK|3"),
         ("DONE|3".to_owned(), "ACK_DONE|OK"),
         ("WAIT_DRAW|3".to_owned(), "DRAW|OK"),

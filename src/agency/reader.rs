@@ -43,7 +43,7 @@ pub struct Reader {
     /// Where the row that was read last begins.
     row_position: Position,
     /// That row, if it is a plain one, with `|` between its values.
-    plain: Option<Range<usize>>,
+    plain: Option<Plain>,
     engine: csv_core::Reader,
     /// If it is not: the bytes of its fields, one behind the other, and where each ends.
     bytes: Vec<u8>,
@@ -51,6 +51,12 @@ pub struct Reader {
     field_count: usize,
     /// Whether they are known to be UTF-8.
     is_utf8: bool,
+}
+
+/// Where a plain row stands in the buffer, and where its separators are.
+struct Plain {
+    range: Range<usize>,
+    separators: [usize; 4],
 }
 
 impl Position {
@@ -137,10 +143,15 @@ impl Reader {
         if self.is_utf8 { None } else { self.fields().position(|field| str::from_utf8(field).is_err()) }
     }
 
+    /// That bet, with `|` between its values, and the places of these.
+    pub fn plain(&self) -> Option<(&[u8], &[usize; 4])> {
+        self.plain.as_ref().map(|plain| (&self.buffer[plain.range.clone()], &plain.separators))
+    }
+
     /// Appends the row that was read last as a message has it, with `|` between its values.
     pub fn push_line(&self, out: &mut Vec<u8>) {
-        if let Some(plain) = &self.plain {
-            out.extend_from_slice(&self.buffer[plain.clone()]);
+        if let Some((plain, _)) = self.plain() {
+            out.extend_from_slice(plain);
         }
         for (place, field) in self.fields().enumerate() {
             if place > 0 {
@@ -187,7 +198,7 @@ impl Reader {
         Ok(())
     }
 
-    fn read_plain(&mut self) -> Option<Range<usize>> {
+    fn read_plain(&mut self) -> Option<Plain> {
         let start = self.taken;
         let text = self.buffer.get(start..self.valid)?;
         let bet = plain_bet(text, b',')?;
@@ -198,7 +209,7 @@ impl Reader {
         };
         self.take(bet.end + line_end, 1);
         bet.separators.iter().for_each(|separator| self.buffer[start + separator] = b'|');
-        Some(start..start + bet.end)
+        Some(Plain { range: start..start + bet.end, separators: bet.separators })
     }
 
     fn read_fields(&mut self) -> io::Result<()> {

@@ -2,12 +2,14 @@
 //! no file and no socket.
 
 mod bet;
+mod chain;
 mod plain;
 mod register;
 mod row;
 mod text;
 
 pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
+pub use chain::{Checksum, Place};
 pub use plain::{PlainBet, plain_bet};
 pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster};
 pub use row::Rows;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Checksum;
+
 /// The largest agency id, and so the most agencies a lottery can have: an account of each lives in memory.
 pub const MAX_AGENCIES: u32 = 65_535;
 
@@ -35,6 +37,8 @@ pub enum Phase {
 pub struct Account {
     /// Bets stored, which is also the place of the next one in the agency's sequence.
     pub stored: u64,
+    /// Of those bets' rows.
+    pub checksum: Checksum,
     pub done: bool,
 }
 
@@ -139,7 +143,7 @@ impl fmt::Display for Roster {
 mod tests {
     use super::*;
 
-    const DONE: Account = Account { stored: 0, done: true };
+    const DONE: Account = Account { stored: 0, checksum: Checksum(0), done: true };
 
     #[test]
     fn agencies_that_are_done_count_once() {
@@ -147,7 +151,7 @@ mod tests {
         for agency in [3, 1, 3, 3, 1] {
             register.set_account(AgencyId(agency), DONE);
         }
-        register.set_account(AgencyId(2), Account { stored: 5, done: false });
+        register.set_account(AgencyId(2), Account { stored: 5, ..Account::default() });
         assert_eq!((register.done(), register.highest()), (2, 3));
     }
 

@@ -34,12 +34,25 @@ impl Rows {
     /// Adds a bet whose values stand as they are in a message, if it can be told at a glance that they obey the rules. If
     /// not, nothing happens, and the bet may still be a good one.
     pub fn push_plain(&mut self, values: &str) -> bool {
-        let Some(bet) = plain_bet(values.as_bytes(), b'|').filter(|bet| bet.end == values.len()) else { return false };
+        let bet = plain_bet(values.as_bytes(), b'|').filter(|bet| bet.end == values.len());
+        if let Some(bet) = &bet {
+            self.push_recognised(values.as_bytes(), &bet.separators);
+        }
+        bet.is_some()
+    }
+
+    /// Adds a bet that [`plain_bet`] has recognised, with its separators at these places.
+    pub fn push_recognised(&mut self, values: &[u8], separators: &[usize; 4]) {
         let start = self.bytes.len() + self.start.len();
         self.bytes.extend_from_slice(self.start.as_bytes());
-        self.end(values.as_bytes());
-        bet.separators.iter().for_each(|separator| self.bytes[start + separator] = b',');
-        true
+        self.end(values);
+        separators.iter().for_each(|separator| self.bytes[start + separator] = b',');
+    }
+
+    /// Takes all rows away, and keeps their memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
     }
 
     pub fn count(&self) -> u64 {
@@ -50,11 +63,11 @@ impl Rows {
         &self.bytes
     }
 
-    /// The rows without the first few of them.
-    pub fn skip(&self, rows: u64) -> &[u8] {
-        let Some(last) = rows.checked_sub(1) else { return &self.bytes };
+    /// The first few rows, and those behind them.
+    pub fn split_at(&self, rows: u64) -> (&[u8], &[u8]) {
+        let Some(last) = rows.checked_sub(1) else { return (&[], &self.bytes) };
         let end = usize::try_from(last).ok().and_then(|last| memchr_iter(b'\n', &self.bytes).nth(last));
-        end.map_or(&[], |end| &self.bytes[end + 1..])
+        self.bytes.split_at(end.map_or(self.bytes.len(), |end| end + 1))
     }
 
     /// Of the values, names alone can hold what has to be quoted, and of what has to be, these two.
@@ -102,7 +115,7 @@ mod tests {
         }
         let fields: Vec<&str> = values.split('|').collect();
         let slow = rows(&[fields.try_into().unwrap()]);
-        assert_eq!((fast.skip(1), fast.count()), (slow.bytes(), 2), "{values}");
+        assert_eq!((fast.split_at(1).1, fast.count()), (slow.bytes(), 2), "{values}");
         true
     }
 
@@ -120,12 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_can_be_left_out_from_the_front() {
+    fn rows_can_be_parted() {
         let text = rows(&[["A", "B", "1", "2000-01-01", "1"], ["C", "D", "2", "2000-01-01", "2"]]);
-        assert_eq!(text.skip(0), text.bytes());
-        assert_eq!(text.skip(1), b"3,C,D,2,2000-01-01,2\r\n");
-        assert_eq!(text.skip(2), b"");
-        assert_eq!(text.skip(3), b"");
+        let (one, two) = (&b"3,A,B,1,2000-01-01,1\r\n"[..], &b"3,C,D,2,2000-01-01,2\r\n"[..]);
+        assert_eq!(text.split_at(0), (&[][..], text.bytes()));
+        assert_eq!(text.split_at(1), (one, two));
+        assert_eq!(text.split_at(2), (text.bytes(), &[][..]));
+        assert_eq!(text.split_at(3), (text.bytes(), &[][..]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{Entry, StorageError, Verdict};
-use crate::domain::{Account, AgencyId, Draw, Register};
+use crate::domain::{Account, AgencyId, Draw, Place, Register};
 
 /// A group that was judged: its verdicts if it comes to the disk, and what has to be written for that.
 #[derive(Default)]
@@ -62,28 +62,38 @@ impl Judged {
         let before =
             |judged: &Judged, agency| judged.accounts.get(&agency).copied().unwrap_or_else(|| register.account(agency));
         match entry {
-            Entry::Bets { agency, first, rows } => {
-                let Account { stored, done } = before(self, *agency);
-                let already = match first {
-                    Some(first) if *first > stored => return Verdict::Gap,
-                    Some(first) => (stored - first).min(rows.count()),
+            Entry::Bets { agency, place, rows } => {
+                let Account { stored, checksum, done } = before(self, *agency);
+                let already = match place {
+                    Some(place) if place.first > stored => return Verdict::Gap,
+                    Some(place) => (stored - place.first).min(rows.count()),
                     None => 0,
                 };
+                let (known, new) = rows.split_at(already);
+                if let Some(Place { first, before: Some(before) }) = place {
+                    if first + rows.count() < stored {
+                        return Verdict::Stale;
+                    }
+                    if before.extended(known) != checksum {
+                        return Verdict::Conflict;
+                    }
+                }
                 // What is there already is told before what is closed.
-                if already < rows.count() {
+                if !new.is_empty() {
                     if done || register.draw() != Draw::Open {
                         return Verdict::Closed;
                     }
-                    self.rows.extend_from_slice(rows.skip(already));
-                    self.accounts.insert(*agency, Account { stored: stored + rows.count() - already, done });
+                    self.rows.extend_from_slice(new);
+                    let stored = stored + rows.count() - already;
+                    self.accounts.insert(*agency, Account { stored, checksum: checksum.extended(new), done });
                 }
                 Verdict::Stored { already }
             }
             Entry::Done { agency } => {
-                let Account { stored, done } = before(self, *agency);
-                if !done {
+                let account = before(self, *agency);
+                if !account.done {
                     self.done.push(*agency);
-                    self.accounts.insert(*agency, Account { stored, done: true });
+                    self.accounts.insert(*agency, Account { done: true, ..account });
                 }
                 Verdict::Marked
             }
@@ -98,13 +108,14 @@ impl Judged {
 }
 
 fn account(account: Account, draw: Draw) -> Verdict {
-    Verdict::Account { stored: account.stored, is_closed: account.done || draw != Draw::Open }
+    let Account { stored, checksum, done } = account;
+    Verdict::Account { stored, checksum, is_closed: done || draw != Draw::Open }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Bet, Rows};
+    use crate::domain::{Bet, Checksum, Rows};
 
     const ONE: AgencyId = AgencyId(1);
 
@@ -113,17 +124,31 @@ mod tests {
         for document in 0..count {
             rows.push(&Bet::new(["Ana", "Paz", &document.to_string(), "2000-01-01", "7"]).unwrap());
         }
-        Entry::Bets { agency: ONE, first, rows }
+        Entry::Bets { agency: ONE, place: first.map(|first| Place { first, before: None }), rows }
     }
 
     fn register(stored: u64, done: bool) -> Register {
         let mut register = Register::default();
-        register.set_account(ONE, Account { stored, done });
+        register.set_account(ONE, Account { stored, checksum: Checksum(0), done });
         register
     }
 
+    /// An account that is told, without its checksum.
+    fn told(stored: u64, is_closed: bool) -> Verdict {
+        Verdict::Account { stored, checksum: Checksum(0), is_closed }
+    }
+
     fn open(stored: u64) -> Verdict {
-        Verdict::Account { stored, is_closed: false }
+        told(stored, false)
+    }
+
+    fn without_checksums(mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        for verdict in &mut verdicts {
+            if let Verdict::Account { checksum, .. } = verdict {
+                *checksum = Checksum(0);
+            }
+        }
+        verdicts
     }
 
     #[test]
@@ -155,13 +180,14 @@ mod tests {
             Verdict::Closed,
             Verdict::Closed,
             Verdict::Marked,
-            Verdict::Account { stored: 8, is_closed: true },
+            told(8, true),
             stored(2),
         ];
-        assert_eq!(judged.verdicts, expected);
+        assert_eq!(without_checksums(judged.verdicts), expected);
         assert_eq!(judged.rows.iter().filter(|byte| **byte == b'\n').count(), 5);
         assert_eq!(judged.done, [ONE]);
-        assert_eq!(judged.accounts[&ONE], Account { stored: 8, done: true });
+        let Account { stored, done, .. } = judged.accounts[&ONE];
+        assert_eq!((stored, done), (8, true));
     }
 
     #[test]
@@ -180,7 +206,41 @@ mod tests {
         let failed = Judged::new(&group, &register, Vec::new()).failed(&group, &register, &error);
         let fails = Verdict::Failed(error);
         let expected = [Verdict::Stored { already: 2 }, open(3), Verdict::Gap, fails.clone(), open(3), fails, open(0)];
-        assert_eq!(failed, expected);
+        assert_eq!(without_checksums(failed), expected);
+    }
+
+    #[test]
+    fn bets_that_say_what_stands_before_them_must_follow_it() {
+        let row = |number: u64| format!("1,Ana,Paz,1,2000-01-01,{number}\r\n").into_bytes();
+        let rows_of = |numbers: &[u64]| {
+            let mut rows = Rows::new(ONE);
+            for number in numbers {
+                rows.push(&Bet::new(["Ana", "Paz", "1", "2000-01-01", &number.to_string()]).unwrap());
+            }
+            rows
+        };
+        let chain = |numbers: &[u64]| {
+            numbers.iter().fold(Checksum::default(), |checksum, number| checksum.extended(&row(*number)))
+        };
+        let mut register = Register::default();
+        register.set_account(ONE, Account { stored: 3, checksum: chain(&[0, 1, 2]), done: false });
+        let judge = |first, before: &[u64], numbers: &[u64]| {
+            let place = Some(Place { first, before: Some(chain(before)) });
+            let entry = Entry::Bets { agency: ONE, place, rows: rows_of(numbers) };
+            let mut judged = Judged::new(&[entry], &register, Vec::new());
+            (judged.verdicts.remove(0), judged.accounts.get(&ONE).copied())
+        };
+        let whole = Some(Account { stored: 5, checksum: chain(&[0, 1, 2, 3, 4]), done: false });
+        let stored = |already| Verdict::Stored { already };
+        assert_eq!(judge(3, &[0, 1, 2], &[3, 4]), (stored(0), whole));
+        assert_eq!(judge(1, &[0], &[1, 2, 3, 4]), (stored(2), whole));
+        assert_eq!(judge(1, &[0], &[1, 2]), (stored(2), None));
+        assert_eq!(judge(0, &[], &[0, 1, 2]), (stored(3), None));
+        assert_eq!(judge(3, &[0, 1, 7], &[3, 4]).0, Verdict::Conflict, "what stands before is another");
+        assert_eq!(judge(1, &[0], &[1, 7, 3]).0, Verdict::Conflict, "what is there already is another");
+        assert_eq!(judge(0, &[], &[0, 1]).0, Verdict::Stale, "its end is before what is stored");
+        assert_eq!(judge(0, &[], &[7, 7]).0, Verdict::Stale);
+        assert_eq!(judge(4, &[0, 1, 2, 3], &[4]).0, Verdict::Gap);
     }
 
     #[test]

@@ -13,16 +13,16 @@ mod winners;
 
 use std::fmt;
 
-use crate::domain::{AgencyId, Draw, Rows};
+use crate::domain::{AgencyId, Checksum, Draw, Place, Rows};
 use line::Leaving;
 pub use line::{Claim, Line};
 pub use winners::{Page, Winners};
 
 /// What stands in line.
 pub enum Entry {
-    /// Bets to be stored behind the agency's others. `first` is the place of the first of them in the agency's sequence:
-    /// those that are stored already are not stored again.
-    Bets { agency: AgencyId, first: Option<u64>, rows: Rows },
+    /// Bets to be stored behind the agency's others. Those that are stored already, by the place that the agency says, are
+    /// not stored again.
+    Bets { agency: AgencyId, place: Option<Place>, rows: Rows },
     /// The agency has no more bets.
     Done { agency: AgencyId },
     /// Asks where the agency stands, behind everything that is in line before it.
@@ -41,11 +41,15 @@ pub enum Verdict {
     /// The mark is on disk.
     Marked,
     /// What is on disk. An agency is closed when it is done or the draw was held.
-    Account { stored: u64, is_closed: bool },
+    Account { stored: u64, checksum: Checksum, is_closed: bool },
     /// The agency is closed.
     Closed,
-    /// The batch starts behind the agency's next bet.
+    /// The bets start behind the agency's next bet.
     Gap,
+    /// The bets end before those that are stored, whose checksum the agency cannot know.
+    Stale,
+    /// The bets do not follow those that are stored.
+    Conflict,
     /// Nothing of it came to the disk.
     Failed(StorageError),
 }

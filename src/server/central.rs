@@ -11,7 +11,7 @@ use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
 use super::pool::Queue;
 use crate::config::ServerConfig;
-use crate::domain::{AgencyId, Bet, Draw, Roster, Rows};
+use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Held, Ledger, State, StorageError, Store, Verdict};
 use crate::logging::Event;
@@ -106,7 +106,7 @@ impl Central {
         let Request { agency, ask } = request;
         let admitted = self.admit(asker.peer, agency);
         match ask {
-            Ask::Bet { fields, first } => {
+            Ask::Bet { fields, place } => {
                 let [_, _, document, _, number] = fields;
                 let asked = |number: String| Asked::Bet { agency, document: document.to_owned(), number };
                 let judged = admitted.and_then(|admitted| {
@@ -117,7 +117,7 @@ impl Central {
                 });
                 match judged {
                     Ok((admitted, rows, number)) => {
-                        self.put_bets(asker, admitted, first, rows, asked(number.to_string()))
+                        self.put_bets(asker, admitted, place, rows, asked(number.to_string()))
                     }
                     Err(refusal) => Answer::Now(asked(number.to_owned()).refuse(refusal)),
                 }
@@ -130,9 +130,8 @@ impl Central {
             Ask::Done => {
                 self.put(asker, admitted, Asked::Done { agency }, |agency| Entry::Done { agency: agency.id() })
             }
-            Ask::Hello => {
-                self.put(asker, admitted, Asked::Hello { agency }, |agency| Entry::Account { agency: agency.id() })
-            }
+            Ask::Hello { more } => self
+                .put(asker, admitted, Asked::Hello { agency, more }, |agency| Entry::Account { agency: agency.id() }),
             Ask::GetWinners { from } => {
                 let result = admitted.and_then(|agency| self.winners(agency, from));
                 Answer::Now(Outcome::Winners { agency, result })
@@ -148,9 +147,9 @@ impl Central {
     pub fn take_keyed(&self, asker: &mut Asker<'_>, keyed: &KeyedBets<'_>) -> Answer {
         let KeyedBets { agency, bets, is_batch } = keyed;
         if let ([fields], false) = (&bets[..], is_batch) {
-            return self.take(asker, Request { agency: *agency, ask: Ask::Bet { fields: *fields, first: None } });
+            return self.take(asker, Request { agency: *agency, ask: Ask::Bet { fields: *fields, place: None } });
         }
-        let header = BatchHeader { count: bets.len() as u32, first: None };
+        let header = BatchHeader { count: bets.len() as u32, place: None };
         let mut batch = self.open_batch(asker.peer, *agency, header);
         bets.iter().for_each(|fields| batch.take_bet(|batch| batch.add(*fields)));
         self.take_batch(asker, batch)
@@ -159,9 +158,9 @@ impl Central {
     /// Takes a batch whose bets have all come, or that has gone wrong.
     pub fn take_batch(&self, asker: &mut Asker<'_>, batch: Batch) -> Answer {
         let asked = Asked::Batch { agency: batch.agency, count: batch.header.count };
-        let first = batch.header.first;
+        let place = batch.header.place;
         match batch.finish() {
-            Ok((agency, rows)) => self.put_bets(asker, agency, first, rows, asked),
+            Ok((agency, rows)) => self.put_bets(asker, agency, place, rows, asked),
             Err(refusal) => Answer::Now(asked.refuse(refusal)),
         }
     }
@@ -253,11 +252,11 @@ impl Central {
         &self,
         asker: &mut Asker<'_>,
         agency: Admitted,
-        first: Option<u64>,
+        place: Option<Place>,
         rows: Rows,
         asked: Asked,
     ) -> Answer {
-        self.put(asker, Ok(agency), asked, |agency| Entry::Bets { agency: agency.id(), first, rows })
+        self.put(asker, Ok(agency), asked, |agency| Entry::Bets { agency: agency.id(), place, rows })
     }
 
     fn put(

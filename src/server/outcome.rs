@@ -13,7 +13,7 @@ pub enum Asked {
     Bet { agency: AgencyId, document: String, number: String },
     Batch { agency: AgencyId, count: u32 },
     Done { agency: AgencyId },
-    Hello { agency: AgencyId },
+    Hello { agency: AgencyId, more: bool },
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Asked {
             }
             Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: stored(verdict) },
             Asked::Done { agency } => Outcome::Done { agency, result: stored(verdict).map(|_| ()) },
-            Asked::Hello { agency } => Outcome::Hello { agency, result: standing(verdict, is_drawn) },
+            Asked::Hello { agency, more } => Outcome::Hello { agency, result: standing(verdict, is_drawn, more) },
         }
     }
 
@@ -68,7 +68,7 @@ impl Asked {
             Asked::Bet { agency, document, number } => Outcome::Bet { agency, document, number, result: Err(refusal) },
             Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: Err(refusal) },
             Asked::Done { agency } => Outcome::Done { agency, result: Err(refusal) },
-            Asked::Hello { agency } => Outcome::Hello { agency, result: Err(refusal) },
+            Asked::Hello { agency, .. } => Outcome::Hello { agency, result: Err(refusal) },
         }
     }
 }
@@ -79,20 +79,22 @@ fn stored(verdict: Verdict) -> Result<u64, Refusal> {
         Verdict::Marked | Verdict::Account { .. } => Ok(0),
         Verdict::Closed => Err(Refusal::Closed),
         Verdict::Gap => Err(Refusal::Gap),
+        Verdict::Stale => Err(Refusal::Stale),
+        Verdict::Conflict => Err(Refusal::Conflict),
         Verdict::Failed(error) => Err(Refusal::Storage(error.0)),
     }
 }
 
-fn standing(verdict: Verdict, is_drawn: bool) -> Result<Standing, Refusal> {
-    let Verdict::Account { stored: bets, is_closed } = verdict else {
-        return stored(verdict).map(|stored| Standing { stored, phase: Phase::Open });
+fn standing(verdict: Verdict, is_drawn: bool, more: bool) -> Result<Standing, Refusal> {
+    let Verdict::Account { stored: bets, checksum, is_closed } = verdict else {
+        return stored(verdict).map(|stored| Standing { stored, phase: Phase::Open, checksum: None });
     };
     let phase = match (is_drawn, is_closed) {
         (true, _) => Phase::Drawn,
         (false, true) => Phase::Done,
         (false, false) => Phase::Open,
     };
-    Ok(Standing { stored: bets, phase })
+    Ok(Standing { stored: bets, phase, checksum: more.then_some(checksum) })
 }
 
 impl Outcome {

@@ -299,11 +299,11 @@ mod tests {
             let fields = fields.each_ref().map(String::as_str);
             let lines = BetLine { agency: None, fields }.to_string();
             let ask = match kind {
-                0 => Ask::Bet { fields, first: None },
-                1 => Ask::Batch { header: BatchHeader { count: 1, first: None }, lines: &lines },
+                0 => Ask::Bet { fields, place: None },
+                1 => Ask::Batch { header: BatchHeader { count: 1, place: None }, lines: &lines },
                 2 => Ask::Done,
                 3 => Ask::GetWinners { from: None },
-                _ => Ask::Hello,
+                _ => Ask::Hello { more: false },
             };
             let text = Request { agency: AgencyId(id), ask }.to_string();
             prop_assert!(!is_keyed(text.as_bytes()));

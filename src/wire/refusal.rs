@@ -10,8 +10,12 @@ use std::str::FromStr;
 pub enum Refusal {
     /// The agency has said DONE, or the draw was held.
     Closed,
-    /// Bets before this batch are missing.
+    /// Bets before these are missing.
     Gap,
+    /// These bets end before those that are stored.
+    Stale,
+    /// These bets do not follow those that are stored.
+    Conflict,
     /// The draw is still to come.
     NotReady,
     /// The list of winners fits no frame, and has to be asked for in pages.
@@ -44,6 +48,8 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Closed => out.write_str("closed"),
             Refusal::Gap => out.write_str("gap"),
+            Refusal::Stale => out.write_str("stale"),
+            Refusal::Conflict => out.write_str("conflict"),
             Refusal::NotReady => out.write_str("not_ready"),
             Refusal::TooMany { total } => write!(out, "too_many|{total}"),
             Refusal::Busy(detail) => write!(out, "{BUSY}: {detail}"),
@@ -69,6 +75,8 @@ impl FromStr for Refusal {
         let known = match text {
             "closed" => Some(Refusal::Closed),
             "gap" => Some(Refusal::Gap),
+            "stale" => Some(Refusal::Stale),
+            "conflict" => Some(Refusal::Conflict),
             "not_ready" => Some(Refusal::NotReady),
             _ => None,
         };
@@ -93,6 +101,8 @@ mod tests {
         let forms = [
             (Refusal::Closed, "closed"),
             (Refusal::Gap, "gap"),
+            (Refusal::Stale, "stale"),
+            (Refusal::Conflict, "conflict"),
             (Refusal::NotReady, "not_ready"),
             (Refusal::TooMany { total: 910 }, "too_many|910"),
             (Refusal::Busy(text("2 connections are open")), "busy: 2 connections are open"),

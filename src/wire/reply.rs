@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::refusal::Refusal;
 use super::request::Verb;
-use crate::domain::{Phase, Quoted};
+use crate::domain::{Checksum, Phase, Quoted};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -25,11 +25,12 @@ pub struct Documents {
     pub list: String,
 }
 
-/// Where an agency stands: how many of its bets are stored, and its phase.
+/// Where an agency stands: how many of its bets are stored, its phase, and the checksum of those bets if it asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub stored: u64,
     pub phase: Phase,
+    pub checksum: Option<Checksum>,
 }
 
 impl Reply {
@@ -85,8 +86,11 @@ impl Reply {
             Verb::Done => Reply::AckDone(Ok(())),
             Verb::WaitDraw => Reply::Draw(Ok(())),
             Verb::Hello => {
-                let (stored, phase) = rest.split_once('|')?;
-                Reply::Hello(Ok(Standing { stored: stored.parse().ok()?, phase: parse_phase(phase)? }))
+                // A later central may tell still more.
+                let mut fields = rest.split('|');
+                let (stored, phase) = (fields.next()?.parse().ok()?, parse_phase(fields.next()?)?);
+                let checksum = fields.next().map(str::parse).transpose().ok()?;
+                Reply::Hello(Ok(Standing { stored, phase, checksum }))
             }
             Verb::GetWinners { .. } => {
                 let paged = asked == Some(Verb::GetWinners { paged: true });
@@ -123,7 +127,10 @@ impl fmt::Display for Reply {
             Reply::Draw(result) => plain(out, Verb::WaitDraw, result),
             Reply::AckBatch { count, result: Ok(()) } => write!(out, "ACK_BATCH|OK|{count}"),
             Reply::AckBatch { count, result: Err(refusal) } => write!(out, "ACK_BATCH|ERR|{count}|{refusal}"),
-            Reply::Hello(Ok(Standing { stored, phase })) => write!(out, "HELLO|OK|{stored}|{}", phase_word(*phase)),
+            Reply::Hello(Ok(Standing { stored, phase, checksum })) => {
+                write!(out, "HELLO|OK|{stored}|{}", phase_word(*phase))?;
+                checksum.map_or(Ok(()), |checksum| write!(out, "|{checksum}"))
+            }
             Reply::Hello(Err(refusal)) => write!(out, "HELLO|ERR|{refusal}"),
             Reply::Winners(Ok(Documents { total: None, list })) => write!(out, "WINNERS|OK|{list}"),
             Reply::Winners(Ok(Documents { total: Some(total), list })) => write!(out, "WINNERS|OK|{total}|{list}"),
@@ -146,7 +153,9 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        for text in ["", "ACK", "ACK|MAYBE", "ACK_BATCH|OK|x", "HELLO|OK|5", "HELLO|OK|5|lost", "HOLA|OK"] {
+        for text in
+            ["", "ACK", "ACK|MAYBE", "ACK_BATCH|OK|x", "HELLO|OK|5", "HELLO|OK|5|lost", "HELLO|OK|5|open|x", "HOLA|OK"]
+        {
             assert!(Reply::parse(text, None).is_err(), "{text}");
         }
         assert!(
@@ -158,7 +167,7 @@ mod tests {
     proptest! {
         #[test]
         fn replies_survive_the_wire(
-            kind in 0..6, count in any::<u32>(), stored in any::<u64>(), phase in 0..3_usize, paged in any::<bool>(),
+            kind in 0..6, count in any::<u32>(), checksum in prop::option::of(any::<u32>()), stored in any::<u64>(), phase in 0..3_usize, paged in any::<bool>(),
             reason in prop::option::of("[^\n]{0,40}"), list in "([0-9]{8}(,[0-9]{8}){0,5})?",
         ) {
             let refusal = reason.map(|reason| { let Ok(refusal) = reason.parse::<Refusal>(); refusal });
@@ -170,7 +179,7 @@ mod tests {
                 1 => Reply::AckBatch { count, result },
                 2 => Reply::AckDone(result),
                 3 => Reply::Winners(refusal.map_or(Ok(documents), Err)),
-                4 => Reply::Hello(refusal.map_or(Ok(Standing { stored, phase }), Err)),
+                4 => Reply::Hello(refusal.map_or(Ok(Standing { stored, phase, checksum: checksum.map(Checksum) }), Err)),
                 _ => Reply::Draw(result),
             };
             prop_assert_eq!(Reply::parse(&format!("{reply}\n"), Some(Verb::GetWinners { paged })), Ok(reply));

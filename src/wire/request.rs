@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::frame::MAX_FRAME;
 use super::refusal::Refusal;
-use crate::domain::{AgencyId, Quoted};
+use crate::domain::{AgencyId, Checksum, Place, Quoted};
 
 /// The most bets a batch can hold: as many of the shortest bare lines as fit a frame behind the shortest header.
 pub const MAX_BATCH: u32 = ((MAX_FRAME - "BATCH|1|430".len()) / "\na|b|1|2000-01-01|0".len()) as u32;
@@ -22,8 +22,8 @@ pub struct Request<'a> {
 pub enum Ask<'a> {
     Bet {
         fields: [&'a str; 5],
-        /// The place of the bet in the agency's sequence, from zero, if the agency keeps count.
-        first: Option<u64>,
+        /// Where the bet stands in the agency's sequence, if the agency keeps count.
+        place: Option<Place>,
     },
     /// A batch's header, and the lines that stand behind it in the same frame: all of its bets, or none.
     Batch {
@@ -34,15 +34,18 @@ pub enum Ask<'a> {
     GetWinners {
         from: Option<u64>,
     },
-    Hello,
+    /// `more` asks for all that can be told, and not for the first two things alone.
+    Hello {
+        more: bool,
+    },
     WaitDraw,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     pub count: u32,
-    /// The place of the batch's first bet in the agency's sequence, from zero, if the agency keeps count.
-    pub first: Option<u64>,
+    /// Where the batch stands in the agency's sequence, if the agency keeps count.
+    pub place: Option<Place>,
 }
 
 /// One bet of a batch: the same as a BET request, or its five values alone.
@@ -94,12 +97,12 @@ impl Verb {
         let plain = |word, answer| Shape { word, answer, fields: 2..=2, form: "<request>|<agency>", has_lines: false };
         match self {
             Verb::Bet => Shape {
-                fields: 7..=8,
+                fields: 7..=9,
                 form: "BET|<agency>|<first name>|<last name>|<document>|<birthdate>|<number>",
                 ..plain("BET", "ACK")
             },
             Verb::Batch { .. } => Shape {
-                fields: 3..=4,
+                fields: 3..=5,
                 form: "BATCH|<agency>|<count> or BATCH|<agency>|<count>|<first>",
                 has_lines: true,
                 ..plain("BATCH", "ACK_BATCH")
@@ -110,7 +113,7 @@ impl Verb {
                 ..plain("GET_WINNERS", "WINNERS")
             },
             Verb::Done => plain("DONE", "ACK_DONE"),
-            Verb::Hello => plain("HELLO", "HELLO"),
+            Verb::Hello => Shape { fields: 2..=3, ..plain("HELLO", "HELLO") },
             Verb::WaitDraw => plain("WAIT_DRAW", "DRAW"),
         }
     }
@@ -153,13 +156,17 @@ impl<'a> Request<'a> {
             *count = batch_count(fields[2], count)?;
         }
         let agency = agency(fields[1])?;
-        let place = |place: usize, name| fields.get(place).map(|value| whole(name, value)).transpose();
+        let number = |place: usize, name| fields.get(place).map(|value| whole(name, value)).transpose();
+        let place = |at: usize| {
+            let before = fields.get(at + 1).map(|value| checksum(value)).transpose()?;
+            Ok::<_, String>(number(at, "first")?.map(|first| Place { first, before }))
+        };
         let ask = match *verb {
-            Verb::Bet => Ask::Bet { fields: [2, 3, 4, 5, 6].map(|place| fields[place]), first: place(7, "first")? },
-            Verb::Batch { count } => Ask::Batch { header: BatchHeader { count, first: place(3, "first")? }, lines },
+            Verb::Bet => Ask::Bet { fields: [2, 3, 4, 5, 6].map(|place| fields[place]), place: place(7)? },
+            Verb::Batch { count } => Ask::Batch { header: BatchHeader { count, place: place(3)? }, lines },
             Verb::Done => Ask::Done,
-            Verb::GetWinners { .. } => Ask::GetWinners { from: place(2, "from")? },
-            Verb::Hello => Ask::Hello,
+            Verb::GetWinners { .. } => Ask::GetWinners { from: number(2, "from")? },
+            Verb::Hello => Ask::Hello { more: fields.get(2).map_or(Ok(false), |plus| is_plus(plus))? },
             Verb::WaitDraw => Ask::WaitDraw,
         };
         Ok(Request { agency, ask })
@@ -173,7 +180,7 @@ impl Ask<'_> {
             Ask::Batch { header, .. } => Verb::Batch { count: header.count },
             Ask::Done => Verb::Done,
             Ask::GetWinners { from } => Verb::GetWinners { paged: from.is_some() },
-            Ask::Hello => Verb::Hello,
+            Ask::Hello { .. } => Verb::Hello,
             Ask::WaitDraw => Verb::WaitDraw,
         }
     }
@@ -226,6 +233,14 @@ fn whole(name: &str, value: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("{name} {} is not a whole number", Quoted(value)))
 }
 
+fn checksum(value: &str) -> Result<Checksum, String> {
+    value.parse().map_err(|()| format!("checksum {} is not 8 lowercase hexadecimal digits", Quoted(value)))
+}
+
+fn is_plus(value: &str) -> Result<bool, String> {
+    if value == "+" { Ok(true) } else { Err(format!("{} stands where + is expected", Quoted(value))) }
+}
+
 pub(super) fn agency(value: &str) -> Result<AgencyId, String> {
     let id = whole("agency", value)?;
     let id = u32::try_from(id).map_err(|_| format!("agency {id} is larger than {}", u32::MAX))?;
@@ -238,19 +253,26 @@ impl fmt::Display for Request<'_> {
         let Request { agency, ask } = self;
         write!(out, "{}|{agency}", ask.verb().word())?;
         match ask {
-            Ask::Bet { fields, first } => {
+            Ask::Bet { fields, place } => {
                 fields.iter().try_for_each(|field| write!(out, "|{field}"))?;
-                first.map_or(Ok(()), |first| write!(out, "|{first}"))
+                write_place(out, *place)
             }
-            Ask::Batch { header: BatchHeader { count, first }, lines } => {
+            Ask::Batch { header: BatchHeader { count, place }, lines } => {
                 write!(out, "|{count}")?;
-                first.map_or(Ok(()), |first| write!(out, "|{first}"))?;
+                write_place(out, *place)?;
                 lines.lines().try_for_each(|line| write!(out, "\n{line}"))
             }
             Ask::GetWinners { from } => from.map_or(Ok(()), |from| write!(out, "|{from}")),
-            Ask::Done | Ask::Hello | Ask::WaitDraw => Ok(()),
+            Ask::Hello { more } => out.write_str(if *more { "|+" } else { "" }),
+            Ask::Done | Ask::WaitDraw => Ok(()),
         }
     }
+}
+
+fn write_place(out: &mut fmt::Formatter<'_>, place: Option<Place>) -> fmt::Result {
+    let Some(Place { first, before }) = place else { return Ok(()) };
+    write!(out, "|{first}")?;
+    before.map_or(Ok(()), |before| write!(out, "|{before}"))
 }
 
 impl fmt::Display for BetLine<'_> {
@@ -327,17 +349,19 @@ mod tests {
         #[test]
         fn requests_survive_the_wire(
             kind in 0..6, id in 0..=u32::MAX, count in 1..=MAX_BATCH, first in prop::option::of(any::<u64>()),
+            before in prop::option::of(any::<u32>()), more in any::<bool>(),
             fields in prop::array::uniform5("[^|\n]{0,20}"),
         ) {
             let agency = AgencyId(id);
             let fields = fields.each_ref().map(String::as_str);
             let lines = format!("{}\n{}", BetLine { agency: None, fields }, BetLine { agency: Some(agency), fields });
+            let place = first.map(|first| Place { first, before: before.map(Checksum) });
             let ask = match kind {
-                0 => Ask::Bet { fields, first },
-                1 => Ask::Batch { header: BatchHeader { count, first }, lines: &lines },
+                0 => Ask::Bet { fields, place },
+                1 => Ask::Batch { header: BatchHeader { count, place }, lines: &lines },
                 2 => Ask::Done,
                 3 => Ask::GetWinners { from: first },
-                4 => Ask::Hello,
+                4 => Ask::Hello { more },
                 _ => Ask::WaitDraw,
             };
             let request = Request { agency, ask };

@@ -55,7 +55,11 @@ fn every_rule_has_its_refusal_and_the_connection_goes_on() {
         ("BET|x|Ana|Paz|1|2000-01-01|1".into(), "agency \"x\" is not a whole number".into()),
         ("BET|4294967296|Ana|Paz|1|2000-01-01|1".into(), "agency 4294967296 is larger than 4294967295".into()),
         ("BET|1|Ana".into(), format!("3 {fields}")),
-        ("BET|1|Ana|Paz|1|2000-01-01|1|0|0".into(), format!("9 {fields}")),
+        ("BET|1|Ana|Paz|1|2000-01-01|1|0|00000000|0".into(), format!("10 {fields}")),
+        (
+            "BET|1|Ana|Paz|1|2000-01-01|1|0|ABCDEF01".into(),
+            "checksum \"ABCDEF01\" is not 8 lowercase hexadecimal digits".into(),
+        ),
         ("BET|1|Ana|Paz|1|2000-01-01|1|first".into(), "first \"first\" is not a whole number".into()),
         (format!("BET|1|{ANA}\nBET|1|{EVA}"), "BET is one line, and more follow it".into()),
         ("HOLA|1".into(), "unknown request \"HOLA\"".into()),

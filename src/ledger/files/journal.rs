@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crate::domain::{Account, AgencyId};
+use crate::domain::{Account, AgencyId, Checksum};
 
 pub const RECORD: usize = 64;
 
@@ -23,8 +23,8 @@ pub const GROWTH: usize = 64 * 1024;
 const BODY: usize = RECORD - "01234567\n".len();
 /// The format that is written, and the newest that is read.
 const FORMAT: u64 = 2;
-/// A format that knew no [`Record::Announced`]: its draws count as announced.
-pub const ANNOUNCED_AT_ONCE: u64 = 1;
+/// The format before. It knew no [`Record::Announced`], so its draws count as announced, and no checksums of agencies.
+pub const FIRST_FORMAT: u64 = 1;
 
 /// One record. `group` numbers are the commits': the records of one write share theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +113,8 @@ pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
     let Some((0, Record::Snapshot { records: snapshot_records, format })) = record_at(0) else {
         return Err(damage(0, "this is no journal of quiniela, or its first record is damaged"));
     };
-    if !(ANNOUNCED_AT_ONCE..=FORMAT).contains(&format) {
-        let what = format!("its format is {format}, and this program reads {ANNOUNCED_AT_ONCE} to {FORMAT}");
+    if !(FIRST_FORMAT..=FORMAT).contains(&format) {
+        let what = format!("its format is {format}, and this program reads {FIRST_FORMAT} to {FORMAT}");
         return Err(damage(0, &what));
     }
     let mut journal = Journal { format, ..Journal::default() };
@@ -185,7 +185,10 @@ fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
         "snapshot" => Record::Snapshot { records: number()?, format: number()? },
         "agency" => {
             let agency = AgencyId(small(number()?)?);
-            Record::Agency { agency, account: Account { stored: number()?, done: number()? == 1 } }
+            let (stored, done) = (number()?, number()? == 1);
+            // The format before kept no checksum.
+            let checksum = Checksum(number().and_then(small).unwrap_or(0));
+            Record::Agency { agency, account: Account { stored, checksum, done } }
         }
         "block" => Record::Block { index: number()?, crc: small(number()?)? },
         "bets" => Record::Bets { length: number()?, crc: small(number()?)? },
@@ -203,7 +206,8 @@ impl fmt::Display for Record {
         match self {
             Record::Snapshot { records, format } => write!(out, "snapshot:{records}:{format}"),
             Record::Agency { agency, account } => {
-                write!(out, "agency:{agency}:{}:{}", account.stored, u8::from(account.done))
+                let Account { stored, checksum: Checksum(checksum), done } = account;
+                write!(out, "agency:{agency}:{stored}:{}:{checksum}", u8::from(*done))
             }
             Record::Block { index, crc } => write!(out, "block:{index}:{crc}"),
             Record::Bets { length, crc } => write!(out, "bets:{length}:{crc}"),
@@ -220,7 +224,7 @@ mod tests {
     use super::*;
 
     fn sample() -> (Vec<u8>, Vec<Record>, Vec<Record>) {
-        let account = Account { stored: 17, done: true };
+        let account = Account { stored: 17, checksum: Checksum(u32::MAX), done: true };
         let snapshot_entries = vec![
             Record::Agency { agency: AgencyId(3), account },
             Record::Block { index: 0, crc: u32::MAX },
@@ -247,7 +251,9 @@ mod tests {
         let mut bytes = Vec::new();
         push(&mut bytes, 0, 999_999_999_999, &Record::Bets { length: u64::MAX, crc: u32::MAX });
         push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX });
-        assert_eq!(bytes.len(), 2 * RECORD);
+        let account = Account { stored: u64::MAX, checksum: Checksum(u32::MAX), done: true };
+        push(&mut bytes, 0, 0, &Record::Agency { agency: AgencyId(u32::MAX), account });
+        assert_eq!(bytes.len(), 3 * RECORD);
     }
 
     #[test]

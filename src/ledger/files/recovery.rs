@@ -11,7 +11,7 @@ use super::journal::{self, Journal, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
 use super::{BETS, JOURNAL};
-use crate::domain::{Draw, Register, Roster};
+use crate::domain::{Account, Draw, Register, Roster};
 use crate::ledger::line::MAX_GROUP;
 
 /// What was found, and what a crash had left that was dropped.
@@ -116,11 +116,16 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
 
 fn replay(journal: &Journal) -> Result<Replayed, String> {
     let mut register = Register::default();
+    let is_first_format = journal.format == journal::FIRST_FORMAT;
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
     let mut counted = 0;
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
             Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
+            // The rows are read anew for what this format knew nothing of.
+            Record::Agency { agency, account: Account { done, .. } } if is_first_format => {
+                register.set_account(agency, Account { done, ..Account::default() });
+            }
             Record::Agency { agency, account } => register.set_account(agency, account),
             Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
             Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
@@ -131,14 +136,14 @@ fn replay(journal: &Journal) -> Result<Replayed, String> {
             Record::Done { agency } => register.update(agency, |account| account.done = true),
             Record::Draw { number } => {
                 register.hold_draw(number);
-                if journal.format == journal::ANNOUNCED_AT_ONCE {
+                if is_first_format {
                     register.announce_draw();
                 }
             }
             Record::Announced => register.announce_draw(),
             Record::InUse => in_use = true,
         }
-        if place < journal.snapshot.len() {
+        if place < journal.snapshot.len() && !is_first_format {
             counted = length;
         }
     }
@@ -180,7 +185,10 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
     for_each_chunk(bets, *counted, checksums.length(), |rows| {
         rows.split_inclusive(|byte| *byte == b'\n').try_for_each(|row| {
             let agency = agency_of(row).ok_or_else(|| io::Error::other("a row does not start with an agency"))?;
-            register.update(agency, |account| account.stored += 1);
+            register.update(agency, |account| {
+                account.stored += 1;
+                account.checksum = account.checksum.extended(row);
+            });
             Ok(())
         })
     })

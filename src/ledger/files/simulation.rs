@@ -14,7 +14,7 @@ use tempfile::SpooledTempFile;
 
 use super::disk::{Folder, Medium, ReplaceError};
 use super::{BETS, Files};
-use crate::domain::{AgencyId, Bet, Draw, Roster, Rows};
+use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
 use crate::ledger::{Entry, Held, Store, Verdict};
 
 const SECTOR: usize = 512;
@@ -251,7 +251,7 @@ fn ask(files: &Files, entry: Entry) -> Verdict {
 
 fn account(files: &Files, agency: u32) -> (u64, bool) {
     match ask(files, Entry::Account { agency: AgencyId(agency) }) {
-        Verdict::Account { stored, is_closed } => (stored, is_closed),
+        Verdict::Account { stored, is_closed, .. } => (stored, is_closed),
         other => panic!("{other:?}"),
     }
 }
@@ -302,15 +302,15 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng) {
             let padding = if rng.u8(0..20) == 0 { 99 } else { 0 };
             let rows = batch(agency, first, count, padding);
             agencies.lock().sent.entry(agency).or_default().push(count);
-            group.push(Entry::Bets { agency: AgencyId(agency), first: Some(first), rows });
+            group.push(Entry::Bets { agency: AgencyId(agency), place: Some(Place { first, before: None }), rows });
         }
         if rng.u8(0..4) == 0 {
             group.push(Entry::Done { agency: AgencyId(rng.u32(1..=AGENCIES)) });
         }
         for (entry, verdict) in group.iter().zip(files.commit(&group)) {
             match (entry, verdict) {
-                (Entry::Bets { agency, first, rows }, Verdict::Stored { .. }) => {
-                    let end = first.unwrap() + rows.count();
+                (Entry::Bets { agency, place, rows }, Verdict::Stored { .. }) => {
+                    let end = place.unwrap().first + rows.count();
                     agencies.lock().acknowledged.insert(agency.0, end);
                 }
                 (Entry::Done { agency }, Verdict::Marked) => agencies.lock().done.push(agency.0),
