@@ -16,6 +16,10 @@ use crate::domain::AgencyId;
 use crate::signals::{StopSignal, StopSwitch};
 use crate::wire::frame;
 
+#[path = "../../tests/it/common/seed.rs"]
+mod seed;
+pub(super) use seed::seed;
+
 pub(super) fn reactor() -> Reactor {
     stoppable_reactor().0
 }

@@ -1,64 +1,96 @@
 //! Connections that break anywhere, in either direction, again and again: nothing is lost, and nothing comes twice.
 
-use crate::common::proxy::Knife;
-use crate::common::{Agency, Central, Folder, Process, Proxy, tells, value};
 use fastrand::Rng;
 
-/// Holds a lottery over connections of which the first so many are cut at random.
-fn hold(seed: u64, agencies: u32, bets: u32, batch_max: u32, knife: Knife) {
-    println!("seed {seed}");
-    let cuts = knife.left;
-    let folder = Folder::with_data(&format!("--agencies {agencies} --bets {bets} --seed {seed} --winners 500"));
-    let central = Central::on(&folder).agencies(agencies).start();
-    let proxy = Proxy::to(central.port);
-    proxy.cut_with(knife);
-    let words = format!("--batch-max {batch_max} --in-flight 8");
-    let start = |id| Agency::new(id, proxy.port, &folder).with(&words).winners().start();
-    let running: Vec<Process> = (1..=agencies).map(start).collect();
-    for (id, agency) in (1..).zip(running) {
-        agency.finish().ok();
-        assert_eq!(folder.winners_told(id), folder.winners_due(id, "7574"), "agency {id}");
-    }
-    // All but those over which an agency came to its end. Small agencies end before the knife is worn out.
-    let least = cuts - agencies as usize;
-    assert!(proxy.cuts() >= least, "only {} of {least} connections were cut: give it more bets", proxy.cuts());
-    folder.assert_stored_equals_files(agencies);
-    let exit = central.stop();
-    folder.assert_stored_equals_files(agencies);
-    assert_eq!(exit.count(|line| tells(line, "sorteo", "success")), 1);
-    let refused = exit.count(|line| tells(line, "apuesta_recibida", "fail") && value(line, "error") != Some("gap"));
-    assert_eq!(refused, 0, "{exit}");
+use crate::common::proxy::Knife;
+use crate::common::{Agency, Central, Folder, Process, Proxy, seed, tells, value};
+
+/// A lottery of agencies whose first connections are all cut.
+struct Plan {
+    agencies: u32,
+    /// In each agency's file.
+    bets: u32,
+    batch_max: usize,
+    in_flight: usize,
+    /// A cut falls behind fewer bytes than these, to the central or from it: within some batches, or some replies.
+    most_up: usize,
+    most_down: usize,
+    /// Of each agency.
+    cuts: usize,
 }
 
-/// Cuts fall within an upload: so few bytes are part of it, and so few bytes of replies are some acknowledgements.
-fn knife(seed: u64, most_up: usize, most_down: usize, cuts: usize) -> Knife {
-    Knife { rng: Rng::with_seed(seed), most_up, most_down, left: cuts }
+impl Plan {
+    /// The most bytes of its file that an agency gets rid of before a cut. The shortest acknowledgement has 20 bytes, and a
+    /// bet with its frame some 70.
+    fn most_progress(&self) -> usize {
+        let batch = (self.batch_max * 70).min(8200);
+        self.most_up.max((self.most_down / 20 + self.in_flight) * batch)
+    }
+
+    fn hold(&self) {
+        let mut rng = Rng::with_seed(seed());
+        let agencies = self.agencies;
+        let folder = Folder::with_equal_files(agencies, self.bets);
+        let central = Central::on(&folder).agencies(agencies).start();
+        let proxies: Vec<Proxy> = (0..agencies).map(|_| Proxy::to(central.port)).collect();
+        let words = format!("--batch-max {} --in-flight {}", self.batch_max, self.in_flight);
+        let start = |(id, proxy): (u32, &Proxy)| {
+            let bytes = folder.file(id).metadata().unwrap().len() as usize;
+            assert!(bytes > self.cuts * self.most_progress(), "agency {id} could be done before its last cut");
+            proxy.cut_with(self.knife(&mut rng));
+            Agency::new(id, proxy.port, &folder).with(&words).winners().start()
+        };
+        let running: Vec<Process> = (1..).zip(&proxies).map(start).collect();
+        for ((id, agency), proxy) in (1..).zip(running).zip(&proxies) {
+            agency.finish().ok();
+            assert_eq!(folder.winners_told(id), folder.winners_due(id, "7574"), "agency {id}");
+            assert_eq!(proxy.cuts(), self.cuts, "agency {id}");
+        }
+        folder.assert_stored_equals_files(agencies);
+        let exit = central.stop();
+        folder.assert_stored_equals_files(agencies);
+        assert_eq!(exit.count(|line| tells(line, "sorteo", "success")), 1);
+        let refused = exit.count(|line| tells(line, "apuesta_recibida", "fail") && value(line, "error") != Some("gap"));
+        assert_eq!(refused, 0, "{exit}");
+    }
+
+    fn knife(&self, rng: &mut Rng) -> Knife {
+        Knife { rng: rng.fork(), most_up: self.most_up, most_down: self.most_down, left: self.cuts }
+    }
 }
 
 #[test]
 fn one_agency_finishes_however_often_it_is_cut_off() {
-    hold(1, 1, 30_000, 10, knife(1, 10_000, 200, 60));
+    let plan = Plan { agencies: 1, bets: 9_000, batch_max: 10, in_flight: 4, most_up: 8_000, most_down: 160, cuts: 40 };
+    plan.hold();
 }
 
 #[test]
 fn full_batches_are_cut_too() {
-    hold(2, 2, 50_000, 430, knife(2, 40_000, 120, 25));
+    let plan =
+        Plan { agencies: 2, bets: 16_000, batch_max: 430, in_flight: 2, most_up: 50_000, most_down: 80, cuts: 12 };
+    plan.hold();
 }
 
 #[test]
 fn several_agencies_finish_however_often_they_are_cut_off() {
-    hold(3, 4, 60_000, 25, knife(3, 8_000, 160, 100));
+    let plan = Plan { agencies: 4, bets: 6_000, batch_max: 25, in_flight: 2, most_up: 10_000, most_down: 80, cuts: 20 };
+    plan.hold();
 }
 
 #[test]
 fn a_bet_is_stored_once_however_often_it_is_cut_off() {
+    const BETS: u32 = 6;
+    const CUTS: usize = 4;
+    let mut rng = Rng::with_seed(seed());
     let folder = Folder::new();
     let central = Central::on(&folder).start();
     let proxy = Proxy::to(central.port);
-    for seed in 0..10 {
-        proxy.cut_with(knife(seed, 80, 30, 4));
+    for document in 0..BETS {
+        // Within the two requests, which have 47 bytes, or the two replies, which have 32.
+        proxy.cut_with(Knife { rng: rng.fork(), most_up: 47, most_down: 32, left: CUTS });
         let mut command = Agency::new(1, proxy.port, &folder).with("--mode bet").command();
-        let document = seed.to_string();
+        let document = document.to_string();
         let person = [
             ("NOMBRE", "Ana"),
             ("APELLIDO", "Paz"),
@@ -69,8 +101,8 @@ fn a_bet_is_stored_once_however_often_it_is_cut_off() {
         command.envs(person);
         Process::start(command).finish().ok();
     }
-    assert!(proxy.cuts() > 10, "only {} connections were cut", proxy.cuts());
+    assert!(proxy.cuts() >= BETS as usize, "only {} connections were cut", proxy.cuts());
     let documents: Vec<String> = folder.stored_of(1).into_iter().map(|row| row[2].clone()).collect();
-    assert_eq!(documents, (0..10).map(|seed| seed.to_string()).collect::<Vec<_>>());
+    assert_eq!(documents, (0..BETS).map(|document| document.to_string()).collect::<Vec<_>>());
     central.stop();
 }

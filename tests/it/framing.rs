@@ -1,9 +1,9 @@
 //! How bytes become frames and lines, however they come, and what is done with bytes that are neither.
 
-use crate::common::client::frame;
-use crate::common::{Agency, Central, Folder, tells, value};
+use std::time::{Duration, Instant};
 
-const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
+use crate::common::client::frame;
+use crate::common::{ANA, Agency, Central, Folder, LIMIT, tells, value};
 
 /// Some requests of every kind and their replies, for one agency of a lottery that nobody else has touched.
 fn conversation() -> (Vec<u8>, Vec<u8>) {
@@ -126,6 +126,53 @@ fn a_peer_that_reads_after_its_error_still_gets_the_answer() {
     let mut client = central.client();
     // It does not close its side: the central ends the connection by itself.
     client.send_bytes(&[0, 0, 0, 0]).expect("ACK|ERR|frame length 0 is not 1 to 8192").expect_end();
+    central.stop();
+}
+
+#[test]
+fn a_peer_that_goes_on_sending_after_its_error_still_gets_the_answer() {
+    // So long the central throws bytes away. A try that took this machine longer says nothing.
+    const LINGER: Duration = Duration::from_secs(1);
+    let folder = Folder::new();
+    let central = Central::on(&folder).with("--workers 1").start();
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline, "this machine never came to an end within {LINGER:?}");
+        let (mut client, mut other) = (central.client(), central.client());
+        let begun = Instant::now();
+        let mut sent = client.try_send(&[0, 0, 0, 0]);
+        while sent.is_ok() && begun.elapsed() < LINGER * 3 / 4 {
+            // Behind it the one worker has read what was sent, and waits for more.
+            other.ask(&format!("BET|1|{ANA}"), "ACK|OK");
+            sent = client.try_send(&[b'x'; 4096]);
+        }
+        let sent = sent.and_then(|()| client.try_half_close());
+        if begun.elapsed() < LINGER {
+            sent.expect("the connection is there");
+            client.expect("ACK|ERR|frame length 0 is not 1 to 8192").expect_clean_end();
+            break;
+        }
+    }
+    central.stop();
+}
+
+#[test]
+fn a_peer_that_reads_late_gets_every_reply() {
+    const REQUESTS: usize = 2_000;
+    let folder = Folder::with_data("--agencies 1 --bets 900 --winners 900");
+    // Nothing but room in the socket tells that the next replies can go.
+    let central = Central::on(&folder).agencies(1).with("--workers 1 --frame-deadline 1h").start();
+    Agency::new(1, central.port, &folder).run().ok();
+    let due = folder.winners_due(1, "7574").trim_end().replace('\n', ",");
+    let mut client = central.client();
+    // Some 16 MB of replies, which no socket's buffers hold.
+    client.send_bytes(&frame("GET_WINNERS|1\n").repeat(REQUESTS));
+    // The one worker has filled them, and has gone on to others.
+    central.client().ask("HELLO|1", "HELLO|OK|900|drawn");
+    for _ in 0..REQUESTS {
+        client.expect(&format!("WINNERS|OK|{due}"));
+    }
+    client.ask("HELLO|1", "HELLO|OK|900|drawn");
     central.stop();
 }
 

@@ -3,12 +3,8 @@
 use std::fs::{self, File};
 use std::process::{Child, Stdio};
 
-use crate::common::{Agency, Central, Exit, Folder, Nobody, Process, Proxy, Signal, tells, value};
+use crate::common::{Agency, Central, Exit, Folder, Nobody, Process, Proxy, Signal, seed, sent, tells, value};
 use fastrand::Rng;
-
-fn sent(line: &str) -> bool {
-    tells(line, "apuesta_enviada", "success")
-}
 
 /// What an agency that has done everything leaves behind.
 #[track_caller]
@@ -92,12 +88,15 @@ impl Drop for Started {
 
 #[test]
 fn two_processes_of_one_agency_are_one_agency() {
-    let folder = Folder::with_data("--agencies 2 --bets 8000 --seed 11 --winners 9");
+    let folder = Folder::with_equal_files(2, 4_000);
     let central = Central::on(&folder).agencies(2).start();
-    let agency = |id| Agency::new(id, central.port, &folder).with("--batch-max 20 --in-flight 4").winners().start();
+    let proxy = Proxy::to(central.port);
+    // Both are at work before either may come to its end.
+    proxy.hold_after(16 * 1024);
+    let agency = |id| Agency::new(id, proxy.port, &folder).with("--batch-max 20 --in-flight 4").winners().start();
     let twins = [agency(1), agency(1)];
-    // The draw waits for agency 2, which comes when both are at work.
     twins.iter().for_each(|twin| drop(twin.wait_for(sent)));
+    proxy.let_go();
     let other = agency(2);
     for twin in twins {
         assert_told(&folder, 1, &twin.finish());
@@ -133,17 +132,21 @@ fn a_hundred_thousand_winners_are_told_whole_and_in_order() {
 
 #[test]
 fn a_killed_agency_goes_on_where_it_was() {
-    let folder = Folder::with_data("--agencies 1 --bets 6000 --seed 4 --winners 30");
+    let folder = Folder::with_equal_files(1, 5_000);
     let central = Central::on(&folder).agencies(1).start();
-    let mut rng = Rng::with_seed(41);
-    let agency = || Agency::new(1, central.port, &folder).with("--batch-max 10 --in-flight 3").winners().start();
+    let proxy = Proxy::to(central.port);
+    // A batch of ten bets has some 500 bytes: each process is killed within its part of the file.
+    proxy.hold_after(16 * 1024);
+    let mut rng = Rng::with_seed(seed());
+    let agency = || Agency::new(1, proxy.port, &folder).with("--batch-max 10 --in-flight 3").winners().start();
     for _ in 0..12 {
         let running = agency();
-        running.wait_for_nth(rng.usize(1..15), sent);
+        running.wait_for_nth(rng.usize(1..20), sent);
         running.signal(Signal::KILL);
         assert!(!running.finish().status.success(), "it was killed at work");
-        assert!(folder.stored_of(1).len() < 6000);
     }
+    assert!(folder.stored_of(1).len() < 5_000);
+    proxy.let_go();
     assert_told(&folder, 1, &agency().finish());
     folder.assert_stored_equals_files(1);
     central.stop();

@@ -14,6 +14,7 @@ mod cut;
 mod damage;
 mod demo;
 mod dialect;
+mod draw;
 mod framing;
 mod gen_data;
 mod lottery;

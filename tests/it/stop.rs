@@ -1,23 +1,18 @@
 //! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
 
+use std::fs;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::{Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, tells, value};
-use rustix::process::{Pid, kill_process};
-
-const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
-
-fn sent(line: &str) -> bool {
-    tells(line, "apuesta_enviada", "success")
-}
-
-fn acknowledged(lines: &[String]) -> usize {
-    lines.iter().filter(|line| sent(line)).map(|line| value(line, "cantidad").unwrap().parse::<usize>().unwrap()).sum()
-}
+use crate::common::client::frame;
+use crate::common::{
+    ANA, Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
+};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, kill_process, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
 
 #[test]
 fn an_idle_central_stops() {
@@ -50,14 +45,17 @@ fn idle_connections_are_closed_and_told_of() {
 
 #[test]
 fn a_central_under_load_stops_and_goes_on_later() {
-    let folder = Folder::with_data("--agencies 3 --bets 30000 --seed 21 --winners 60");
+    let folder = Folder::with_equal_files(3, 4_000);
     let mut central = Central::on(&folder).agencies(3).start();
     let proxy = Proxy::to(central.port);
+    // Of a connection: less than a fifth of a file, and of three of them more than a hundred batches of some 500 bytes.
+    proxy.hold_after(32 * 1024);
     let agency = |id| Agency::new(id, proxy.port, &folder).with("--batch-max 10 --in-flight 16").winners().start();
     let agencies: Vec<Process> = (1..=3).map(agency).collect();
     for nth in [1, 40, 100, 25, 60] {
         central.process.wait_for_nth(nth, |line| tells(line, "apuesta_recibida", "success"));
-        assert!(!agencies.iter().any(Process::has_ended), "the lottery is over: give it more bets");
+        // Its port may soon be another test's.
+        proxy.point_at(0);
         central.stop();
         let told: Vec<usize> = agencies.iter().map(|agency| acknowledged(&agency.lines())).collect();
         let stored = folder.assert_stored_begins_files(3);
@@ -65,6 +63,8 @@ fn a_central_under_load_stops_and_goes_on_later() {
         central = Central::on(&folder).agencies(3).start();
         proxy.point_at(central.port);
     }
+    assert!(!agencies.iter().any(Process::has_ended));
+    proxy.let_go();
     for (id, agency) in (1..).zip(agencies) {
         agency.finish().ok();
         assert_eq!(folder.winners_told(id), folder.winners_due(id, "7574"), "agency {id}");
@@ -90,6 +90,61 @@ fn what_was_received_before_the_signal_is_answered() {
     assert_eq!(folder.stored_of(1).len(), 50);
 }
 
+/// Has the central keep as much of this client's bytes as the system allows, as it does for a peer far away.
+fn widen(central: &Central, client: &Client) {
+    let pid = central.process.pid();
+    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        // Containers may forbid it. Then there is less to answer.
+        let Ok(file) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
+        let socket = SockRef::from(&file);
+        let peer = socket.peer_addr().ok().and_then(|address| address.as_socket());
+        if peer.is_some_and(|peer| peer.port() == client.port()) {
+            socket.set_recv_buffer_size(16 << 20).unwrap();
+        }
+    }
+}
+
+/// Bytes of this client that the central's system has received, and the central has not read.
+fn received(central: &Central, client: &Client) -> usize {
+    let ends = [central.port, client.port()].map(|port| format!("0100007F:{port:04X}"));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1..3] == ends).expect("the central's end");
+    usize::from_str_radix(row[4].split_once(':').unwrap().1, 16).unwrap()
+}
+
+#[test]
+fn what_was_received_before_the_signal_is_answered_however_much_it_is() {
+    const BETS: usize = 36;
+    let folder = Folder::new();
+    let central = Central::on(&folder).with("--stop-timeout 60s").start();
+    let mut client = central.client();
+    client.ask("HELLO|1", "HELLO|OK|0|open");
+    widen(&central, &client);
+    central.process.hold();
+    let long = "x".repeat(100);
+    let bet = format!("\n{long}|{long}|1|2000-01-01|7574");
+    let batch = frame(&format!("BATCH|1|{BETS}{}\n", bet.repeat(BETS)));
+    let mut sent = 0;
+    while sent < 6 << 20 && received(&central, &client) == sent {
+        client.send_bytes(&batch.repeat(8));
+        sent += 8 * batch.len();
+    }
+    let batches = received(&central, &client) / batch.len();
+    println!("{batches} batches were received");
+    assert!(batches > 0);
+    central.process.signal(Signal::TERM);
+    central.process.signal(Signal::CONT);
+    for _ in 0..batches {
+        client.expect(&format!("ACK_BATCH|OK|{BETS}"));
+    }
+    let exit = central.stopped();
+    assert!(exit.count(|line| tells(line, "apuesta_recibida", "success")) >= batches);
+    assert!(folder.stored_of(1).len() >= batches * BETS);
+}
+
 #[test]
 fn a_central_stops_before_and_after_the_draw() {
     let folder = Folder::with_data("--agencies 2 --bets 500 --seed 2 --winners 20");
@@ -97,6 +152,7 @@ fn a_central_stops_before_and_after_the_draw() {
     let proxy = Proxy::to(central.port);
     let waiting = Agency::new(1, proxy.port, &folder).winners().start();
     waiting.wait_for(|line| tells(line, "consulta_ganadores", "in_progress"));
+    proxy.point_at(0);
     let exit = central.stop();
     assert_eq!(exit.count(|line| value(line, "action") == Some("sorteo")), 0);
     let central = Central::on(&folder).agencies(2).start();
@@ -135,17 +191,21 @@ fn an_agency_that_reaches_nobody_stops() {
 
 #[test]
 fn an_agency_that_uploads_stops_without_done() {
-    let folder = Folder::with_data("--agencies 1 --bets 20000 --seed 3");
+    let folder = Folder::with_equal_files(1, 600);
     let central = Central::on(&folder).agencies(1).start();
+    let proxy = Proxy::to(central.port);
+    proxy.hold_after(4096);
     // Paced and not, so that it is stopped in its pauses and at its work.
-    for words in ["--batch-max 5 --batch-period 20ms", "--batch-max 10 --in-flight 4", "--loop-period 1h"] {
-        let agency = Agency::new(1, central.port, &folder).with(words).start();
+    for words in ["--batch-max 5 --batch-period 20ms", "--batch-max 10 --in-flight 4", "--batch-max 9 --loop-period 1h"]
+    {
+        let agency = Agency::new(1, proxy.port, &folder).with(words).start();
         agency.wait_for(sent);
         let exit = stop(agency, Signal::TERM);
         assert!(folder.assert_stored_begins_files(1)[0] >= acknowledged(&exit.lines));
         assert!(central.ask("HELLO|1").ends_with("|open"), "it has not said DONE");
     }
-    Agency::new(1, central.port, &folder).run().ok();
+    proxy.let_go();
+    Agency::new(1, proxy.port, &folder).run().ok();
     folder.assert_stored_equals_files(1);
     let exit = central.stop();
     assert_eq!(exit.count(|line| value(line, "action") == Some("agencia_finalizada")), 1, "{exit}");

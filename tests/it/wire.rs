@@ -1,8 +1,7 @@
 //! Every request of the protocol from a plain socket, each reply byte for byte.
 
-use crate::common::{Agency, Central, Client, Folder, tells, value};
+use crate::common::{ANA, Agency, Central, Client, Folder, tells, value};
 
-const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 const EVA: &str = "Eva|Sosa|2|2000-02-29|0012";
 const LEO: &str = "José Ñ.|O'Hara, \"El\"|30.904-B|1999-12-31|4294967295";
 

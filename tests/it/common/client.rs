@@ -1,6 +1,6 @@
 //! The wire by hand: bytes out, frames in, written anew so that it does not share the program's mistakes.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ impl Client {
         Client { stream }
     }
 
+    /// The port at this end.
+    pub fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
     /// Sends a request in a frame, ended by a line feed.
     #[track_caller]
     pub fn send(&mut self, request: &str) -> &mut Client {
@@ -38,6 +43,11 @@ impl Client {
     pub fn send_bytes(&mut self, bytes: &[u8]) -> &mut Client {
         self.stream.write_all(bytes).unwrap();
         self
+    }
+
+    /// Sends to a peer that may have closed the connection.
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next frame's text, without the line feed that it must end with.
@@ -94,10 +104,21 @@ impl Client {
         }
     }
 
+    /// Nothing more comes, and the central has closed the connection without a reset.
+    #[track_caller]
+    pub fn expect_clean_end(&mut self) {
+        assert_eq!(self.stream.read(&mut [0]).unwrap(), 0, "more than the end has come");
+    }
+
     /// Says that nothing more will be sent.
+    #[track_caller]
     pub fn half_close(&mut self) -> &mut Client {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.try_half_close().unwrap();
         self
+    }
+
+    pub fn try_half_close(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
     }
 
     /// Is gone, at once and without a word of farewell.

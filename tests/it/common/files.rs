@@ -38,6 +38,17 @@ impl Folder {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// With a file of so many bets for each of agencies 1 to N.
+    #[track_caller]
+    pub fn with_equal_files(agencies: u32, bets: u32) -> Folder {
+        let folder = Folder::new();
+        for agency in (1..=agencies).rev() {
+            folder.gen_data(&format!("--agencies 1 --bets {bets} --seed {agency} --winners 20"));
+            fs::rename(folder.file(1), folder.file(agency)).unwrap();
+        }
+        folder
+    }
+
     pub fn path(&self) -> &Path {
         self.0.path()
     }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod files;
 pub mod process;
 pub mod proxy;
+pub mod seed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +17,10 @@ pub use client::Client;
 pub use files::Folder;
 pub use process::{Exit, Process, Signal};
 pub use proxy::Proxy;
+pub use seed::seed;
+
+/// A bet's values, and its number wins.
+pub const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 
 /// No wait for anything lasts longer. Machines under load are slow, so only a hang takes so long.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -58,6 +63,17 @@ pub fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
 /// Whether a log line tells of this action and this result.
 pub fn tells(line: &str, action: &str, result: &str) -> bool {
     value(line, "action") == Some(action) && value(line, "result") == Some(result)
+}
+
+/// Whether an agency tells that a batch was acknowledged.
+pub fn sent(line: &str) -> bool {
+    tells(line, "apuesta_enviada", "success")
+}
+
+/// Bets that an agency was told are stored, by its own log.
+pub fn acknowledged(lines: &[String]) -> usize {
+    let bets = |line: &String| value(line, "cantidad").unwrap().parse::<usize>().unwrap();
+    lines.iter().filter(|line| sent(line)).map(bets).sum()
 }
 
 impl Central {

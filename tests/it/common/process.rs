@@ -105,7 +105,27 @@ impl Process {
 
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// SIGSTOP: returns once none of its threads runs, and so until a SIGCONT.
+    #[track_caller]
+    pub fn hold(&self) {
+        self.signal(Signal::STOP);
+        let deadline = Instant::now() + LIMIT;
+        let tasks = format!("/proc/{}/task", self.pid());
+        let runs = |task: std::fs::DirEntry| {
+            let state = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            !state.rsplit(") ").next().unwrap().starts_with('T')
+        };
+        while std::fs::read_dir(&tasks).unwrap().any(|task| runs(task.unwrap())) {
+            assert!(Instant::now() < deadline, "it does not stop");
+            std::thread::yield_now();
+        }
     }
 
     pub fn has_ended(&self) -> bool {

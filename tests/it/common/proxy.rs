@@ -1,9 +1,11 @@
-//! A TCP proxy between agencies and a central. The central behind it may change, and connections can be cut.
+//! A TCP proxy between agencies and a central. The central behind it may change, connections can be cut, and a valve holds
+//! what goes to the central, so that an upload is not over before the test says so.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +23,18 @@ struct Shared {
     /// How connections are cut, while any are.
     knife: Mutex<Option<Knife>>,
     cuts: AtomicUsize,
+    valve: Mutex<Valve>,
+    /// The valve was turned, or a connection has ended.
+    turned: Condvar,
     ended: AtomicBool,
+}
+
+/// Lets so many bytes of each connection through to the central, and holds the rest.
+struct Valve {
+    most_up: usize,
+    /// The agencies' ends of all connections that are open, by number.
+    open: HashMap<usize, TcpStream>,
+    connections: usize,
 }
 
 /// Cuts each connection behind so many bytes in one of the two directions, at random.
@@ -50,6 +63,8 @@ impl Proxy {
             target: AtomicU16::new(target),
             knife: Mutex::new(None),
             cuts: AtomicUsize::new(0),
+            valve: Mutex::new(Valve { most_up: usize::MAX, open: HashMap::new(), connections: 0 }),
+            turned: Condvar::new(),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -77,11 +92,32 @@ impl Proxy {
     pub fn cuts(&self) -> usize {
         self.shared.cuts.load(Ordering::SeqCst)
     }
+
+    /// Holds each connection, those to come too, once it has carried so many bytes to the central.
+    pub fn hold_after(&self, bytes: usize) {
+        self.shared.valve.lock().unwrap().most_up = bytes;
+    }
+
+    /// Lets everything through again.
+    pub fn let_go(&self) {
+        self.hold_after(usize::MAX);
+        self.shared.turned.notify_all();
+    }
+
+    /// Ends every connection that is open.
+    pub fn break_all(&self) {
+        for (_, client) in self.shared.valve.lock().unwrap().open.drain() {
+            // It may have ended by itself.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        self.shared.turned.notify_all();
+    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
+        self.let_go();
         // Wakes the thread that accepts.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
@@ -107,26 +143,55 @@ fn join(client: TcpStream, shared: &Arc<Shared>) {
         return;
     };
     let cut = shared.knife.lock().unwrap().as_mut().and_then(Knife::next);
-    let (up, down) = cut.map_or((usize::MAX, usize::MAX), |cut| (cut.up, cut.down));
-    let reset = cut.is_some_and(|cut| cut.reset);
+    let cut = cut.unwrap_or(Cut { up: usize::MAX, down: usize::MAX, reset: false });
     client.set_nodelay(true).unwrap();
     central.set_nodelay(true).unwrap();
+    let number = {
+        let mut valve = shared.valve.lock().unwrap();
+        valve.connections += 1;
+        let number = valve.connections;
+        valve.open.insert(number, client.try_clone().unwrap());
+        number
+    };
     thread::scope(|scope| {
-        scope.spawn(|| carry(&client, &central, up, reset, shared));
-        carry(&central, &client, down, reset, shared);
+        scope.spawn(|| carry(&client, &central, cut.up, cut.reset, shared, Some(number)));
+        carry(&central, &client, cut.down, cut.reset, shared, None);
+        shared.end(number);
     });
 }
 
-fn carry(mut from: &TcpStream, mut to: &TcpStream, most: usize, reset: bool, shared: &Shared) {
-    let mut buffer = vec![0; 16 * 1024];
-    let mut left = most;
-    while let Ok(read @ 1..) = from.read(&mut buffer) {
-        let carried = read.min(left);
-        if to.write_all(&buffer[..carried]).is_err() {
-            break;
+impl Shared {
+    /// Waits at the valve until more than `carried` bytes may go up; how many more, or none at the connection's end.
+    fn pass(&self, number: usize, carried: usize) -> usize {
+        let mut valve = self.valve.lock().unwrap();
+        while valve.most_up <= carried && valve.open.contains_key(&number) {
+            valve = self.turned.wait(valve).unwrap();
         }
-        left -= carried;
-        if carried < read || left == 0 {
+        if valve.open.contains_key(&number) { valve.most_up - carried } else { 0 }
+    }
+
+    fn end(&self, number: usize) {
+        self.valve.lock().unwrap().open.remove(&number);
+        self.turned.notify_all();
+    }
+}
+
+/// One of the directions. That to the central, which says its connection's number, goes through the valve.
+fn carry(mut from: &TcpStream, mut to: &TcpStream, most: usize, reset: bool, shared: &Shared, valve: Option<usize>) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut carried = 0;
+    'connection: while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let mut rest = &buffer[..read.min(most - carried)];
+        while !rest.is_empty() {
+            let room = valve.map_or(usize::MAX, |number| shared.pass(number, carried));
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            if now.is_empty() || to.write_all(now).is_err() {
+                break 'connection;
+            }
+            carried += now.len();
+            rest = later;
+        }
+        if carried == most {
             shared.cuts.fetch_add(1, Ordering::SeqCst);
             if reset {
                 // What is not yet received is lost with the connection.
