@@ -17,6 +17,7 @@ mod dialect;
 mod draw;
 mod framing;
 mod gen_data;
+mod load;
 mod lottery;
 mod protocol_doc;
 mod readme;

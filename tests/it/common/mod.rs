@@ -35,6 +35,8 @@ pub struct Central {
 pub struct CentralStart {
     store: PathBuf,
     words: Vec<String>,
+    /// What a shell does first, in the same process.
+    prelude: &'static str,
 }
 
 /// How an agency is to be started.
@@ -79,7 +81,7 @@ pub fn acknowledged(lines: &[String]) -> usize {
 impl Central {
     /// On the store of a folder, with five agencies, a free port and this machine alone, unless it is told otherwise.
     pub fn on(folder: &Folder) -> CentralStart {
-        CentralStart { store: folder.store(), words: Vec::new() }
+        CentralStart { store: folder.store(), words: Vec::new(), prelude: "" }
     }
 
     /// SIGTERM, which has to end it well.
@@ -136,6 +138,11 @@ impl CentralStart {
         self
     }
 
+    /// Begins in a shell that does this first, which may lower what the process is allowed.
+    pub fn after(self, prelude: &'static str) -> CentralStart {
+        CentralStart { prelude, ..self }
+    }
+
     #[track_caller]
     pub fn start(self) -> Central {
         let process = Process::start(self.command());
@@ -156,7 +163,14 @@ impl CentralStart {
         let mut words: Vec<String> = ["server", "--port", "0", "--bind", "127.0.0.1"].map(str::to_owned).to_vec();
         words.extend(self.words.iter().cloned());
         words.extend(["--store".to_owned(), self.store.display().to_string()]);
-        quiniela(&self.store, &words)
+        let central = quiniela(&self.store, &words);
+        if self.prelude.is_empty() {
+            return central;
+        }
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{} && exec \"$0\" \"$@\"", self.prelude)]).arg(central.get_program());
+        shell.args(central.get_args()).env_clear().current_dir(&self.store);
+        shell
     }
 }
 
