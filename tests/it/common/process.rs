@@ -88,6 +88,7 @@ impl Process {
             let left = deadline.saturating_duration_since(Instant::now());
             if said.has_ended || left.is_zero() {
                 let log = said.lines.join("\n");
+                drop(said);
                 panic!("the line was not said ({found} of {nth}); its log:\n{log}");
             }
             said = self.log.news.wait_timeout(said, left).unwrap().0;
@@ -139,7 +140,11 @@ impl Process {
         let mut said = self.log.said.lock().unwrap();
         while !said.has_ended {
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "it does not end; its log:\n{}", said.lines.join("\n"));
+            if left.is_zero() {
+                let log = said.lines.join("\n");
+                drop(said);
+                panic!("it does not end; its log:\n{log}");
+            }
             said = self.log.news.wait_timeout(said, left).unwrap().0;
         }
         drop(said);
