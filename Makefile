@@ -20,12 +20,15 @@ demo: ## Hold a lottery: a central and five agencies as real processes
 build: ## Build target/release/quiniela
 	cargo build --release --locked
 
+# Most of a test's time is waiting for processes and clocks, so more of them go at once than there are processors.
+export RUST_TEST_THREADS ?= 8
+
 .PHONY: test
 test: ## Run all tests; those that need a Docker engine say that they are left out
 	cargo test --locked --no-fail-fast
 
-# The unit tests and all from outside but what takes seconds: the modules named here hold lotteries under load.
-SLOW := crash:: cut:: lottery:: stop::
+# These modules take seconds: they hold lotteries under load, or wait for deadlines.
+SLOW := crash:: cut:: draw:: load:: lottery::
 
 .PHONY: quick
 quick: ## Run the fast tests: an answer within seconds of the build
