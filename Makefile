@@ -28,7 +28,7 @@ test: ## Run all tests; those that need a Docker engine say that they are left o
 	cargo test --locked --no-fail-fast
 
 # These modules take seconds: they hold lotteries under load, or wait for deadlines.
-SLOW := crash:: cut:: draw:: load:: lottery::
+SLOW := crash:: cut:: draw:: linux:: load:: lottery::
 
 .PHONY: quick
 quick: ## Run the fast tests: an answer within seconds of the build

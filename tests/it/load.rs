@@ -1,9 +1,5 @@
 //! More than the central can serve at once: what it refuses, it refuses clearly, and whatever it has taken, it serves.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::time::{Duration, Instant};
-
 use crate::common::client::frame;
 use crate::common::{ANA, Agency, Central, CentralStart, Client, Folder, Process, Signal, tells, value};
 
@@ -95,41 +91,4 @@ fn two_workers_serve_two_hundred_connections_with_a_batch_each() {
     }
     assert_eq!(folder.stored_of(1).len(), 2 * CONNECTIONS);
     assert_eq!(central.stop().count(is_busy_close), 0);
-}
-
-/// Time that the process has had on a processor.
-fn used(central: &Central) -> Duration {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", central.process.pid())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(ticks * 10)
-}
-
-#[test]
-fn a_central_without_file_descriptors_serves_on_and_accepts_again() {
-    const CONNECTIONS: usize = 60;
-    let folder = Folder::new();
-    let central = Central::on(&folder).after("ulimit -n 40").start();
-    let begun = Instant::now();
-    let refused = |line: &str| tells(line, "accept_connections", "fail");
-    let mut waiting: VecDeque<Client> = (0..CONNECTIONS).map(|_| central.client()).collect();
-    // It tries again now and then.
-    central.process.wait_for_nth(central.process.count(refused) + 3, refused);
-    let inside = central.process.count(|line| tells(line, "accept_connections", "success"));
-    assert!((1..CONNECTIONS).contains(&inside), "{inside} connections were accepted");
-    let mut clients: Vec<Client> = waiting.drain(..inside).collect();
-    for client in &mut clients {
-        client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
-    }
-    drop(clients);
-    // Each makes room for another.
-    for mut client in waiting {
-        client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
-    }
-    assert_eq!(folder.stored_of(1).len(), CONNECTIONS);
-    let (used, passed) = (used(&central), begun.elapsed());
-    assert!(used < passed / 2, "{used:?} of {passed:?} went into it");
-    let refusals = central.stop().count(refused);
-    let ticks = passed.as_millis() as usize / 500;
-    assert!(refusals <= CONNECTIONS + ticks + 1, "{refusals} refusals in {ticks} ticks");
 }

@@ -17,6 +17,8 @@ mod dialect;
 mod draw;
 mod framing;
 mod gen_data;
+#[cfg(target_os = "linux")]
+mod linux;
 mod load;
 mod lottery;
 mod protocol_doc;

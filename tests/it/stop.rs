@@ -1,18 +1,15 @@
 //! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
 
-use std::fs;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::client::frame;
 use crate::common::{
     ANA, Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
 };
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, kill_process, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
+use rustix::process::{Pid, kill_process};
 
 #[test]
 fn an_idle_central_stops() {
@@ -88,61 +85,6 @@ fn what_was_received_before_the_signal_is_answered() {
     }
     client.expect_end();
     assert_eq!(folder.stored_of(1).len(), 50);
-}
-
-/// Has the central keep as much of this client's bytes as the system allows, as it does for a peer far away.
-fn widen(central: &Central, client: &Client) {
-    let pid = central.process.pid();
-    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
-    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
-        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
-        // Containers may forbid it. Then there is less to answer.
-        let Ok(file) = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) else { continue };
-        let socket = SockRef::from(&file);
-        let peer = socket.peer_addr().ok().and_then(|address| address.as_socket());
-        if peer.is_some_and(|peer| peer.port() == client.port()) {
-            socket.set_recv_buffer_size(16 << 20).unwrap();
-        }
-    }
-}
-
-/// Bytes of this client that the central's system has received, and the central has not read.
-fn received(central: &Central, client: &Client) -> usize {
-    let ends = [central.port, client.port()].map(|port| format!("0100007F:{port:04X}"));
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let row = rows.find(|row| row[1..3] == ends).expect("the central's end");
-    usize::from_str_radix(row[4].split_once(':').unwrap().1, 16).unwrap()
-}
-
-#[test]
-fn what_was_received_before_the_signal_is_answered_however_much_it_is() {
-    const BETS: usize = 36;
-    let folder = Folder::new();
-    let central = Central::on(&folder).with("--stop-timeout 60s").start();
-    let mut client = central.client();
-    client.ask("HELLO|1", "HELLO|OK|0|open");
-    widen(&central, &client);
-    central.process.hold();
-    let long = "x".repeat(100);
-    let bet = format!("\n{long}|{long}|1|2000-01-01|7574");
-    let batch = frame(&format!("BATCH|1|{BETS}{}\n", bet.repeat(BETS)));
-    let mut sent = 0;
-    while sent < 6 << 20 && received(&central, &client) == sent {
-        client.send_bytes(&batch.repeat(8));
-        sent += 8 * batch.len();
-    }
-    let batches = received(&central, &client) / batch.len();
-    println!("{batches} batches were received");
-    assert!(batches > 0);
-    central.process.signal(Signal::TERM);
-    central.process.signal(Signal::CONT);
-    for _ in 0..batches {
-        client.expect(&format!("ACK_BATCH|OK|{BETS}"));
-    }
-    let exit = central.stopped();
-    assert!(exit.count(|line| tells(line, "apuesta_recibida", "success")) >= batches);
-    assert!(folder.stored_of(1).len() >= batches * BETS);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
 
 use super::LIMIT;
 
@@ -117,16 +117,8 @@ impl Process {
     #[track_caller]
     pub fn hold(&self) {
         self.signal(Signal::STOP);
-        let deadline = Instant::now() + LIMIT;
-        let tasks = format!("/proc/{}/task", self.pid());
-        let runs = |task: std::fs::DirEntry| {
-            let state = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-            !state.rsplit(") ").next().unwrap().starts_with('T')
-        };
-        while std::fs::read_dir(&tasks).unwrap().any(|task| runs(task.unwrap())) {
-            assert!(Instant::now() < deadline, "it does not stop");
-            std::thread::yield_now();
-        }
+        let (_, status) = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped(), "{status:?}");
     }
 
     pub fn has_ended(&self) -> bool {
