@@ -81,8 +81,12 @@ fn a_central_without_file_descriptors_serves_on_and_accepts_again() {
     let begun = Instant::now();
     let refused = |line: &str| tells(line, "accept_connections", "fail");
     let mut waiting: VecDeque<Client> = (0..CONNECTIONS).map(|_| central.client()).collect();
-    // It tries again now and then.
+    // It tries again now and then, and does nothing in between.
+    central.process.wait_for_nth(central.process.count(refused) + 1, refused);
+    let (used_before, idle_since) = (used(&central), Instant::now());
     central.process.wait_for_nth(central.process.count(refused) + 3, refused);
+    let (used, idle) = (used(&central) - used_before, idle_since.elapsed());
+    assert!(used <= idle / 20, "{used:?} of {idle:?} went into waiting");
     let inside = central.process.count(|line| tells(line, "accept_connections", "success"));
     assert!((1..CONNECTIONS).contains(&inside), "{inside} connections were accepted");
     let mut clients: Vec<Client> = waiting.drain(..inside).collect();
@@ -95,9 +99,7 @@ fn a_central_without_file_descriptors_serves_on_and_accepts_again() {
         client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     }
     assert_eq!(folder.stored_of(1).len(), CONNECTIONS);
-    let (used, passed) = (used(&central), begun.elapsed());
-    assert!(used < passed / 2, "{used:?} of {passed:?} went into it");
+    let ticks = begun.elapsed().as_millis() as usize / 500;
     let refusals = central.stop().count(refused);
-    let ticks = passed.as_millis() as usize / 500;
     assert!(refusals <= CONNECTIONS + ticks + 1, "{refusals} refusals in {ticks} ticks");
 }
