@@ -59,8 +59,7 @@ fn what_was_acknowledged_is_on_disk_when_the_central_is_killed() {
         proxy.hold_after(4096 + 900 * nth);
         let agency = Agency::new(1, proxy.port, &folder).with("--batch-max 10 --in-flight 4").start();
         agency.wait_for_nth(nth, sent);
-        let before = central.ask("HELLO|1");
-        let before: usize = before.strip_prefix("HELLO|OK|").unwrap().strip_suffix("|open").unwrap().parse().unwrap();
+        let before = central.stored_while_open(1);
         central.kill();
         agency.signal(Signal::KILL);
         let exit = agency.finish();

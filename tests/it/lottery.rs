@@ -145,7 +145,7 @@ fn a_killed_agency_goes_on_where_it_was() {
         running.signal(Signal::KILL);
         assert!(!running.finish().status.success(), "it was killed at work");
     }
-    assert!(folder.stored_of(1).len() < 5_000);
+    assert!(central.stored_while_open(1) < 5_000);
     proxy.let_go();
     assert_told(&folder, 1, &agency().finish());
     folder.assert_stored_equals_files(1);

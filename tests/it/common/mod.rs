@@ -120,6 +120,14 @@ impl Central {
         Client::connect(self.port)
     }
 
+    /// How many bets it holds of an agency, which has not said DONE.
+    #[track_caller]
+    pub fn stored_while_open(&self, agency: u32) -> usize {
+        let reply = self.ask(&format!("HELLO|{agency}"));
+        let stored = reply.strip_prefix("HELLO|OK|").and_then(|rest| rest.strip_suffix("|open"));
+        stored.unwrap_or_else(|| panic!("{reply}")).parse().unwrap()
+    }
+
     /// Asks one question over a connection of its own.
     #[track_caller]
     pub fn ask(&self, request: &str) -> String {
