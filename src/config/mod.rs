@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::domain::{AgencyId, Roster};
+use crate::domain::{AgencyId, SaidRules};
 use setting::Setting;
 
 pub(crate) use agency::PERSON;
@@ -43,9 +43,9 @@ pub struct ServerConfig {
     pub bind: IpAddr,
     pub backlog: AsWritten<u32>,
     pub level: AsWritten<LevelFilter>,
-    pub roster: Roster,
+    /// What is said of the lottery's rules.
+    pub rules: SaidRules,
     pub store: PathBuf,
-    pub winning_number: u32,
     pub workers: usize,
     /// Connections with something to read that may wait for a worker.
     pub queue: usize,

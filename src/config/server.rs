@@ -11,7 +11,7 @@ use log::LevelFilter;
 use super::setting::{Entry, Flags, Setting, Settings, Value};
 use super::source::{Environment, Keys, Provenance, Sources};
 use super::{ServerConfig, values};
-use crate::domain::{Quoted, Roster};
+use crate::domain::{Quoted, Roster, SaidRules};
 use crate::error::Result;
 
 const SECTION: &str = "DEFAULT";
@@ -129,9 +129,11 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         bind: sources.pick(&BIND)?.value,
         backlog: sources.pick(&BACKLOG)?,
         level: sources.pick(&LEVEL)?,
-        roster: sources.pick(&CLIENT_AMOUNT)?.value,
+        rules: SaidRules {
+            roster: said(&mut sources, &CLIENT_AMOUNT)?,
+            winning_number: said(&mut sources, &WINNING_NUMBER)?,
+        },
         store: sources.pick(&STORE)?.value,
-        winning_number: sources.pick(&WINNING_NUMBER)?.value,
         workers: sources.pick(&WORKERS)?.value,
         queue: sources.pick(&QUEUE)?.value,
         max_connections: sources.pick(&MAX_CONNECTIONS)?.value,
@@ -140,6 +142,14 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         quiet_time: sources.pick(&QUIET_TIME)?.value,
     };
     Ok((config, sources.into_provenance()))
+}
+
+/// A value that decides nothing if only the default says it.
+fn said<T: Value>(sources: &mut Sources<'_>, setting: &Setting<T>) -> Result<Option<T>> {
+    match sources.find(setting)? {
+        Some(found) => Ok(Some(found.value)),
+        None => sources.pick(setting).map(|_| None),
+    }
 }
 
 /// Where a central on this machine listens, resolved as the central resolves it.

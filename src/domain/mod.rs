@@ -6,6 +6,7 @@ mod chain;
 mod plain;
 mod register;
 mod row;
+mod rules;
 mod text;
 
 pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
@@ -13,4 +14,5 @@ pub use chain::{Checksum, Place};
 pub use plain::{PlainBet, plain_bet};
 pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster};
 pub use row::Rows;
+pub use rules::{Rules, SaidRules};
 pub use text::{Quoted, visible};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Checksum;
+use super::{Checksum, Rules};
 
 /// The largest agency id, and so the most agencies a lottery can have: an account of each lives in memory.
 pub const MAX_AGENCIES: u32 = 65_535;
@@ -58,6 +58,7 @@ pub struct Register {
     accounts: BTreeMap<AgencyId, Account>,
     done: u32,
     draw: Draw,
+    rules: Option<Rules>,
 }
 
 impl Roster {
@@ -106,6 +107,15 @@ impl Register {
         if let Draw::Held { is_announced, .. } = &mut self.draw {
             *is_announced = true;
         }
+    }
+
+    /// What defines the lottery, once that is recorded.
+    pub fn rules(&self) -> Option<Rules> {
+        self.rules
+    }
+
+    pub fn record_rules(&mut self, rules: Rules) {
+        self.rules = Some(rules);
     }
 
     /// How many agencies are done.

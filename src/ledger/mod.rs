@@ -13,7 +13,7 @@ mod winners;
 
 use std::fmt;
 
-use crate::domain::{AgencyId, Checksum, Draw, Place, Rows};
+use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules};
 use line::Leaving;
 pub use line::{Claim, Line};
 pub use winners::{Page, Winners};
@@ -85,9 +85,11 @@ pub trait Store: Send + Sync {
     /// Judges the entries in order, against what is stored and what the earlier ones add, and stores what they ask for.
     /// Returns a verdict for each. A group that changes nothing writes nothing.
     fn commit(&self, group: &[Entry]) -> Vec<Verdict>;
-    /// Holds the draw if agencies 1 to `agencies` are all done and it was not held before.
-    fn hold_draw(&self, number: u32, agencies: u32) -> Result<Held, StorageError>;
+    /// Holds the draw, with the number of the rules, if agencies 1 to `agencies` are all done and it was not held before.
+    fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError>;
     fn state(&self) -> State;
+    /// What defines the lottery.
+    fn rules(&self) -> Rules;
     /// Finds the winners of the draw that was held. It takes a while: it reads every bet.
     fn winners(&self) -> Result<Winners, StorageError>;
     /// Says that nothing more will be written.

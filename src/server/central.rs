@@ -29,7 +29,6 @@ pub struct Central {
     ledger: Ledger<Order, Arc<Connection>>,
     gate: Gate,
     pub lottery: Lottery,
-    winning_number: u32,
     quiet_time: Duration,
     /// Where connections go that the ledger has news for.
     queue: OnceLock<Queue>,
@@ -63,11 +62,11 @@ pub struct Asker<'a> {
 
 impl Central {
     pub fn new(config: &ServerConfig, store: Box<dyn Store>) -> Central {
+        let roster = store.rules().roster;
         Central {
             ledger: Ledger::new(store),
-            gate: Gate::new(config.roster),
+            gate: Gate::new(roster),
             lottery: Lottery::new(),
-            winning_number: config.winning_number,
             quiet_time: config.quiet_time,
             queue: OnceLock::new(),
         }
@@ -223,7 +222,7 @@ impl Central {
     fn try_draw(&self) -> std::result::Result<(), StorageError> {
         let store = &self.ledger.store;
         let agencies = self.gate.agencies(store.state().highest);
-        match store.hold_draw(self.winning_number, agencies)? {
+        match store.hold_draw(agencies)? {
             Held::ByUs | Held::Before => {}
             Held::NotDue => {
                 // An agency was heard of meanwhile.

@@ -25,9 +25,11 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServerConfig;
+use crate::domain::Rules;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Store as _;
 use crate::ledger::files::{Files, Recovered};
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
@@ -35,13 +37,13 @@ use central::Central;
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
-    let (files, recovered) = Files::open(&config.store, config.roster).map_err(|error| {
+    let (files, recovered) = Files::open(&config.store, config.rules).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
     let listener = listen(config)?;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
-    log_config(config, address);
+    log_config(config, files.rules(), address);
     log_recovery(&recovered);
     let central = Arc::new(Central::new(config, Box::new(files)));
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
@@ -77,14 +79,15 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
 }
 
 /// Written whatever the level is: it is how a caller learns the port that was taken.
-fn log_config(config: &ServerConfig, address: SocketAddr) {
+fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
     let port = if config.port.value == 0 { address.port().to_string() } else { config.port.text.clone() };
     crate::logging::start(config.level.value.max(log::LevelFilter::Info));
     Event::success("config")
         .with("port", port)
         .with("listen_backlog", &config.backlog.text)
         .with("logging_level", &config.level.text)
-        .with("client_amount", config.roster)
+        .with("client_amount", rules.roster)
+        .with("winning_number", rules.winning_number)
         .with("store", config.store.display())
         .with("workers", config.workers)
         .log();
@@ -92,7 +95,9 @@ fn log_config(config: &ServerConfig, address: SocketAddr) {
 }
 
 fn log_recovery(recovered: &Recovered) {
-    let mut event = Event::success("recover").with("bets", recovered.bets);
+    // A drawn lottery takes no more bets, which may not be what was meant.
+    let level = if recovered.drawn.is_some() { log::Level::Warn } else { log::Level::Info };
+    let mut event = Event::new(level, "recover", logging::Outcome::Success).with("bets", recovered.bets);
     if recovered.after_crash {
         event = event
             .with("after", "crash")

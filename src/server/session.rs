@@ -393,7 +393,7 @@ impl Session {
             deadline: ends.into_iter().flatten().min(),
             has_unsent: self.owed.has_unsent() || self.stream.has_unsent(),
             waits_for_draw: matches!(self.state, State::AtDraw),
-            owes: !self.owed.is_empty() || is_our_turn,
+            owes: !self.owed.is_empty() || is_our_turn || matches!(self.state, State::Ending(_)),
         }
     }
 

@@ -2,7 +2,7 @@ use std::io::{Read as _, Write as _};
 
 use super::*;
 use crate::config::{AsWritten, ServerConfig};
-use crate::domain::Roster;
+use crate::domain::{Roster, SaidRules};
 use crate::ledger::files::Files;
 use crate::server::lottery::Step;
 use crate::transport::memory::{self, End as Peers};
@@ -29,9 +29,8 @@ fn config() -> ServerConfig {
         bind: [127, 0, 0, 1].into(),
         backlog: written(1),
         level: AsWritten { value: log::LevelFilter::Off, text: String::new() },
-        roster: Roster::Fixed(1),
+        rules: SaidRules { roster: Some(Roster::Fixed(1)), winning_number: None },
         store: "unused".into(),
-        winning_number: 7574,
         workers: 1,
         queue: 1,
         max_connections: 1,
@@ -45,7 +44,7 @@ impl Stage {
     /// Each direction of the connection holds `capacity` bytes.
     fn new(capacity: usize, frame_deadline: Duration) -> Stage {
         let folder = tempfile::tempdir().unwrap();
-        let (files, _) = Files::open(folder.path(), Roster::Fixed(1)).unwrap();
+        let (files, _) = Files::open(folder.path(), config().rules).unwrap();
         let config = config();
         let (ours, theirs) = memory::pair(capacity);
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };

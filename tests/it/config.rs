@@ -104,9 +104,9 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!((config.port.value, config.backlog.value), (12345, 128));
     assert_eq!(config.bind, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     assert_eq!((config.level.value, config.level.text.as_str()), (LevelFilter::Info, "INFO"));
-    assert_eq!(config.roster, Roster::Fixed(5));
+    assert_eq!(config.rules.roster, None);
     assert_eq!(config.store, Path::new("."));
-    assert_eq!(config.winning_number, 7574);
+    assert_eq!(config.rules.winning_number, None);
     assert_eq!((config.workers, config.queue, config.max_connections), (64, 4096, 20_000));
     let seconds = [config.frame_deadline, config.stop_timeout, config.quiet_time].map(|time| time.as_secs());
     assert_eq!(seconds, [10, 5, 5]);
@@ -155,7 +155,7 @@ fn every_name_of_a_setting_works() {
         let config = said.server().unwrap();
         assert_eq!((config.port.value, config.backlog.value), (1, 2));
         assert_eq!((config.level.value, config.level.text.as_str()), (LevelFilter::Debug, "debug"));
-        assert_eq!((config.roster, config.store), (Roster::Auto, PathBuf::from("/var/lib/quiniela")));
+        assert_eq!((config.rules.roster, config.store), (Some(Roster::Auto), PathBuf::from("/var/lib/quiniela")));
     }
 
     let from_file = Session::new().flags("--id 7").file(

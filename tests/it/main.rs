@@ -23,6 +23,7 @@ mod load;
 mod lottery;
 mod protocol_doc;
 mod readme;
+mod rules;
 mod scripts;
 mod stop;
 mod wire;

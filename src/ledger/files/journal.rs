@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crate::domain::{Account, AgencyId, Checksum};
+use crate::domain::{Account, AgencyId, Checksum, Roster, Rules};
 
 pub const RECORD: usize = 64;
 
@@ -23,7 +23,8 @@ pub const GROWTH: usize = 64 * 1024;
 const BODY: usize = RECORD - "01234567\n".len();
 /// The format that is written, and the newest that is read.
 const FORMAT: u64 = 2;
-/// The format before. It knew no [`Record::Announced`], so its draws count as announced, and no checksums of agencies.
+/// The format before. It knew no [`Record::Announced`], so its draws count as announced, no [`Record::Rules`], and no checksums of
+/// agencies.
 pub const FIRST_FORMAT: u64 = 1;
 
 /// One record. `group` numbers are the commits': the records of one write share theirs.
@@ -56,6 +57,8 @@ pub enum Record {
     },
     /// The log has told of the draw.
     Announced,
+    /// What defines the lottery.
+    Rules(Rules),
     /// A central has begun to write: until the next snapshot, `bets.csv` may have an uncommitted tail.
     InUse,
 }
@@ -195,6 +198,11 @@ fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
         "done" => Record::Done { agency: AgencyId(small(number()?)?) },
         "draw" => Record::Draw { number: small(number()?)? },
         "announced" => Record::Announced,
+        "rules" => {
+            let (winning_number, last) = (small(number()?)?, fields.next()?);
+            let roster = if last == "auto" { Roster::Auto } else { Roster::Fixed(last.parse().ok()?) };
+            Record::Rules(Rules { roster, winning_number })
+        }
         "inuse" => Record::InUse,
         _ => return None,
     };
@@ -214,6 +222,7 @@ impl fmt::Display for Record {
             Record::Done { agency } => write!(out, "done:{agency}"),
             Record::Draw { number } => write!(out, "draw:{number}"),
             Record::Announced => out.write_str("announced"),
+            Record::Rules(Rules { roster, winning_number }) => write!(out, "rules:{winning_number}:{roster}"),
             Record::InUse => out.write_str("inuse"),
         }
     }
@@ -253,7 +262,11 @@ mod tests {
         push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX });
         let account = Account { stored: u64::MAX, checksum: Checksum(u32::MAX), done: true };
         push(&mut bytes, 0, 0, &Record::Agency { agency: AgencyId(u32::MAX), account });
-        assert_eq!(bytes.len(), 3 * RECORD);
+        let rules = Rules { roster: Roster::Fixed(u32::MAX), winning_number: u32::MAX };
+        push(&mut bytes, 0, u64::MAX, &Record::Rules(rules));
+        push(&mut bytes, 0, 0, &Record::Rules(Rules { roster: Roster::Auto, winning_number: 0 }));
+        assert_eq!(bytes.len(), 5 * RECORD);
+        assert!(bytes.chunks(RECORD).enumerate().all(|(place, record)| parse(place as u64, record).is_some()));
     }
 
     #[test]

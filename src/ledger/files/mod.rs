@@ -17,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use super::judge::Judged;
 use super::winners::Winners;
 use super::{Entry, Held, State, StorageError, Store, Verdict};
-use crate::domain::{AgencyId, Draw, Register, Roster};
+use crate::domain::{AgencyId, Draw, Register, Rules, SaidRules};
 use disk::{Folder, RealFolder};
 use rows::{WinnerFinder, for_each_chunk};
 use writer::Writer;
@@ -32,6 +32,8 @@ pub const JOURNAL: &str = "journal";
 /// See the module.
 pub struct Files {
     folder: Box<dyn Folder>,
+    /// Recorded with the first bet or DONE.
+    rules: Rules,
     /// What is on disk. Only who holds the writer changes it.
     register: RwLock<Register>,
     writer: Mutex<Writer>,
@@ -46,20 +48,21 @@ struct Change<'a> {
     done: &'a [AgencyId],
     draw: Option<u32>,
     is_announced: bool,
+    rules: Option<Rules>,
 }
 
 impl Files {
     /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
-    pub fn open(path: &Path, roster: Roster) -> Result<(Files, Recovered), OpenError> {
+    pub fn open(path: &Path, said: SaidRules) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path)
             .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
-        Files::open_in(Box::new(folder), roster)
+        Files::open_in(Box::new(folder), said)
     }
 
-    fn open_in(folder: Box<dyn Folder>, roster: Roster) -> Result<(Files, Recovered), OpenError> {
-        let (writer, register, recovered) = recovery::open(&*folder, roster)?;
+    fn open_in(folder: Box<dyn Folder>, said: SaidRules) -> Result<(Files, Recovered), OpenError> {
+        let (writer, register, rules, recovered) = recovery::open(&*folder, said)?;
         let (register, writer) = (RwLock::new(register), Mutex::new(writer));
-        Ok((Files { folder, register, writer, broken: OnceLock::new() }, recovered))
+        Ok((Files { folder, rules, register, writer, broken: OnceLock::new() }, recovered))
     }
 
     /// Brings a change to the disk, and then to the register by `apply`.
@@ -91,8 +94,10 @@ impl Store for Files {
             return judged.verdicts;
         }
         let Judged { rows, done, is_announced, .. } = &judged;
-        let change = Change { rows, done, draw: None, is_announced: *is_announced };
+        let rules = self.register.read().rules().is_none().then_some(self.rules);
+        let change = Change { rows, done, draw: None, is_announced: *is_announced, rules };
         let written = self.write(&mut writer, &change, |register| {
+            register.record_rules(self.rules);
             judged.accounts.iter().for_each(|(agency, account)| register.set_account(*agency, *account));
             if judged.is_announced {
                 register.announce_draw();
@@ -107,7 +112,8 @@ impl Store for Files {
         }
     }
 
-    fn hold_draw(&self, number: u32, agencies: u32) -> Result<Held, StorageError> {
+    fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError> {
+        let number = self.rules.winning_number;
         let mut writer = self.writer.lock();
         let State { done, draw, .. } = self.state();
         if draw != Draw::Open {
@@ -129,6 +135,10 @@ impl Store for Files {
             draw: register.draw(),
             broken: self.broken.get().cloned(),
         }
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules
     }
 
     fn winners(&self) -> Result<Winners, StorageError> {

@@ -11,7 +11,7 @@ use super::journal::{self, Journal, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
 use super::{BETS, JOURNAL};
-use crate::domain::{Account, Draw, Register, Roster};
+use crate::domain::{Account, Draw, Register, Rules, SaidRules};
 use crate::ledger::line::MAX_GROUP;
 
 /// What was found, and what a crash had left that was dropped.
@@ -46,7 +46,7 @@ struct Replayed {
     in_use: bool,
 }
 
-pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Recovered), OpenError> {
+pub fn open(folder: &dyn Folder, said: SaidRules) -> Result<(Writer, Register, Rules, Recovered), OpenError> {
     let at = |name: &str| {
         let path = folder.path(name);
         move |error: io::Error| OpenError::at(&path, &error.to_string())
@@ -70,10 +70,9 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
     let committed = replayed.checksums.length();
     check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
-    let Replayed { register, checksums, in_use, .. } = replayed;
-    if let Some(agency) = register.stranger(roster) {
-        return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
-    }
+    let Replayed { mut register, checksums, in_use, .. } = replayed;
+    let rules = settle_rules(&mut register, said)
+        .map_err(|what| OpenError { is_misconfigured: true, ..OpenError::at(&folder.path(BETS), &what) })?;
     if length > committed {
         bets.set_len(committed).and_then(|()| bets.sync()).map_err(at(BETS))?;
     }
@@ -89,7 +88,33 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
     };
     let writer = Writer::start(folder, bets, checksums, &register)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
-    Ok((writer, register, recovered))
+    Ok((writer, register, rules, recovered))
+}
+
+/// The rules that count from here on. They are recorded now if the lottery has begun and the format before did not.
+fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, String> {
+    let mut said = said;
+    if let (None, Draw::Held { number, .. }) = (register.rules(), register.draw()) {
+        said.winning_number = Some(number);
+    }
+    let rules = said.resolve(register.rules()).ok_or_else(|| {
+        let Rules { roster, winning_number } = register.rules().unwrap_or(Rules::DEFAULT);
+        format!(
+            "this lottery was begun with CLIENT_AMOUNT {roster} and --winning-number {winning_number}, and this start says \
+             otherwise; leave both out, or give another --store"
+        )
+    })?;
+    let roster = rules.roster;
+    if let Some(agency) = register.stranger(roster) {
+        return Err(format!(
+            "holds bets or the end of agency {agency}, which is not one of 1 to {roster}; \
+             say the CLIENT_AMOUNT that this lottery began with, or another --store"
+        ));
+    }
+    if register.highest() > 0 {
+        register.record_rules(rules);
+    }
+    Ok(rules)
 }
 
 fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenError> {
@@ -141,6 +166,7 @@ fn replay(journal: &Journal) -> Result<Replayed, String> {
                 }
             }
             Record::Announced => register.announce_draw(),
+            Record::Rules(rules) => register.record_rules(rules),
             Record::InUse => in_use = true,
         }
         if place < journal.snapshot.len() && !is_first_format {
@@ -197,14 +223,6 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
 impl OpenError {
     pub fn at(path: &Path, what: &str) -> OpenError {
         OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
-    }
-
-    fn misconfigured(path: &Path, agency: u32, roster: Roster) -> OpenError {
-        let what = format!(
-            "holds bets or the end of agency {agency}, which is not one of 1 to {roster}; \
-             say the CLIENT_AMOUNT that this lottery began with, or another --store"
-        );
-        OpenError { is_misconfigured: true, ..OpenError::at(path, &what) }
     }
 }
 

@@ -14,12 +14,13 @@ use tempfile::SpooledTempFile;
 
 use super::disk::{Folder, Medium, ReplaceError};
 use super::{BETS, Files};
-use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
+use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows, SaidRules};
 use crate::ledger::{Entry, Held, Store, Verdict};
 
 const SECTOR: usize = 512;
 const AGENCIES: u32 = 3;
 const WINNING_NUMBER: u32 = 1;
+const RULES: SaidRules = SaidRules { roster: Some(Roster::Fixed(AGENCIES)), winning_number: Some(WINNING_NUMBER) };
 
 #[derive(Clone)]
 enum Change {
@@ -258,7 +259,7 @@ fn account(files: &Files, agency: u32) -> (u64, bool) {
 
 /// Opens the files on a disk and compares them with what the agencies know.
 fn check(folder: SimFolder, agencies: &Agencies, context: &str) {
-    let (files, recovered) = Files::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES))
+    let (files, recovered) = Files::open_in(Box::new(folder.clone()), RULES)
         .unwrap_or_else(|error| panic!("{context}: refused to start: {error}"));
     let mut stored_rows = 0;
     for agency in 1..=AGENCIES {
@@ -322,7 +323,7 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng) {
             return;
         }
         forget_unstored(files, agencies);
-        if matches!(files.hold_draw(WINNING_NUMBER, AGENCIES), Ok(Held::ByUs)) {
+        if matches!(files.hold_draw(AGENCIES), Ok(Held::ByUs)) {
             agencies.lock().draw = files.state().draw;
             if ask(files, Entry::Announced) == Verdict::Marked {
                 agencies.lock().draw = files.state().draw;
@@ -354,7 +355,7 @@ fn run(seed: u64, fault: impl Fn(&mut Rng) -> Option<Fault> + Clone + Send + 'st
         let mut rng = Rng::with_seed(seed + lottery);
         let folder = SimFolder::default();
         let agencies = Arc::new(Mutex::new(Agencies::default()));
-        let (files, _) = Files::open_in(Box::new(folder.clone()), Roster::Fixed(AGENCIES)).unwrap();
+        let (files, _) = Files::open_in(Box::new(folder.clone()), RULES).unwrap();
         let (known, counter, mut image_rng, fault) = (agencies.clone(), checked.clone(), rng.fork(), fault.clone());
         folder.0.lock().on_call = Some(Box::new(move |files| {
             let image = files.iter().map(|(name, file)| {

@@ -131,6 +131,7 @@ impl Writer {
     fn records_of(&self, change: &Change<'_>, old_blocks: usize) -> Vec<u8> {
         let mut records = Vec::new();
         let mut push = |entry| journal::push(&mut records, self.journal_end / RECORD as u64, self.group + 1, &entry);
+        change.rules.into_iter().for_each(|rules| push(Record::Rules(rules)));
         if !change.rows.is_empty() {
             new_blocks(&self.checksums, old_blocks).for_each(&mut push);
             push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
@@ -218,6 +219,7 @@ fn replace_journal(
     let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
     records.extend(new_blocks(checksums, 0));
     records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
+    records.extend(register.rules().map(Record::Rules));
     if let Draw::Held { number, is_announced } = register.draw() {
         records.push(Record::Draw { number });
         records.extend(is_announced.then_some(Record::Announced));

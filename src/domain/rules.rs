@@ -1,0 +1,51 @@
+//! What defines a lottery: it is fixed from its first bet or DONE on.
+
+use super::{Roster, WINNING_NUMBER};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    pub roster: Roster,
+    pub winning_number: u32,
+}
+
+/// What a start of the central says of the rules. What it leaves out is as it was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SaidRules {
+    pub roster: Option<Roster>,
+    pub winning_number: Option<u32>,
+}
+
+impl Rules {
+    /// Those of the exercises.
+    pub const DEFAULT: Rules = Rules { roster: Roster::Fixed(5), winning_number: WINNING_NUMBER };
+}
+
+impl SaidRules {
+    /// The rules of a lottery that was begun with `recorded`, or that is to begin now. `None` if it was begun with others.
+    pub fn resolve(self, recorded: Option<Rules>) -> Option<Rules> {
+        let base = recorded.unwrap_or(Rules::DEFAULT);
+        let rules = Rules {
+            roster: self.roster.unwrap_or(base.roster),
+            winning_number: self.winning_number.unwrap_or(base.winning_number),
+        };
+        (recorded.is_none() || rules == base).then_some(rules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_recorded_is_used_and_not_changed() {
+        let two = Rules { roster: Roster::Fixed(2), winning_number: 1314 };
+        let said =
+            |roster: Option<u32>, winning_number| SaidRules { roster: roster.map(Roster::Fixed), winning_number };
+        assert_eq!(said(None, None).resolve(None), Some(Rules::DEFAULT));
+        assert_eq!(said(Some(2), Some(1314)).resolve(None), Some(two));
+        assert_eq!(said(None, None).resolve(Some(two)), Some(two));
+        assert_eq!(said(Some(2), None).resolve(Some(two)), Some(two));
+        assert_eq!(said(Some(5), None).resolve(Some(two)), None);
+        assert_eq!(said(None, Some(7574)).resolve(Some(two)), None);
+    }
+}
