@@ -107,3 +107,25 @@ fn a_whole_lottery_may_come_in_one_burst() {
     let last = exit.lines.iter().rposition(|line| value(line, "action") == Some("apuesta_recibida")).unwrap();
     assert!(last < exit.place_of(|line| tells(line, "sorteo", "success")), "{exit}");
 }
+
+// Promised, and not yet kept.
+#[test]
+fn every_batch_is_told_of_before_the_draw_even_where_its_peer_has_gone() {
+    const BETS: usize = 10;
+    for round in 0..30 {
+        let folder = Folder::new();
+        let central = Central::on(&folder).agencies(1).start();
+        let mut gone = central.client();
+        gone.send_bytes(&frame(&format!("BATCH|1|{BETS}{}\n", format!("\n{ANA}").repeat(BETS))).repeat(40));
+        let mut client = central.client();
+        client.send("DONE|1").send("WAIT_DRAW|1");
+        gone.reset();
+        client.expect("ACK_DONE|OK").expect("DRAW|OK");
+        let exit = central.stop();
+        let sorteo = exit.place_of(|line| tells(line, "sorteo", "success"));
+        let told = |line: &String| tells(line, "apuesta_recibida", "success");
+        let before = exit.lines[..sorteo].iter().filter(|line| told(line)).count();
+        assert_eq!(before * BETS, folder.stored_of(1).len(), "round {round}: {exit}");
+        assert!(!exit.lines[sorteo..].iter().any(told), "round {round}: {exit}");
+    }
+}

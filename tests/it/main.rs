@@ -16,6 +16,7 @@ mod demo;
 mod dialect;
 mod draw;
 mod framing;
+mod full_disk;
 mod gen_data;
 #[cfg(target_os = "linux")]
 mod linux;

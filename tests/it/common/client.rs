@@ -94,14 +94,20 @@ impl Client {
         self.send(request).expect(reply)
     }
 
-    /// Nothing more comes: the central has closed the connection.
+    /// All that comes until the central closes the connection.
     #[track_caller]
-    pub fn expect_end(&mut self) {
+    pub fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
-            _ => assert_eq!(String::from_utf8_lossy(&rest), "", "where the end was expected"),
+            _ => String::from_utf8(rest).unwrap(),
         }
+    }
+
+    /// Nothing more comes: the central has closed the connection.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(self.rest(), "", "where the end was expected");
     }
 
     /// Nothing more comes, and the central has closed the connection without a reset.

@@ -1,0 +1,71 @@
+//! A disk that takes no more: what cannot be stored is refused, and nothing behind it takes effect.
+
+use crate::common::client::frame;
+use crate::common::{ANA, Central, Client, Folder};
+
+const BETS: usize = 250;
+
+fn batch() -> Vec<u8> {
+    frame(&format!("BATCH|1|{BETS}{}\n", format!("\n{ANA}").repeat(BETS)))
+}
+
+#[track_caller]
+fn assert_is_storage(reply: &str) {
+    let expected = format!("ACK_BATCH|ERR|{BETS}|storage: bets.csv: ");
+    assert!(reply.starts_with(&expected), "{reply}");
+}
+
+/// A central whose files cannot grow any more, and how many bets it holds of agency 1.
+fn full(folder: &Folder) -> (Central, usize) {
+    // The journal takes its first 64 KiB at once. Shells count in blocks of 512 or 1024 bytes.
+    let central = Central::on(folder).agencies(2).after("trap '' XFSZ && ulimit -f 256").start();
+    let mut client: Client = central.client();
+    let acknowledged = format!("ACK_BATCH|OK|{BETS}");
+    let mut batches = 0;
+    loop {
+        let reply = client.send_bytes(&batch()).reply();
+        if reply != acknowledged {
+            assert_is_storage(&reply);
+            client.expect_end();
+            return (central, batches * BETS);
+        }
+        batches += 1;
+    }
+}
+
+// Promised, and not yet kept.
+#[test]
+fn a_done_behind_a_batch_that_could_not_be_stored_does_not_count() {
+    let folder = Folder::new();
+    let (central, stored) = full(&folder);
+    // Some go to the disk in a group of their own, so that DONE comes with the next one.
+    for batches in 1..=30 {
+        let mut client = central.client();
+        client.send_bytes(&[batch().repeat(batches), frame("DONE|1\n")].concat());
+        assert_is_storage(&client.reply());
+        // DONE may be refused, or not be read at all.
+        let rest = client.rest();
+        assert!(!rest.contains("ACK_DONE|OK"), "{rest:?}");
+        assert_eq!(central.ask("HELLO|1"), format!("HELLO|OK|{stored}|open"));
+    }
+    central.stop();
+    assert_eq!(folder.stored_of(1).len(), stored);
+}
+
+// Promised, and not yet kept.
+#[test]
+fn after_a_storage_error_nothing_more_is_read() {
+    let folder = Folder::new();
+    let (central, stored) = full(&folder);
+    for _ in 0..20 {
+        let mut client = central.client();
+        assert_is_storage(&client.send_bytes(&batch()).reply());
+        // It would still fit. The connection may have been closed already.
+        let _ = client.try_send(&frame(&format!("BET|2|{ANA}\n")));
+        client.expect_end();
+        assert_eq!(central.ask("HELLO|2"), "HELLO|OK|0|open");
+    }
+    central.client().ask(&format!("BET|2|{ANA}"), "ACK|OK");
+    central.stop();
+    assert_eq!((folder.stored_of(1).len(), folder.stored_of(2).len()), (stored, 1));
+}
