@@ -108,7 +108,6 @@ fn a_whole_lottery_may_come_in_one_burst() {
     assert!(last < exit.place_of(|line| tells(line, "sorteo", "success")), "{exit}");
 }
 
-// Promised, and not yet kept.
 #[test]
 fn every_batch_is_told_of_before_the_draw_even_where_its_peer_has_gone() {
     const BETS: usize = 10;

@@ -33,7 +33,6 @@ fn full(folder: &Folder) -> (Central, usize) {
     }
 }
 
-// Promised, and not yet kept.
 #[test]
 fn a_done_behind_a_batch_that_could_not_be_stored_does_not_count() {
     let folder = Folder::new();
@@ -52,7 +51,6 @@ fn a_done_behind_a_batch_that_could_not_be_stored_does_not_count() {
     assert_eq!(folder.stored_of(1).len(), stored);
 }
 
-// Promised, and not yet kept.
 #[test]
 fn after_a_storage_error_nothing_more_is_read() {
     let folder = Folder::new();
