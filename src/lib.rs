@@ -53,14 +53,16 @@ where
             if args.print_config {
                 return print(provenance.to_string().as_bytes());
             }
-            server::run(&config, set_up(config.level.value)?)
+            let (stop, _log) = set_up(config.level.value)?;
+            server::run(&config, stop)
         }
         Command::Agency(args) => {
             let (config, provenance) = config::resolve_agency(&args, &environment)?;
             if args.print_config {
                 return print(provenance.to_string().as_bytes());
             }
-            agency::run(&config, set_up(config.level.value)?)
+            let (stop, _log) = set_up(config.level.value)?;
+            agency::run(&config, stop)
         }
         Command::EchoCheck(args) => echo_check::run(&args.address, &args.message, args.timeout),
         Command::Health(args) => echo_check::health(config::resolve_port(&args, &environment)?),
@@ -100,10 +102,10 @@ where
 }
 
 /// Listens to signals before anything else is begun, so that a stop can interrupt all of it.
-fn set_up(level: LevelFilter) -> Result<StopSignal> {
+fn set_up(level: LevelFilter) -> Result<(StopSignal, logging::Log)> {
     let stop = listen()?;
-    logging::start(level);
-    Ok(stop)
+    let log = logging::start(level).map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
+    Ok((stop, log))
 }
 
 fn listen() -> Result<StopSignal> {

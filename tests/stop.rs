@@ -3,14 +3,7 @@
 
 mod common;
 
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use common::{Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, tells, value};
-use rustix::process::{Pid, kill_process};
+use common::{Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 
@@ -191,49 +184,23 @@ fn the_echo_loop_stops_and_otherwise_ends_by_itself() {
     assert_eq!(exit.count(|line| is_echo(line, 1)), 2, "{exit}");
 }
 
+/// Two signals, both there before the process can act on the first.
+fn stop_twice(process: Process) {
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        process.signal(signal);
+    }
+    let code = process.finish().status.code();
+    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
+}
+
 #[test]
-fn a_second_signal_ends_an_agency_at_once() {
+fn a_second_signal_ends_an_agency_and_a_central_at_once() {
     let folder = Folder::new();
     let central = Central::on(&folder).start();
     let agency = Agency::new(1, central.port, &folder).with("--mode echo --loop-period 1h").start();
     agency.wait_for(|line| tells(line, "receive_message", "success"));
-    // Held, so that both have come before it can act on the first.
-    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
-        agency.signal(signal);
-    }
-    let code = agency.finish().status.code();
-    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
-    central.stop();
-}
-
-#[test]
-fn a_second_signal_ends_a_central_that_cannot_stop() {
-    let folder = Folder::new();
-    // Its log goes where nobody reads and nothing fits any more, so it hangs at its first line.
-    let (log, _unread) = UnixStream::pair().unwrap();
-    log.set_nonblocking(true).unwrap();
-    while (&log).write(&[b'x'; 1024]).is_ok() {}
-    while (&log).write(b"x").is_ok() {}
-    log.set_nonblocking(false).unwrap();
-    let mut central = Central::on(&folder).command().stdout(Stdio::from(OwnedFd::from(log))).spawn().unwrap();
-    let deadline = Instant::now() + LIMIT;
-    // It listens to signals before it touches its files.
-    while !folder.bets().exists() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    kill_process(Pid::from_child(&central), Signal::TERM).unwrap();
-    // Another kind of signal: two of the same could arrive as one.
-    kill_process(Pid::from_child(&central), Signal::INT).unwrap();
-    let code = loop {
-        if let Some(status) = central.try_wait().unwrap() {
-            break status.code();
-        }
-        if Instant::now() >= deadline {
-            central.kill().unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
+    stop_twice(agency);
+    stop_twice(central.process);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Where an agency sits: the one thing it waits at, and the one place its log lines go through.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::domain::AgencyId;
 use crate::error::Error;
-use crate::logging::{Event, Outcome};
+use crate::logging::{self, Event, Outcome};
 use crate::signals::StopSignal;
 
 /// The events of the socket to the central. There is one at a time.
@@ -51,9 +51,15 @@ impl Desk {
         Ok(Desk { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
     }
 
-    /// Writes a log line. A progress bar on the same terminal makes way for it.
+    /// Writes a log line. A progress bar on the same terminal makes way until it is there.
     pub fn say(&self, event: Event) {
-        self.bar.suspend(|| event.log());
+        let is_beside_bar = !self.bar.is_hidden() && io::stdout().is_terminal();
+        self.bar.suspend(|| {
+            event.log();
+            if is_beside_bar {
+                logging::flush();
+            }
+        });
     }
 
     pub fn registry(&self) -> &Registry {

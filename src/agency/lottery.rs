@@ -14,7 +14,7 @@ use super::winners::Winners;
 use crate::config::AgencyConfig;
 use crate::domain::Phase;
 use crate::error::Error;
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::wire::{Reply, Request};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
@@ -107,10 +107,12 @@ impl Lottery<'_> {
                 return Ok(());
             }
             let mut settled = false;
+            let gathered = logging::gather();
             while let Some(reply) = link.try_reply(false)? {
                 self.settle(desk, dialer, reply)?;
                 settled = true;
             }
+            drop(gathered);
             if settled {
                 heard = Instant::now();
                 deadline = dialer.patience.deadline(REPLY_DEADLINE);

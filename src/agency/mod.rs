@@ -22,7 +22,7 @@ use log::LevelFilter;
 
 use crate::config::{AgencyConfig, Mode};
 use crate::error::{Error, Result};
-use crate::logging::{self, Event};
+use crate::logging::Event;
 use crate::signals::StopSignal;
 use desk::{Desk, Halt};
 use dial::{Dialer, Patience};
@@ -30,9 +30,9 @@ use dial::{Dialer, Patience};
 /// Does what the configuration says, to its end or until it is told to stop, which is no failure.
 pub fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     // Whatever the level, the log begins with what it was written under.
-    logging::start(config.level.value.max(LevelFilter::Info));
+    log::set_max_level(config.level.value.max(LevelFilter::Info));
     tell(config);
-    logging::start(config.level.value);
+    log::set_max_level(config.level.value);
     let mut desk =
         Desk::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
     match play(&mut desk, config) {

@@ -17,7 +17,7 @@ use super::pool::{Job, Pool};
 use super::session::Session;
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::signals::StopSignal;
 
 /// The longest wait for anything, and so how often deadlines are looked at.
@@ -223,6 +223,7 @@ impl Acceptor {
     /// Stops accepting, answers what was received, closes every connection, ends every worker, closes the files.
     fn shut_down(mut self, timeout: Duration, disk_is_sound: bool) -> Result<()> {
         let deadline = Instant::now() + timeout;
+        logging::set_deadline(deadline);
         Event::in_progress("shutdown").log();
         // Closing is all that is left to do with it, and the drop does that too.
         let _ = self.poll.registry().deregister(&mut self.listener);

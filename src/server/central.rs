@@ -14,7 +14,7 @@ use crate::config::ServerConfig;
 use crate::domain::{AgencyId, Bet, Phase, Roster};
 use crate::error::{Error, Result};
 use crate::ledger::{AppendError, Ledger, Receipt, Rows, RowsText, StorageError};
-use crate::logging::{Event, Outcome};
+use crate::logging::{self, Event, Outcome};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::{BatchHeader, Malformed, Reply, Request, Verb};
 
@@ -317,6 +317,8 @@ impl Central {
     }
 
     fn wake(&self) {
+        // The draw must not be in the log before the DONE that it follows.
+        logging::send_gathered();
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();
         }

@@ -10,7 +10,7 @@ use mio::net::TcpStream;
 
 use super::batch::Batch;
 use super::central::{Central, Step};
-use crate::logging::{Event, Outcome};
+use crate::logging::{self, Event, Outcome};
 use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
 use crate::wire::{HEALTH_SOURCE, Reply, Request};
 
@@ -87,6 +87,7 @@ impl Session {
 
     /// One pass: sends what is unsent, reads what is there, answers every whole frame of it.
     pub fn serve(&mut self, central: &Central, scratch: &mut Scratch) -> Next {
+        let _gathered = logging::gather();
         let mut answers = VecDeque::new();
         let pass = self.pass(central, scratch, &mut answers);
         // What a broken connection's requests have changed is changed, and the log tells it.
@@ -330,6 +331,10 @@ impl Session {
     /// Sends what is unsent; false if the peer does not take all of it now.
     fn send(&mut self) -> io::Result<bool> {
         let mut sent = 0;
+        if !self.unsent.is_empty() {
+            // Whoever has a reply finds it in the log.
+            logging::send_gathered();
+        }
         while sent < self.unsent.len() {
             match self.stream.write(&self.unsent[sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
