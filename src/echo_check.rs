@@ -1,8 +1,7 @@
 //! Checking an echo server: any that sends a line back, ours or another.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
+use crate::output::print;
+use crate::resolve;
 use crate::wire::HEALTH_SOURCE;
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,9 +20,8 @@ const HEALTH_MESSAGE: &str = "quiniela health check";
 pub fn run(address: &str, message: &str, timeout: Duration) -> Result<()> {
     let verdict = check(address, message, Instant::now() + timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
-    // The exit code still tells when nobody reads the output.
-    let _ = writeln!(io::stdout(), "action: test_echo_server | result: {word}");
-    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+    let printed = print(format!("action: test_echo_server | result: {word}\n"));
+    verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
 /// Whether the central of this machine answers. Says nothing when it does.
@@ -42,24 +42,14 @@ fn connect_for_health(address: SocketAddr) -> io::Result<TcpStream> {
 
 fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in resolve(address, deadline)? {
+    let resolving = resolve::start(address, || ())?;
+    for address in resolving.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?? {
         match TcpStream::connect_timeout(&address, left(deadline)?) {
             Ok(mut stream) => return exchange(&mut stream, message, deadline),
             Err(error) => failure = error,
         }
     }
     Err(failure)
-}
-
-/// The system's resolver knows no deadline, so another thread waits for it.
-fn resolve(address: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let (sender, receiver) = mpsc::channel();
-    let name = address.to_owned();
-    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        // Nobody listens any more once the time is up.
-        let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
-    })?;
-    receiver.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?
 }
 
 fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {

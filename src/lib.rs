@@ -10,18 +10,20 @@ pub mod error;
 pub mod gen_data;
 pub mod ledger;
 pub mod logging;
+pub mod output;
+pub mod resolve;
 pub mod server;
 pub mod signals;
 pub mod wire;
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
 
 use clap::{CommandFactory as _, Parser as _};
 use log::LevelFilter;
 
 use cli::{Cli, Command};
 use error::{Error, Result};
+use output::print;
 use signals::StopSignal;
 
 /// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
@@ -35,8 +37,8 @@ use signals::StopSignal;
 /// - [`demo`]: both of them together, as processes of their own, and the proof that they did right.
 /// - [`echo_check`], [`compose`], [`gen_data`] and the small commands below.
 ///
-/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`logging`], [`error`] and
-/// [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
+/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`logging`], [`output`],
+/// [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
 /// other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
@@ -51,7 +53,7 @@ where
         Command::Server(args) => {
             let (config, provenance) = config::resolve_server(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string().as_bytes());
+                return print(provenance.to_string());
             }
             let (stop, _log) = set_up(config.level.value)?;
             server::run(&config, stop)
@@ -59,7 +61,7 @@ where
         Command::Agency(args) => {
             let (config, provenance) = config::resolve_agency(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string().as_bytes());
+                return print(provenance.to_string());
             }
             let (stop, _log) = set_up(config.level.value)?;
             agency::run(&config, stop)
@@ -84,9 +86,7 @@ where
                 force: args.force,
             })?;
             let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
-            print(
-                format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners).as_bytes(),
-            )
+            print(format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners))
         }
         Command::Demo(args) => {
             let options = demo::Options { agencies: args.agencies, data: args.data, keep: args.keep };
@@ -95,9 +95,9 @@ where
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "quiniela", &mut script);
-            print(&script)
+            print(script)
         }
-        Command::Man => print(&manual()?),
+        Command::Man => print(manual()?),
     }
 }
 
@@ -135,14 +135,4 @@ fn manual() -> Result<Vec<u8>> {
         clap_mangen::Man::new(command).render(&mut pages).map_err(|error| Error::failed(error.to_string()))?;
     }
     Ok(pages)
-}
-
-fn print(text: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // The reader has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Error::failed(format!("standard output: cannot write: {error}"))),
-        Ok(()) => Ok(()),
-    }
 }

@@ -115,17 +115,13 @@ impl<'a> Children<'a> {
         kill_process(Pid::from_child(process), Signal::TERM)
             .map_err(|error| Error::failed(format!("{name}: cannot signal it: {error}")))?;
         let deadline = Instant::now() + limit;
-        // What it has to say must be heard, or it would wait with it and not stop.
-        let left = || deadline.saturating_duration_since(Instant::now());
-        while self.hear(left())?.is_some_and(|message| message.child != child || message.line.is_some()) {}
-        match self.wait(child, left())? {
-            Some(status) if status.success() => Ok(()),
-            Some(_) => Err(self.unexpected_end(child)),
-            None => {
-                let name = &self.all[child].name;
-                Err(Error::failed(format!("{name}: has not stopped {} s after SIGTERM", limit.as_secs())))
+        while let Some(message) = self.hear(deadline.saturating_duration_since(Instant::now()))? {
+            if message.child == child && message.line.is_none() {
+                return self.finish(child).map(drop);
             }
         }
+        let name = &self.all[child].name;
+        Err(Error::failed(format!("{name}: has not stopped {} s after SIGTERM", limit.as_secs())))
     }
 
     /// The error that a child has ended when or as it should not have, in its own words.
@@ -168,7 +164,7 @@ impl Drop for Children<'_> {
             let left = deadline.saturating_duration_since(Instant::now());
             if !matches!(self.wait(child, left), Ok(Some(_))) {
                 let _ = self.all[child].process.kill();
-                let _ = self.all[child].process.wait();
+                let _ = self.wait(child, GRACE);
             }
         }
     }

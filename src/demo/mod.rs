@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::domain::WINNING_NUMBER;
 use crate::error::{Error, Kind, Result};
+use crate::output::print;
 use crate::signals::StopSignal;
 use audit::Account;
 use children::{Children, Message, log_value};
@@ -135,7 +136,7 @@ fn winners_file(folder: &Path, agency: usize) -> PathBuf {
 fn close(folder: TempDir, keep: bool) -> Result<()> {
     if keep {
         let path = folder.keep();
-        return show::print(&format!("what was stored and logged is in {}", path.display()));
+        return print(format!("what was stored and logged is in {}\n", path.display()));
     }
     let path = folder.path().to_owned();
     folder.close().map_err(|error| Error::at_path(Kind::Failed, &path, "remove this folder", &error))

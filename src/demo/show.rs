@@ -1,14 +1,15 @@
 //! What the demo's onlooker sees: bars on a terminal, plain lines elsewhere, and a table in the end.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::children::log_value;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::output::print;
 
 /// Between two lines about the same agency, where no bar can be drawn.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
@@ -52,10 +53,8 @@ impl Show {
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
-        match &self.bars {
-            Some(bars) => bars.suspend(|| print(text)),
-            None => print(text),
-        }
+        let say = || print(format!("{text}\n"));
+        self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
     /// Takes the bars away: what is said from here on would move them.
@@ -112,16 +111,6 @@ impl Show {
 
     pub fn finished(&self, id: usize) {
         self.agencies[id - 1].bar.abandon();
-    }
-}
-
-/// Standard output may be a pipe that is closed at any time: that is no reason to panic, nor to stop.
-pub fn print(text: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("standard output: cannot write: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 

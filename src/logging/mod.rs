@@ -13,13 +13,10 @@ use std::time::Instant;
 use log::{Level, LevelFilter};
 use simplelog::{ConfigBuilder, WriteLogger};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::domain::visible;
 use writer::{PIECE_BYTES, Queue};
-
-const TIME: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
@@ -167,8 +164,15 @@ impl Event {
         if level <= log::max_level() {
             line.reserve(160);
             push_time(&mut line);
+            // Python's names, since the exercises' central was written in it.
+            let level = match level {
+                Level::Error => "ERROR",
+                Level::Warn => "WARNING",
+                Level::Info => "INFO",
+                Level::Debug | Level::Trace => "DEBUG",
+            };
             // Writing to a string cannot fail.
-            let _ = write!(line, " {:<8} action: {action} | result: {}", level_name(level), outcome.word());
+            let _ = write!(line, " {level:<8} action: {action} | result: {}", outcome.word());
         }
         Event { line }
     }
@@ -225,21 +229,12 @@ fn push_time(line: &mut String) {
     STAMP.with_borrow_mut(|(second, text)| {
         if *second != now.unix_timestamp() {
             *second = now.unix_timestamp();
+            let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
             // A time of this form can always be told.
-            *text = now.format(TIME).unwrap_or_default();
+            *text = now.format(format).unwrap_or_default();
         }
         line.push_str(text);
     });
-}
-
-/// Python's names, since the exercises' central was written in it.
-fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Error => "ERROR",
-        Level::Warn => "WARNING",
-        Level::Info => "INFO",
-        Level::Debug | Level::Trace => "DEBUG",
-    }
 }
 
 #[cfg(test)]
@@ -252,7 +247,8 @@ mod tests {
         let event =
             Event::fail("receive_message").with("msg", "x | result: success\n2024-01-01 action: sorteo").with("n", 3);
         let (time, line) = event.line.split_at("2024-08-21 22:11:15".len());
-        assert!(OffsetDateTime::now_utc().format(TIME).unwrap().as_str() >= time, "{time}");
+        let now = OffsetDateTime::now_utc().to_string();
+        assert!(time.starts_with("20") && time <= &now[..19], "{time}, and now it is {now}");
         assert_eq!(
             line,
             " ERROR    action: receive_message | result: fail | \

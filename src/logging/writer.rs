@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +16,8 @@ use rustix::io::{Errno, ioctl_fionread, write};
 
 /// Lines gathered in one piece before it is queued.
 pub const PIECE_BYTES: usize = 16 * 1024;
-/// Pieces that wait to be written, most of them a line or a few.
+/// Pieces that wait to be written, most of them a line or a few; the thread takes as many at once.
 const QUEUE_PIECES: usize = 256;
-/// Taken out of the queue before any of it is written.
-const TAKE_BYTES: usize = 64 * 1024;
 /// Written in one call. A pipe that is ready takes as much at once (`PIPE_BUF`), so the call does not block.
 const WRITE_BYTES: usize = 4096;
 /// Lines that do not fit are dropped once the output has taken nothing for so long.
@@ -107,11 +106,9 @@ impl Gauge {
         let mut lines = Vec::new();
         while let Ok(first) = queued.recv() {
             let mut written = Vec::new();
-            let mut next = Some(first);
-            while let Some(piece) = next {
+            for piece in iter::once(first).chain(queued.try_iter().take(QUEUE_PIECES)) {
                 lines.extend_from_slice(&piece.lines);
                 written.extend(piece.written);
-                next = if lines.len() < TAKE_BYTES { queued.try_recv().ok() } else { None };
             }
             self.write(output, &lines);
             let dropped = self.dropped.swap(0, Ordering::SeqCst);

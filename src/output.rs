@@ -1,0 +1,157 @@
+//! Standard output, and files that are written in one step.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use crate::error::{Error, Kind, Result};
+use crate::logging;
+
+/// A file that is there, or takes another's place, once it is finished, and never in part. A link is followed. Standard
+/// output (`-`), devices and FIFOs are not replaced: they are written to.
+pub struct WholeFile {
+    path: PathBuf,
+    /// None is standard output.
+    file: Option<File>,
+    /// What is renamed in the end, and deleted if that never comes, and the file whose place it takes.
+    renamed: Option<(TempPath, PathBuf)>,
+}
+
+/// Prints to standard output, behind what was logged before. A reader may close it when it has had enough: no failure.
+pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
+    logging::flush();
+    let mut stdout = io::stdout().lock();
+    let written = unless_closed(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()));
+    written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
+}
+
+/// The folder that a path names its file in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl WholeFile {
+    /// Fails at once where nothing can be written.
+    pub fn create(path: &Path) -> Result<WholeFile> {
+        WholeFile::open(path).map_err(|error| unwritable(path, &error))
+    }
+
+    pub fn is_stdout(&self) -> bool {
+        self.file.is_none()
+    }
+
+    pub fn write(&mut self, text: &[u8]) -> Result<()> {
+        let Some(file) = &mut self.file else { return print(text) };
+        unless_closed(file.write_all(text)).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    pub fn finish(self) -> Result<()> {
+        let (Some(file), Some((beside, target))) = (self.file, self.renamed) else { return Ok(()) };
+        let put = file.sync_all().and_then(|()| Ok(beside.persist(target)?));
+        put.map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn open(path: &Path) -> io::Result<WholeFile> {
+        let mut opened = WholeFile { path: path.to_owned(), file: None, renamed: None };
+        let present = match fs::metadata(path) {
+            _ if path == Path::new("-") => return Ok(opened),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            metadata => Some(metadata?),
+        };
+        if let Some(metadata) = &present {
+            if is_stdout(metadata)? {
+                return Ok(opened);
+            }
+            // A rename would also replace a file that its owner has protected, so it is opened first.
+            opened.file = Some(OpenOptions::new().write(true).open(path)?);
+            if !metadata.is_file() {
+                return Ok(opened);
+            }
+        }
+        let mut target = path.to_owned();
+        // Links in a circle were an error before.
+        while let Ok(next) = target.read_link() {
+            target = folder_of(&target).join(next);
+        }
+        // The umask takes from a new file's mode what it takes from any other's.
+        let mode = present.map_or(Permissions::from_mode(0o666), |metadata| metadata.permissions());
+        let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
+        let (file, beside) = beside.into_parts();
+        Ok(WholeFile { file: Some(file), renamed: Some((beside, target)), ..opened })
+    }
+}
+
+/// Whether it is standard output by another name, as `/dev/stdout`: a rename would take that file from its reader.
+fn is_stdout(metadata: &Metadata) -> io::Result<bool> {
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
+    Ok((stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()))
+}
+
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::at_path(Kind::BadInput, path, "write", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn write(path: &Path, text: &str) {
+        let mut file = WholeFile::create(path).unwrap();
+        file.write(text.as_bytes()).unwrap();
+        file.finish().unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_through_its_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("other")).unwrap();
+        fs::write(path("other/real"), "a much longer text than the one that takes its place").unwrap();
+        fs::set_permissions(path("other/real"), Permissions::from_mode(0o640)).unwrap();
+        symlink("real", path("other/link")).unwrap();
+        symlink("other/link", path("link")).unwrap();
+        write(&path("link"), "new");
+        assert_eq!(fs::read_to_string(path("other/real")).unwrap(), "new");
+        assert_eq!(fs::metadata(path("other/real")).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::remove_file(path("other/real")).unwrap();
+        write(&path("link"), "where a link leads to nothing");
+        assert_eq!(fs::read_to_string(path("other/real")).unwrap(), "where a link leads to nothing");
+        assert!(path("link").is_symlink() && path("other/link").is_symlink() && !path("other/real").is_symlink());
+        let count = |name: &str| fs::read_dir(path(name)).unwrap().count();
+        assert_eq!((count("."), count("other")), (2, 2), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_file_that_never_gets_whole_is_never_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w");
+        fs::write(&path, "of before\n").unwrap();
+        let mut file = WholeFile::create(&path).unwrap();
+        file.write(b"1\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of before\n");
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of before\n");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unwritable_place_is_named_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let circle = folder.path().join("circle");
+        symlink("circle", &circle).unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("none/winners.txt"), circle] {
+            let error = WholeFile::create(&path).err().unwrap();
+            assert_eq!(error.kind, Kind::BadInput);
+            assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Names to addresses.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+pub type Resolving = Receiver<io::Result<Vec<SocketAddr>>>;
+
+/// Resolves a name with its port, on a thread of its own: the system's resolver knows no deadline, and cannot be told to stop.
+pub fn start(address: &str, when_done: impl FnOnce() + Send + 'static) -> io::Result<Resolving> {
+    let (sender, receiver) = mpsc::channel();
+    let address = address.to_owned();
+    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(address.to_socket_addrs().map(Iterator::collect));
+        when_done();
+    })?;
+    Ok(receiver)
+}
