@@ -97,7 +97,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --print-config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --help"
+            opts="-h --config --print-config --stop-on-eof --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -532,7 +532,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --print-config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --help"
+            opts="-h --config --print-config --stop-on-eof --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

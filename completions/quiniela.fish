@@ -51,6 +51,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadl
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends: how the demo\'s processes notice its end'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; it may be missing' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l id -d 'The agency\'s number, from 1 [env: CLI_ID]' -r
@@ -66,6 +67,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends: how the demo\'s processes notice its end'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time that all of it may take, as 3s or 500ms' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -56,6 +56,10 @@ pub struct ServerArgs {
     #[arg(long)]
     pub print_config: bool,
 
+    /// Stop when standard input ends: how the demo's processes notice its end
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
+
     #[arg(
         long = server::PORT.flag, value_name = "PORT", help = server::PORT.help(), value_parser = server::PORT.parser()
     )]
@@ -173,6 +177,10 @@ pub struct AgencyArgs {
     /// Print every setting and where its value came from, and exit
     #[arg(long)]
     pub print_config: bool,
+
+    /// Stop when standard input ends: how the demo's processes notice its end
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
 
     #[arg(long = agency::ID.flag, value_name = "N", help = agency::ID.help(), value_parser = agency::ID.parser())]
     pub id: Option<AsWritten<AgencyId>>,

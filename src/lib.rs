@@ -55,7 +55,7 @@ where
             if args.print_config {
                 return print(provenance.to_string());
             }
-            let (stop, _log) = set_up(config.level.value)?;
+            let (stop, _log) = set_up(config.level.value, args.stop_on_eof)?;
             server::run(&config, stop)
         }
         Command::Agency(args) => {
@@ -63,7 +63,7 @@ where
             if args.print_config {
                 return print(provenance.to_string());
             }
-            let (stop, _log) = set_up(config.level.value)?;
+            let (stop, _log) = set_up(config.level.value, args.stop_on_eof)?;
             agency::run(&config, stop)
         }
         Command::EchoCheck(args) => echo_check::run(&args.address, &args.message, args.timeout),
@@ -102,10 +102,13 @@ where
 }
 
 /// Listens to signals before anything else is begun, so that a stop can interrupt all of it.
-fn set_up(level: LevelFilter) -> Result<(StopSignal, logging::Log)> {
+fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<(StopSignal, logging::Log)> {
     let stop = listen()?;
-    let log = logging::start(level).map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
-    Ok((stop, log))
+    let unstarted = |error| Error::failed(format!("cannot start a thread: {error}"));
+    if stop_on_eof {
+        signals::stop_on_eof().map_err(unstarted)?;
+    }
+    Ok((stop, logging::start(level).map_err(unstarted)?))
 }
 
 fn listen() -> Result<StopSignal> {

@@ -47,6 +47,17 @@ impl StopSignal {
     }
 }
 
+/// Has the process stop, as by SIGTERM, once standard input ends: its parent holds the other end, and ends with it.
+pub fn stop_on_eof() -> io::Result<()> {
+    let wait = || {
+        // An error is the end of it, too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        // Fails for no signal that there is.
+        let _ = low_level::raise(SIGTERM);
+    };
+    std::thread::Builder::new().name("parent".to_owned()).spawn(wait).map(drop)
+}
+
 /// Raises a [`StopSignal`] of a test. Real signals would reach every test of the process.
 #[cfg(test)]
 pub struct StopSwitch {

@@ -1,4 +1,4 @@
-//! Processes of this very program: started, listened to, stopped. None is left behind.
+//! Processes of this very program: started, listened to, stopped. None is left behind, whatever ends this one.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -66,10 +66,11 @@ impl<'a> Children<'a> {
         let (_, log) = create("log")?;
         let mut process = Command::new(&self.program)
             .args(words)
-            .arg("--config")
+            .args(["--stop-on-eof", "--config"])
             .arg(self.folder.join("no-configuration"))
             .env_clear()
-            .stdin(Stdio::null())
+            // Nothing is written to it. It ends with this process, even if that is killed.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
