@@ -1,4 +1,4 @@
-//! Checking an echo server: any that sends a line back, ours or another.
+//! Checks an echo server, ours or another: it must send a line back.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -24,7 +24,7 @@ pub fn run(address: &str, message: &str, timeout: Duration) -> Result<()> {
     verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
-/// Whether the central of this machine answers. Says nothing when it does.
+/// Checks that the central on this machine answers. Prints nothing if it does.
 pub fn health(port: u16) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let verdict = connect_for_health(address)
@@ -34,7 +34,7 @@ pub fn health(port: u16) -> Result<()> {
 
 fn connect_for_health(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // Where a system has no such address the check works all the same, and only shows in the central's log.
+    // On a system without this address the check works too, but the central logs it at INFO.
     let _ = socket.bind(&SocketAddr::from((HEALTH_SOURCE, 0)).into());
     socket.connect_timeout(&address.into(), HEALTH_TIMEOUT)?;
     Ok(socket.into())
@@ -54,24 +54,24 @@ fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
 
 fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {
     let line = format!("{message}\n");
-    // A line that is sent whole before any of it is read back would wait for ever for a server that echoes as it
-    // reads, once it is longer than the buffers between. So both go on at once.
+    // Writing and reading run at the same time: a server that echoes as it reads would otherwise block on a line that is
+    // longer than the socket buffers.
     let mut writer = stream.try_clone()?;
     writer.set_write_timeout(Some(left(deadline)?))?;
     thread::scope(|scope| {
         let written = scope.spawn(|| writer.write_all(line.as_bytes()));
         let echoed = read_back(stream, line.as_bytes(), deadline);
         if echoed.is_err() {
-            // Ends a write that nobody takes; the connection may be gone already.
+            // Ends a write that blocks. The connection may be closed already.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        // A write that failed shows in what came back.
+        // A failed write shows as a wrong or short answer.
         let _ = written.join();
         echoed
     })
 }
 
-/// The peer may close the connection after its echo, or keep it open: what counts is the line.
+/// Only the line counts: the peer may close the connection after it or keep it open.
 fn read_back(stream: &mut TcpStream, expected: &[u8], deadline: Instant) -> io::Result<()> {
     let mut received = 0;
     let mut buffer = [0; 4096];

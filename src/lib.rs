@@ -101,7 +101,7 @@ where
     }
 }
 
-/// Listens to signals before anything else is begun, so that a stop can interrupt all of it.
+/// Installs the signal handlers before anything else, so that a stop can interrupt everything.
 fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<(StopSignal, logging::Log)> {
     let stop = listen()?;
     let unstarted = |error| Error::failed(format!("cannot start a thread: {error}"));
@@ -118,7 +118,7 @@ fn listen() -> Result<StopSignal> {
 /// What clap says instead of a parsed command line: the help or the version that was asked for, or what is wrong.
 fn refuse_or_help(usage: &clap::Error) -> Result<()> {
     if !usage.use_stderr() {
-        // The reader of a help may have gone, as `head` does.
+        // The reader of the help may have closed the pipe, as `head` does.
         let _ = usage.print();
         return Ok(());
     }

@@ -11,17 +11,17 @@ use tempfile::TempPath;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
 
-/// A file that is there, or takes another's place, once it is finished, and never in part. A link is followed. Standard
-/// output (`-`), devices and FIFOs are not replaced: they are written to.
+/// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard output
+/// (`-`), devices and FIFOs are not replaced: they are written to.
 pub struct WholeFile {
     path: PathBuf,
-    /// None is standard output.
+    /// None for standard output.
     file: Option<File>,
-    /// What is renamed in the end, and deleted if that never comes, and the file whose place it takes.
+    /// The temporary file, which is deleted if it is dropped, and the path that it is renamed to.
     renamed: Option<(TempPath, PathBuf)>,
 }
 
-/// Prints to standard output, behind what was logged before. A reader may close it when it has had enough: no failure.
+/// Prints to standard output, after all earlier log lines. It is no failure if the reader has closed the pipe.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     logging::flush();
     let mut stdout = io::stdout().lock();
@@ -29,13 +29,13 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
 }
 
-/// The folder that a path names its file in.
+/// The folder of a path's file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl WholeFile {
-    /// Fails at once where nothing can be written.
+    /// Fails at once if the path cannot be written.
     pub fn create(path: &Path) -> Result<WholeFile> {
         WholeFile::open(path).map_err(|error| unwritable(path, &error))
     }
@@ -66,18 +66,18 @@ impl WholeFile {
             if is_stdout(metadata)? {
                 return Ok(opened);
             }
-            // A rename would also replace a file that its owner has protected, so it is opened first.
+            // A rename would also replace a read-only file, so the permission is checked by opening it.
             opened.file = Some(OpenOptions::new().write(true).open(path)?);
             if !metadata.is_file() {
                 return Ok(opened);
             }
         }
         let mut target = path.to_owned();
-        // Links in a circle were an error before.
+        // A loop of links has failed above, in `metadata`.
         while let Ok(next) = target.read_link() {
             target = folder_of(&target).join(next);
         }
-        // The umask takes from a new file's mode what it takes from any other's.
+        // The umask applies to a new file as to any other.
         let mode = present.map_or(Permissions::from_mode(0o666), |metadata| metadata.permissions());
         let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
         let (file, beside) = beside.into_parts();
@@ -85,7 +85,8 @@ impl WholeFile {
     }
 }
 
-/// Whether it is standard output by another name, as `/dev/stdout`: a rename would take that file from its reader.
+/// Whether it is standard output under another name, such as `/dev/stdout`. A rename would separate that file from its
+/// reader.
 fn is_stdout(metadata: &Metadata) -> io::Result<bool> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
     Ok((stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()))

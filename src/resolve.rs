@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves names to addresses.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -7,12 +7,12 @@ use std::thread;
 
 pub type Resolving = Receiver<io::Result<Vec<SocketAddr>>>;
 
-/// Resolves a name with its port, on a thread of its own: the system's resolver knows no deadline, and cannot be told to stop.
+/// Resolves `HOST:PORT` on its own thread, because the system's resolver has no deadline and cannot be cancelled.
 pub fn start(address: &str, when_done: impl FnOnce() + Send + 'static) -> io::Result<Resolving> {
     let (sender, receiver) = mpsc::channel();
     let address = address.to_owned();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        // Nobody may be waiting any more.
+        // The receiver may be gone.
         let _ = sender.send(address.to_socket_addrs().map(Iterator::collect));
         when_done();
     })?;

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use common::{Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
@@ -107,11 +109,14 @@ fn a_central_stops_before_and_after_the_draw() {
     folder.assert_stored_equals_files(2);
 }
 
-/// Ends an agency, which has to say so and to leave its DONE unsaid.
+/// Ends an agency, which has to say so and to leave its DONE unsaid. SIGINT is seen to have ended it, as by a shell.
 fn stop(agency: Process, signal: Signal) -> Exit {
     agency.signal(signal);
     let exit = agency.finish();
-    exit.ok();
+    match signal {
+        Signal::INT => assert_eq!((exit.status.signal(), exit.stderr.as_str()), (Some(2), ""), "{exit}"),
+        _ => exit.ok(),
+    }
     let of_shutdown = |line: &&String| value(line, "action") == Some("shutdown");
     let shutdown: Vec<_> = exit.lines.iter().filter(of_shutdown).filter_map(|line| value(line, "result")).collect();
     assert_eq!(shutdown, ["in_progress", "success"], "{exit}");
@@ -130,14 +135,31 @@ fn an_agency_that_reaches_nobody_stops() {
 }
 
 #[test]
+fn a_terminal_that_closes_stops_nobody() {
+    let folder = Folder::with_data("--agencies 1 --bets 2000 --seed 6 --winners 3");
+    let central = Central::on(&folder).agencies(1).start();
+    let agency = Agency::new(1, central.port, &folder).with("--batch-max 10 --batch-period 1ms").winners().start();
+    agency.wait_for(sent);
+    agency.signal(Signal::HUP);
+    central.process.signal(Signal::HUP);
+    agency.finish().ok();
+    assert_eq!(folder.winners_told(1), folder.winners_due(1, "7574"));
+    central.stop();
+}
+
+#[test]
 fn an_agency_that_uploads_stops_without_done() {
     let folder = Folder::with_data("--agencies 1 --bets 20000 --seed 3");
     let central = Central::on(&folder).agencies(1).start();
     // Paced and not, so that it is stopped in its pauses and at its work.
-    for words in ["--batch-max 5 --batch-period 20ms", "--batch-max 10 --in-flight 4", "--loop-period 1h"] {
+    for (words, signal) in [
+        ("--batch-max 5 --batch-period 20ms", Signal::TERM),
+        ("--batch-max 10 --in-flight 4", Signal::INT),
+        ("--loop-period 1h", Signal::TERM),
+    ] {
         let agency = Agency::new(1, central.port, &folder).with(words).start();
         agency.wait_for(sent);
-        let exit = stop(agency, Signal::TERM);
+        let exit = stop(agency, signal);
         assert!(folder.assert_stored_begins_files(1)[0] >= acknowledged(&exit.lines));
         assert!(central.ask("HELLO|1").ends_with("|open"), "it has not said DONE");
     }

@@ -1,4 +1,4 @@
-//! Where an agency sits: the one thing it waits at, and the one place its log lines go through.
+//! The one place where an agency waits and logs, and so where it notices a stop.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -17,17 +17,17 @@ pub const SOCKET: Token = Token(0);
 const STOP: Token = Token(1);
 const WAKE: Token = Token(2);
 
-/// Sockets, the stop and one helper thread: more events than these never wait together.
+/// More than the sources of events: the socket, the stop and the waker.
 const EVENTS: usize = 8;
 
-/// Why an agency does not go on.
+/// Why an agency does not continue.
 #[derive(Debug)]
 pub enum Halt {
-    /// It was told to stop, which is a clean end.
+    /// A signal told it to stop, which is a clean end.
     Stopped,
-    /// The connection, or the central's ability to answer, was lost: a later attempt may fare better.
+    /// The connection, or the central's ability to answer, was lost. A later attempt may succeed.
     Lost(String),
-    /// Trying again would change nothing.
+    /// Another attempt would fail in the same way.
     Fatal(Error),
 }
 
@@ -51,7 +51,7 @@ impl Desk {
         Ok(Desk { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
     }
 
-    /// Writes a log line. A progress bar on the same terminal makes way until it is there.
+    /// Logs an event. A progress bar on the same terminal is hidden until the line is written.
     pub fn say(&self, event: Event) {
         let is_beside_bar = !self.bar.is_hidden() && io::stdout().is_terminal();
         self.bar.suspend(|| {
@@ -60,6 +60,10 @@ impl Desk {
                 logging::flush();
             }
         });
+    }
+
+    pub fn is_interrupted(&self) -> bool {
+        self.stop.is_interrupt()
     }
 
     pub fn registry(&self) -> &Registry {
@@ -71,7 +75,7 @@ impl Desk {
         Arc::clone(&self.waker)
     }
 
-    /// Fails once the process is told to stop. To be called now and then by whatever works long without waiting.
+    /// Fails once the process is told to stop. Code that works for long without waiting calls it regularly.
     pub fn check(&mut self) -> Result<(), Halt> {
         if !self.stop.is_raised() {
             return Ok(());
@@ -84,7 +88,7 @@ impl Desk {
         Err(Halt::Stopped)
     }
 
-    /// Waits for anything at all to happen, or for the deadline. A stop ends it at once.
+    /// Waits for any event, or for the deadline. A stop ends the wait at once.
     pub fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
         self.check()?;
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -100,9 +104,9 @@ impl Desk {
         self.check()
     }
 
-    /// Lets time pass.
+    /// Waits for a duration.
     pub fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
-        // A pause that is longer than time can be told lasts for ever.
+        // A pause whose end overflows never ends.
         let end = Instant::now().checked_add(duration);
         self.check()?;
         while end.is_none_or(|end| Instant::now() < end) {
@@ -111,7 +115,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Tells of a connection that was closed: at INFO when it is part of a stop, where each resource is told of.
+    /// Logs a closed connection: at INFO during a stop, where every resource is logged.
     pub fn tell_closed(&self) {
         let event = Event::quiet_if(!self.stopping, "close_connection", Outcome::Success);
         self.say(event.with("client_id", self.id));

@@ -21,13 +21,13 @@ mod winners;
 use log::LevelFilter;
 
 use crate::config::{AgencyConfig, Mode};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::logging::Event;
 use crate::signals::StopSignal;
 use desk::{Desk, Halt};
 use dial::{Dialer, Patience};
 
-/// Does what the configuration says, to its end or until it is told to stop, which is no failure.
+/// Does what the configuration says, to its end or until a signal stops it. SIGTERM is no failure, SIGINT is.
 pub fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     // Whatever the level, the log begins with what it was written under.
     log::set_max_level(config.level.value.max(LevelFilter::Info));
@@ -39,7 +39,7 @@ pub fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
         Ok(()) => Ok(()),
         Err(Halt::Stopped) => {
             desk.say(Event::success("shutdown").with("client_id", config.id));
-            Ok(())
+            if desk.is_interrupted() { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) }
         }
         Err(Halt::Lost(cause)) => Err(Error::unreachable(cause)),
         Err(Halt::Fatal(error)) => {

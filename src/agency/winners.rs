@@ -1,4 +1,4 @@
-//! The winners as they come in, page by page.
+//! The winners as they arrive, page by page.
 
 use std::path::Path;
 

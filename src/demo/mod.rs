@@ -1,4 +1,4 @@
-//! `quiniela demo`: a whole lottery on this machine, each part its own process, and the proof that it went well.
+//! `quiniela demo`: runs a whole lottery on this machine, each part in its own process, and checks the result.
 
 mod audit;
 mod children;
@@ -19,7 +19,7 @@ use show::{Row, Show};
 
 /// The central has nothing to recover and a free port to bind.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// Somebody always has something to say sooner, be it that a central does not answer.
+/// In a working lottery some process logs more often, if only that the central does not answer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 /// The central promises to stop within 5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub struct Options {
     pub agencies: u32,
     /// Where `agency-<id>.csv` lies.
     pub data: PathBuf,
-    /// Leave what was stored and logged where it is.
+    /// Keep the folder with the store and the logs.
     pub keep: bool,
 }
 
@@ -88,7 +88,7 @@ fn hold(options: &Options, files: &[PathBuf], folder: &Path, stop: &StopSignal) 
     show.say("the central and its agencies ended with exit code 0.")
 }
 
-/// The port that it listens on, once it does.
+/// Starts the central, and returns the port that it listens on.
 fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Result<String> {
     let (agencies, winning_number) = (agencies.to_string(), WINNING_NUMBER.to_string());
     let words = ["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies];
@@ -109,7 +109,7 @@ fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Re
     }
 }
 
-/// Follows everybody's log until the last agency ends, and tells how long each took.
+/// Reads all logs until the last agency ends, and returns how long each agency took.
 fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Result<Vec<Duration>> {
     let mut times = vec![None; agencies];
     while times.contains(&None) {

@@ -1,4 +1,4 @@
-//! What the demo's onlooker sees: bars on a terminal, plain lines elsewhere, and a table in the end.
+//! What the demo shows: progress bars on a terminal, plain lines elsewhere, and a table at the end.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
@@ -11,7 +11,7 @@ use super::children::log_value;
 use crate::error::Result;
 use crate::output::print;
 
-/// Between two lines about the same agency, where no bar can be drawn.
+/// The time between two lines about the same agency, where there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
 
 /// One agency's line of the table.
@@ -57,10 +57,10 @@ impl Show {
         self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
-    /// Takes the bars away: what is said from here on would move them.
+    /// Removes the bars, since later output would move them.
     pub fn end_bars(&mut self) {
         if let Some(bars) = self.bars.take() {
-            // A terminal that cannot be cleared can still be written to.
+            // If this fails, later output still works.
             let _ = bars.clear();
         }
     }
@@ -92,7 +92,7 @@ impl Show {
             (Some("consulta_ganadores"), Some("in_progress")) => {
                 agency.bar.set_message("waits for the draw");
                 if plain {
-                    // Logs are heard one by one: the draw may be heard of before those who waited for it.
+                    // Each log is read by its own thread, so the draw may be seen before an agency's wait for it.
                     let (sent, waits) = (agency.sent, if self.drawn { "" } else { ", waits for the draw" });
                     return self.say(&format!("agency {id}: {sent} bets stored{waits}"));
                 }
@@ -125,7 +125,7 @@ pub fn table(rows: &[Row], total: Duration) -> String {
     table + &line("all", &Row { bets, winners, time: total })
 }
 
-/// The length of a bar. A row with a line feed in a name counts twice, which a bar can bear.
+/// The length of a bar. It is an estimate: a row with a line feed in a name counts twice.
 fn count_lines(path: &Path) -> u64 {
     let Ok(file) = File::open(path) else { return 0 };
     let mut file = BufReader::with_capacity(256 * 1024, file);

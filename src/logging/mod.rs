@@ -21,13 +21,13 @@ use writer::{PIECE_BYTES, Queue};
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 thread_local! {
-    /// A second, and how it is written.
+    /// The current second, and its text.
     static STAMP: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
-    /// The lines of a thread that gathers them.
+    /// The gathered lines, if this thread gathers.
     static GATHERED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// How what an event tells of has gone. There is no fourth value.
+/// The result of an action. There is no fourth value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Success,
@@ -48,52 +48,52 @@ pub struct Event {
     line: String,
 }
 
-/// The log, for as long as a command runs. When it is dropped, everything that was logged gets written, unless standard
-/// output takes nothing.
+/// Keeps the log open while a command runs. Dropping it writes everything that was logged, unless standard output has
+/// stalled.
 #[must_use = "the log may lose its end without it"]
 pub struct Log(());
 
-/// Keeps a thread's lines together, to queue them as one. See [`gather`].
+/// While it lives, this thread's lines are gathered. See [`gather`].
 #[must_use = "lines are gathered until it is dropped"]
 pub struct Gathering(PhantomData<*const ()>);
 
-/// What simplelog writes to, piece by piece: each record is queued once it is whole.
+/// The writer behind simplelog. It queues each record once simplelog has written all of it.
 struct Record(Vec<u8>);
 
-/// Sends every event of at least this level to stdout. To be called once in a process.
+/// Starts to log every event of at least this level to standard output. Called once in a process.
 pub fn start(level: LevelFilter) -> io::Result<Log> {
     let queue = Queue::start(io::stdout(), |dropped| Event::fail("log").with("dropped", dropped).line + "\n")?;
     let config = ConfigBuilder::new()
-        // The time and the level's name are part of our own line: simplelog can only write the level in brackets, and
-        // formats the time for each record.
+        // Our lines contain the time and the level already: simplelog can write the level only in brackets, and would
+        // format the time for each record.
         .set_time_level(LevelFilter::Off)
         .set_max_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // Lines of other crates would not have the form that readers of this log rely on.
+        // Lines of other crates do not have the form that readers of this log expect.
         .add_filter_allow_str("quiniela")
         .build();
-    // Refused only when a log is installed already.
+    // Both fail only if a log is installed already.
     let _ = QUEUE.set(queue);
     let _ = WriteLogger::init(LevelFilter::Trace, config, Record(Vec::new()));
     log::set_max_level(level);
     Ok(Log(()))
 }
 
-/// Until the result is dropped, what this thread logs is gathered, and queued as one piece.
+/// Gathers the lines of this thread, and queues them as one piece when the result is dropped.
 pub fn gather() -> Gathering {
     GATHERED.set(Some(String::new()));
     Gathering(PhantomData)
 }
 
-/// Queues what this thread has gathered so far. To be called before anybody can learn in another way what it tells.
+/// Queues the lines that this thread has gathered so far. Called before anything that depends on them becomes visible.
 pub fn send_gathered() {
     let lines = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().map(std::mem::take));
     queue(&lines.unwrap_or_default());
 }
 
-/// Waits until everything that was logged is written, unless standard output takes nothing.
+/// Waits until everything that was logged is written, unless standard output has stalled.
 pub fn flush() {
     send_gathered();
     if let Some(queue) = QUEUE.get() {
@@ -101,7 +101,7 @@ pub fn flush() {
     }
 }
 
-/// From then on the log makes nobody wait: a stop has to end in time.
+/// From this time on no thread waits for the log, so that a stop ends in time.
 pub fn set_deadline(deadline: Instant) {
     if let Some(queue) = QUEUE.get() {
         queue.set_deadline(deadline);
@@ -110,7 +110,7 @@ pub fn set_deadline(deadline: Instant) {
 
 fn queue(lines: &str) {
     if !lines.is_empty() {
-        // The level that the record is given here counts for nothing: that of each line was looked at before.
+        // The record's level has no effect. Each line's own level was checked before.
         log::error!("{}", lines.strip_suffix('\n').unwrap_or(lines));
     }
 }
@@ -131,7 +131,7 @@ impl Drop for Gathering {
 impl io::Write for Record {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.0.extend_from_slice(text);
-        // Only what simplelog itself writes behind a record ends like this.
+        // Only simplelog's own line feed after a record ends like this.
         if let (Some(queue), true) = (QUEUE.get(), text.ends_with(b"\n")) {
             queue.push(std::mem::take(&mut self.0));
         }
@@ -197,7 +197,7 @@ impl Event {
         queue(&due);
     }
 
-    /// The same event one step quieter: told at DEBUG instead of INFO.
+    /// At DEBUG if `quiet`, otherwise at INFO.
     pub fn quiet_if(quiet: bool, action: &str, outcome: Outcome) -> Event {
         Event::new(if quiet { Level::Debug } else { Level::Info }, action, outcome)
     }
@@ -213,7 +213,7 @@ impl Outcome {
     }
 }
 
-/// Escapes what is written through it. Values come in pieces, and no piece ends inside a character.
+/// Escapes what is written through it. Values may come in pieces, but no piece ends inside a character.
 struct Escaping<'a>(&'a mut String);
 
 impl fmt::Write for Escaping<'_> {
@@ -223,14 +223,14 @@ impl fmt::Write for Escaping<'_> {
     }
 }
 
-/// Formats a time once a second.
+/// Appends the current time, which is formatted once a second.
 fn push_time(line: &mut String) {
     let now = OffsetDateTime::now_utc();
     STAMP.with_borrow_mut(|(second, text)| {
         if *second != now.unix_timestamp() {
             *second = now.unix_timestamp();
             let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-            // A time of this form can always be told.
+            // This format cannot fail.
             *text = now.format(format).unwrap_or_default();
         }
         line.push_str(text);

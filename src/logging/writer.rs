@@ -1,5 +1,5 @@
-//! The thread that writes the log, and the bounded queue before it: whoever logs does not wait for standard output, unless
-//! the queue is full.
+//! The log's bounded queue and the thread that writes it. A thread that logs waits for standard output only when the queue
+//! is full.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,46 +14,46 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bo
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, write};
 
-/// Lines gathered in one piece before it is queued.
+/// The most that a thread gathers before it queues the lines as one piece.
 pub const PIECE_BYTES: usize = 16 * 1024;
-/// Pieces that wait to be written, most of them a line or a few; the thread takes as many at once.
+/// The most pieces that wait to be written. Most are one line or a few.
 const QUEUE_PIECES: usize = 256;
-/// Written in one call. A pipe that is ready takes as much at once (`PIPE_BUF`), so the call does not block.
+/// The most that one call writes. A pipe that is ready for writing takes `PIPE_BUF` bytes without blocking.
 const WRITE_BYTES: usize = 4096;
-/// Lines that do not fit are dropped once the output has taken nothing for so long.
+/// The output has stalled once it has taken nothing for this time. Lines that do not fit are then dropped.
 const STALL: Duration = Duration::from_secs(1);
-/// How often a wait looks whether the output has stalled.
+/// How often a wait checks whether the output has stalled.
 const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
-/// In place of a number of milliseconds.
+/// A time in milliseconds that never comes.
 const NEVER: u64 = u64::MAX;
 
-/// See the module. Its thread ends, behind all that is queued, when this is dropped.
+/// See the module. When it is dropped, its thread writes what is queued and ends.
 pub struct Queue {
     pieces: Sender<Piece>,
     gauge: Arc<Gauge>,
 }
 
-/// Whole lines, each with its line feed.
+/// Whole lines, each with a line feed.
 struct Piece {
     lines: Vec<u8>,
-    /// Dropped when they are written.
+    /// Dropped once the lines are written.
     written: Option<Sender<Infallible>>,
 }
 
-/// What the thread and those who log know of each other.
+/// The state that the thread shares with those who log.
 struct Gauge {
     begun: Instant,
-    /// Lines that were dropped and that the log has not told of.
+    /// Dropped lines that the log has not reported yet.
     dropped: AtomicU64,
-    /// Since when the output takes nothing of what it is given, in milliseconds after `begun`.
+    /// Since when a write has waited for the output, in milliseconds after `begun`.
     waiting_since: AtomicU64,
-    /// When to wait no more, in milliseconds after `begun`.
+    /// When all waiting ends, in milliseconds after `begun`.
     deadline: AtomicU64,
 }
 
 impl Queue {
-    /// `tell` makes the line about a number of dropped lines.
+    /// `tell` makes the line that reports a number of dropped lines.
     pub fn start(output: impl AsFd + Send + 'static, tell: fn(u64) -> String) -> io::Result<Queue> {
         let (pieces, queued) = bounded(QUEUE_PIECES);
         let gauge = Arc::new(Gauge::new());
@@ -62,19 +62,19 @@ impl Queue {
         Ok(Queue { pieces, gauge })
     }
 
-    /// Queues whole lines, as soon as there is room. They are dropped if the output has stalled.
+    /// Queues whole lines. Waits while the queue is full, and drops them if the output has stalled.
     pub fn push(&self, lines: Vec<u8>) {
         self.send(Piece { lines, written: None });
     }
 
-    /// Waits until all that was queued is written, unless the output has stalled.
+    /// Waits until everything queued so far is written, unless the output has stalled.
     pub fn flush(&self) {
         let (written, done) = bounded(0);
         self.send(Piece { lines: Vec::new(), written: Some(written) });
         while done.recv_timeout(LOOK_PERIOD) == Err(RecvTimeoutError::Timeout) && !self.gauge.is_stalled() {}
     }
 
-    /// From then on nobody waits for the output.
+    /// From this time on no thread waits for the output.
     pub fn set_deadline(&self, deadline: Instant) {
         let deadline = deadline.saturating_duration_since(self.gauge.begun).as_millis() as u64;
         self.gauge.deadline.store(deadline, Ordering::SeqCst);
@@ -113,7 +113,7 @@ impl Gauge {
             self.write(output, &lines);
             let dropped = self.dropped.swap(0, Ordering::SeqCst);
             if dropped > 0 && !self.write(output, tell(dropped).as_bytes()) {
-                // The line that tells of them is itself counted as one.
+                // The report itself was just counted as one dropped line.
                 self.dropped.fetch_add(dropped - 1, Ordering::SeqCst);
             }
             lines.clear();
@@ -121,12 +121,12 @@ impl Gauge {
         }
     }
 
-    /// False if the output does not take them, as a pipe that is closed: then they count as dropped.
+    /// Returns false if the output fails, such as a closed pipe. The lines then count as dropped.
     fn write(&self, output: &impl AsFd, mut lines: &[u8]) -> bool {
         while !lines.is_empty() {
             self.wait(output);
             let most = &lines[..lines.len().min(WRITE_BYTES)];
-            // Whole lines where possible, so that they stay whole beside those of another process.
+            // Whole lines where possible, so that those of another process on the same pipe do not split them.
             let end = memchr::memrchr(b'\n', most).map_or(most.len(), |end| end + 1);
             match write(output, &most[..end]) {
                 Ok(written) => lines = &lines[written..],
@@ -140,14 +140,14 @@ impl Gauge {
         true
     }
 
-    /// Waits until the output is ready, or has an error to tell.
+    /// Waits until the output is ready for writing, or has failed.
     fn wait(&self, output: &impl AsFd) {
         self.note_progress();
         let look_period = Timespec { tv_sec: 0, tv_nsec: LOOK_PERIOD.subsec_nanos().into() };
         let mut fds = [PollFd::new(output, PollFlags::OUT)];
         let mut unread = 0;
         while matches!(poll(&mut fds, Some(&look_period)), Ok(0) | Err(Errno::INTR)) {
-            // A slow reader may take a while for as much as makes a pipe ready again.
+            // A pipe becomes ready only after a whole page was read. A slower reader still makes progress.
             let left = ioctl_fionread(output).unwrap_or(0);
             if left < unread {
                 self.note_progress();
@@ -185,7 +185,7 @@ mod tests {
         (Queue::start(writer, |dropped| format!("dropped {dropped}\n")).unwrap(), reader)
     }
 
-    /// Numbered lines, more than a pipe and the queue hold.
+    /// Pushes numbered lines.
     fn push_many(queue: &Queue, numbers: std::ops::Range<u32>) {
         numbers.for_each(|number| queue.push(format!("{number:0>99}\n").into_bytes()));
     }
@@ -198,7 +198,7 @@ mod tests {
     fn a_slow_reader_gets_every_line_in_order() {
         let (queue, mut reader) = start();
         let pushing = thread::spawn(move || push_many(&queue, 0..5_000));
-        // It takes far less at a time than makes a pipe ready for more, and pauses: for 1.5 s no more is written.
+        // For 1.5 s it reads too little for the pipe to become ready again.
         let mut text = vec![0; 100];
         for piece in 0..15 {
             reader.read_exact(&mut text[piece * 100..]).unwrap();
@@ -244,7 +244,7 @@ mod tests {
         push_many(&queue, 0..5_000);
         queue.flush();
         assert_eq!(queue.gauge.dropped.load(Ordering::SeqCst), 5_000);
-        // Nobody writes, so that without the deadline this would wait for ever.
+        // No thread writes, so without the deadline this would never return.
         let (pieces, _queued) = bounded(QUEUE_PIECES);
         let queue = Queue { pieces, gauge: Arc::new(Gauge::new()) };
         queue.set_deadline(Instant::now());

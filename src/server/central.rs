@@ -317,7 +317,7 @@ impl Central {
     }
 
     fn wake(&self) {
-        // The draw must not be in the log before the DONE that it follows.
+        // The draw, on another thread, must not be logged before the DONE that it follows.
         logging::send_gathered();
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();

@@ -332,7 +332,7 @@ impl Session {
     fn send(&mut self) -> io::Result<bool> {
         let mut sent = 0;
         if !self.unsent.is_empty() {
-            // Whoever has a reply finds it in the log.
+            // A reply is sent only after the log lines about it are queued.
             logging::send_gathered();
         }
         while sent < self.unsent.len() {
