@@ -27,87 +27,88 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('server', 'server', [CompletionResultType]::ParameterValue, 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners')
             [CompletionResult]::new('agency', 'agency', [CompletionResultType]::ParameterValue, 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners')
-            [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Asks an echo server for its echo, and tells whether it came back unchanged')
-            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Asks the central on this machine for an echo, and exits with 0 if it came: a container''s health check')
+            [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Sends a line to an echo server, and checks that it comes back unchanged')
+            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
-            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, the same for the same seed, one file an agency')
-            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Holds a whole lottery on this machine: a central and its agencies, each its own process, and checks what they did')
+            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual, a page for each command, one behind the other')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }
         'quiniela;server' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, an ini file with the section DEFAULT; it may be missing')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, an ini file with the section DEFAULT; only the default may be missing [default: config.ini]')
             [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]')
-            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]')
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Address of this machine to listen on; 0.0.0.0 is all of them [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]')
             [CompletionResult]::new('--backlog', '--backlog', [CompletionResultType]::ParameterName, 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]')
-            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Least grave level that is logged, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]')
-            [CompletionResult]::new('--client-amount', '--client-amount', [CompletionResultType]::ParameterName, 'Agencies 1 to N take part; auto finds N out; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Minimum level to log, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]')
+            [CompletionResult]::new('--client-amount', '--client-amount', [CompletionResultType]::ParameterName, 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]')
             [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]')
             [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'Number that wins the draw [default: 7574]')
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Threads that answer requests [default: 64]')
             [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'Connections with something to read that may wait for a worker; more are refused [default: 4096]')
             [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections open at once; more are refused [default: 20000]')
-            [CompletionResult]::new('--frame-deadline', '--frame-deadline', [CompletionResultType]::ParameterName, 'Time from a frame''s first byte to its last, and for a peer to take its replies, as 10s or 500ms [default: 10s]')
-            [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Time that a stop may take, as 5s or 500ms [default: 5s]')
-            [CompletionResult]::new('--quiet-time', '--quiet-time', [CompletionResultType]::ParameterName, 'With --client-amount auto: time without a new agency before the draw, as 5s or 500ms [default: 5s]')
+            [CompletionResult]::new('--frame-deadline', '--frame-deadline', [CompletionResultType]::ParameterName, 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]')
+            [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Time that a stop may take, such as 5s or 500ms [default: 5s]')
+            [CompletionResult]::new('--quiet-time', '--quiet-time', [CompletionResultType]::ParameterName, 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
-            [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends: how the demo''s processes notice its end')
+            [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends, as the demo''s processes do')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;agency' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in YAML; it may be missing')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in YAML; only the default may be missing [default: config.yaml]')
             [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The agency''s number, from 1 [env: CLI_ID]')
             [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]')
             [CompletionResult]::new('--mode', '--mode', [CompletionResultType]::ParameterName, 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the lottery''s file, agency-<id>.csv [env: CLI_DATA] [default: .data]')
             [CompletionResult]::new('--loop-amount', '--loop-amount', [CompletionResultType]::ParameterName, 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]')
-            [CompletionResult]::new('--loop-period', '--loop-period', [CompletionResultType]::ParameterName, 'Wait between two messages, as 100ms, 5s or 1m30s; the lottery waits only where this is said [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]')
-            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Least grave level that is logged, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]')
-            [CompletionResult]::new('--batch-max', '--batch-max', [CompletionResultType]::ParameterName, 'Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]')
-            [CompletionResult]::new('--batch-period', '--batch-period', [CompletionResultType]::ParameterName, 'Wait between two messages of the lottery, instead of the loop''s; with 0s batches are in flight together [env: CLI_BATCH_PERIOD] [file: batch.period]')
-            [CompletionResult]::new('--in-flight', '--in-flight', [CompletionResultType]::ParameterName, 'Batches sent and not yet acknowledged, where none waits for another [default: 256]')
-            [CompletionResult]::new('--retry-for', '--retry-for', [CompletionResultType]::ParameterName, 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]')
+            [CompletionResult]::new('--loop-period', '--loop-period', [CompletionResultType]::ParameterName, 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Minimum level to log, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]')
+            [CompletionResult]::new('--batch-max', '--batch-max', [CompletionResultType]::ParameterName, 'Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]')
+            [CompletionResult]::new('--batch-period', '--batch-period', [CompletionResultType]::ParameterName, 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]')
+            [CompletionResult]::new('--in-flight', '--in-flight', [CompletionResultType]::ParameterName, 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]')
+            [CompletionResult]::new('--retry-for', '--retry-for', [CompletionResultType]::ParameterName, 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]')
             [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'File to write the winners'' documents to, one a line')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
-            [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends: how the demo''s processes notice its end')
+            [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends, as the demo''s processes do')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;echo-check' {
-            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time that all of it may take, as 3s or 500ms')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit for the whole check, such as 3s or 500ms')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;health' {
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The central''s configuration file; it may be missing')
-            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The central''s configuration file; only the default may be missing [default: config.ini]')
+            [CompletionResult]::new('--port', '--port', [CompletionResultType]::ParameterName, 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]')
+            [CompletionResult]::new('--bind', '--bind', [CompletionResultType]::ParameterName, 'Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1 [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;gen-compose' {
-            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File to write, all of it or nothing; without it, standard output')
-            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File to write, all of it or nothing; without it, standard output')
-            [CompletionResult]::new('--exercise', '--exercise', [CompletionResultType]::ParameterName, 'Exercise that the agencies play: 1 to 4 the echo loop, 5 one bet each, 6 to 8 the lottery')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File to write, as a whole or not at all; standard output if not given')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File to write, as a whole or not at all; standard output if not given')
+            [CompletionResult]::new('--exercise', '--exercise', [CompletionResultType]::ParameterName, 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery')
             [CompletionResult]::new('--subnet', '--subnet', [CompletionResultType]::ParameterName, 'Network of the containers')
-            [CompletionResult]::new('--persist', '--persist', [CompletionResultType]::ParameterName, 'Keep the bets on a named volume, which outlives the central''s container')
+            [CompletionResult]::new('--persist', '--persist', [CompletionResultType]::ParameterName, 'Keep the bets on a named volume, which survives the central''s container')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;gen-data' {
-            [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Files to write; they share the bets unevenly')
-            [CompletionResult]::new('--bets', '--bets', [CompletionResultType]::ParameterName, 'Bets to write, in all files together')
-            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'What chance starts from')
-            [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'Exactly so many bets are on the winning number; without it chance decides')
+            [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Files to write; the bets are split unevenly between them')
+            [CompletionResult]::new('--bets', '--bets', [CompletionResultType]::ParameterName, 'Bets to write, in total')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of the generator')
+            [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'Exact number of bets on the winning number; without it the generator decides')
             [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'Number that --winners counts')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace files that are there already')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace existing files')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -115,7 +116,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
         'quiniela;demo' {
             [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies to run, at most 500')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agencies'' files, agency-1.csv and so on')
-            [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep the folder with what the central stored, and say where it is')
+            [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep the folder with the central''s files and the logs, and print its path')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -126,6 +127,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;man' {
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -133,13 +135,13 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
         'quiniela;help' {
             [CompletionResult]::new('server', 'server', [CompletionResultType]::ParameterValue, 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners')
             [CompletionResult]::new('agency', 'agency', [CompletionResultType]::ParameterValue, 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners')
-            [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Asks an echo server for its echo, and tells whether it came back unchanged')
-            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Asks the central on this machine for an echo, and exits with 0 if it came: a container''s health check')
+            [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Sends a line to an echo server, and checks that it comes back unchanged')
+            [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
-            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, the same for the same seed, one file an agency')
-            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Holds a whole lottery on this machine: a central and its agencies, each its own process, and checks what they did')
+            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
-            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual, a page for each command, one behind the other')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
         }

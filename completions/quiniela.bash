@@ -97,7 +97,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --print-config --stop-on-eof --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --help"
+            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -127,7 +127,7 @@ _quiniela() {
                     return 0
                     ;;
                 --mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "lottery bet echo" -- "${cur}"))
                     return 0
                     ;;
                 --data)
@@ -146,7 +146,7 @@ _quiniela() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
                     return 0
                     ;;
                 --batch-max)
@@ -282,7 +282,7 @@ _quiniela() {
                     return 0
                     ;;
                 --exercise)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "1 2 3 4 5 6 7 8" -- "${cur}"))
                     return 0
                     ;;
                 --subnet)
@@ -331,7 +331,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__health)
-            opts="-h --config --port --help"
+            opts="-h --config --port --bind --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -353,6 +353,10 @@ _quiniela() {
                     return 0
                     ;;
                 --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -518,12 +522,19 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__man)
-            opts="-h --help"
+            opts="-h --dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -532,7 +543,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --print-config --stop-on-eof --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --print-config --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -566,7 +577,7 @@ _quiniela() {
                     return 0
                     ;;
                 --log-level)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
                     return 0
                     ;;
                 --client-amount)

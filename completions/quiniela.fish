@@ -28,77 +28,100 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -s h -l help -d 'Print h
 complete -c quiniela -n "__fish_quiniela_needs_command" -s V -l version -d 'Print version'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "echo-check" -d 'Asks an echo server for its echo, and tells whether it came back unchanged'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "health" -d 'Asks the central on this machine for an echo, and exits with 0 if it came: a container\'s health check'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, the same for the same seed, one file an agency'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Holds a whole lottery on this machine: a central and its agencies, each its own process, and checks what they did'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints a shell\'s completions'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual, a page for each command, one behind the other'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; it may be missing' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; only the default may be missing [default: config.ini]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l port -d 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l bind -d 'Address of this machine to listen on; 0.0.0.0 is all of them [default: 0.0.0.0]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l bind -d 'Address of this machine to listen on; 0.0.0.0 is all of them [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l backlog -d 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l log-level -d 'Least grave level that is logged, by Python\'s or Go\'s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l client-amount -d 'Agencies 1 to N take part; auto finds N out; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l log-level -d 'Minimum level to log, by Python\'s or Go\'s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]' -r -f -a "CRITICAL\t''
+ERROR\t''
+WARNING\t''
+NOTICE\t''
+INFO\t''
+DEBUG\t''
+TRACE\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l client-amount -d 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l store -d 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l winning-number -d 'Number that wins the draw [default: 7574]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l workers -d 'Threads that answer requests [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l queue -d 'Connections with something to read that may wait for a worker; more are refused [default: 4096]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections -d 'Connections open at once; more are refused [default: 20000]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadline -d 'Time from a frame\'s first byte to its last, and for a peer to take its replies, as 10s or 500ms [default: 10s]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, as 5s or 500ms [default: 5s]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, as 5s or 500ms [default: 5s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadline -d 'Time from a frame\'s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, such as 5s or 500ms [default: 5s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends: how the demo\'s processes notice its end'
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; it may be missing' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; only the default may be missing [default: config.yaml]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l id -d 'The agency\'s number, from 1 [env: CLI_ID]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l server -d 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]' -r -f -a "(__fish_print_hostnames)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]' -r -f -a "lottery\t''
+bet\t''
+echo\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l data -d 'Folder of the lottery\'s file, agency-<id>.csv [env: CLI_DATA] [default: .data]' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-amount -d 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-period -d 'Wait between two messages, as 100ms, 5s or 1m30s; the lottery waits only where this is said [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l log-level -d 'Least grave level that is logged, by Python\'s or Go\'s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-period -d 'Wait between two messages of the lottery, instead of the loop\'s; with 0s batches are in flight together [env: CLI_BATCH_PERIOD] [file: batch.period]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Batches sent and not yet acknowledged, where none waits for another [default: 256]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to go on trying without any progress, as 60s or 500ms [default: 60s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-period -d 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l log-level -d 'Minimum level to log, by Python\'s or Go\'s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]' -r -f -a "CRITICAL\t''
+ERROR\t''
+WARNING\t''
+NOTICE\t''
+INFO\t''
+DEBUG\t''
+TRACE\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-period -d 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends: how the demo\'s processes notice its end'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time that all of it may take, as 3s or 500ms' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time limit for the whole check, such as 3s or 500ms' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; it may be missing' -r -F
-complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port to listen on; 0 takes a free one, and the log says which [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; only the default may be missing [default: config.ini]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l bind -d 'Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1 [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, all of it or nothing; without it, standard output' -r -F
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise that the agencies play: 1 to 4 the echo loop, 5 one bet each, 6 to 8 the lottery' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, as a whole or not at all; standard output if not given' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery' -r -f -a "1\t''
+2\t''
+3\t''
+4\t''
+5\t''
+6\t''
+7\t''
+8\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which outlives the central\'s container'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Files to write; they share the bets unevenly' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Bets to write, in all files together' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l seed -d 'What chance starts from' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exactly so many bets are on the winning number; without it chance decides' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Files to write; the bets are split unevenly between them' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Bets to write, in total' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l seed -d 'Seed of the generator' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exact number of bets on the winning number; without it the generator decides' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winning-number -d 'Number that --winners counts' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace files that are there already'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the agencies\' files, agency-1.csv and so on' -r -f -a "(__fish_complete_directories)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with what the central stored, and say where it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files and the logs, and print its path'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "echo-check" -d 'Asks an echo server for its echo, and tells whether it came back unchanged'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "health" -d 'Asks the central on this machine for an echo, and exits with 0 if it came: a container\'s health check'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, the same for the same seed, one file an agency'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "demo" -d 'Holds a whole lottery on this machine: a central and its agencies, each its own process, and checks what they did'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "completions" -d 'Prints a shell\'s completions'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "man" -d 'Prints the manual, a page for each command, one behind the other'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,14 +1,17 @@
 //! `quiniela gen-compose`: the Docker Compose file that plays an exercise.
 //!
-//! Everything that a person may want to change lies in the mounted files, not here: the file names no port, no level
-//! and no amount, so that a change of `server/config.ini` or `client/config.yaml` counts on the next `up`.
+//! Settings stay in the mounted files. The Compose file sets no port, no level and no amount, so that a change of
+//! `server/config.ini` or `client/config.yaml` takes effect on the next `up`.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
 use crate::output::{WholeFile, folder_of};
@@ -20,19 +23,34 @@ const IMAGE: &str = "quiniela:latest";
 const NETWORK: &str = "testing_net";
 const VOLUME: &str = "store";
 
-/// What `gen-compose` is asked for.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Agencies beside the central. With none the central is an echo server alone.
+/// Writes a Docker Compose file with the central and N agencies.
+///
+/// Example: quiniela gen-compose 5 -o docker-compose-dev.yaml
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Agencies to write; with 0 the central runs alone
+    #[arg(value_name = "N", value_parser = whole_number(0..=u32::MAX))]
     pub clients: u32,
-    /// The file to write, or stdout.
+
+    /// File to write, as a whole or not at all; standard output if not given
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// 1 to 8: 1 to 4 run the agencies' echo loop, 5 sends one bet each, 6 to 8 hold the lottery.
+
+    /// Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery
+    #[arg(long, value_name = "1..8", default_value = "8", hide_possible_values = true, value_parser = exercises())]
     pub exercise: u8,
-    /// Keeps the central's state on a named volume instead of in its container.
+
+    /// Keep the bets on a named volume, which survives the central's container
+    #[arg(long)]
     pub persist: bool,
-    /// The network's addresses, as `a.b.c.d/length`.
+
+    /// Network of the containers
+    #[arg(long, value_name = "ADDRESS/BITS", default_value = DEFAULT_SUBNET)]
     pub subnet: String,
+}
+
+fn exercises() -> impl TypedValueParser<Value = u8> {
+    PossibleValuesParser::new(["1", "2", "3", "4", "5", "6", "7", "8"]).try_map(|text| text.parse::<u8>())
 }
 
 #[derive(Serialize)]
@@ -117,7 +135,7 @@ struct IpamConfig {
 struct Volume {}
 
 /// Writes the file, or nothing at all: a file that is there already is replaced in one step or left as it was.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &Args) -> Result<()> {
     check(options)?;
     let root = std::env::current_dir()
         .map_err(|error| Error::failed(format!("cannot tell the current directory: {error}; run it from another")))?;
@@ -128,8 +146,8 @@ pub fn run(options: &Options) -> Result<()> {
     output.finish()
 }
 
-/// The text of the file. `root` is the way from the file's folder to the folder that holds the Dockerfile.
-fn render(options: &Options, root: &str) -> Result<String> {
+/// The text of the file. `root` is the path from the file's folder to the folder of the sources.
+fn render(options: &Args, root: &str) -> Result<String> {
     let mut services = vec![("server".to_owned(), server(options, root))];
     services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
     let config = [IpamConfig { subnet: options.subnet.clone() }];
@@ -142,23 +160,23 @@ fn render(options: &Options, root: &str) -> Result<String> {
     serde_yaml::to_string(&document).map_err(|error| Error::failed(format!("cannot write YAML: {error}")))
 }
 
-fn server(options: &Options, root: &str) -> Service {
+fn server(options: &Args, root: &str) -> Service {
     let mut volumes = vec![format!("{root}/server/config.ini:/config.ini:ro")];
     if options.persist {
         volumes.push(format!("{VOLUME}:/store"));
     }
     Service {
-        // Only this service builds, and at each `up`: the builder's cache makes that a matter of a moment, and no
-        // container ever runs an image that is older than its sources.
+        // Only this service builds, on each `up`. The build cache makes that fast, and no container runs an image that
+        // is older than its sources.
         build: Some(Build { context: root.to_owned(), dockerfile: "docker/Dockerfile" }),
         pull_policy: "build",
         command: vec!["server"],
         environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
         volumes,
         depends_on: Vec::new(),
-        // The image's own check counts.
+        // The image's health check applies.
         healthcheck: None,
-        // Without a volume the state lives in the container itself, and exactly as long.
+        // Without a volume, the central writes its state into the container.
         read_only: options.persist,
         ..service("server".to_owned())
     }
@@ -198,7 +216,7 @@ fn service(container_name: String) -> Service {
         volumes: Vec::new(),
         networks: [NETWORK],
         depends_on: vec![("server", Dependency { condition: "service_healthy" })],
-        // The image's check asks a central, which an agency is not.
+        // The image's health check is for a central.
         healthcheck: Some(Healthcheck { disable: true }),
         stop_grace_period: "10s",
         read_only: true,
@@ -208,7 +226,7 @@ fn service(container_name: String) -> Service {
     }
 }
 
-/// The one bet of an agency of exercise 5. The first agency's is the example of the exercise's text.
+/// The bet of an agency in exercise 5. The first agency's bet is the example in the text of the exercise.
 fn person(id: u32) -> [String; 5] {
     const FIRST_NAMES: [&str; 7] = ["Santiago Lionel", "María José", "Agustín", "Zoe", "Íñigo", "Begoña", "Raúl"];
     const LAST_NAMES: [&str; 5] = ["Lorca", "Núñez", "Peña Güemes", "Ibáñez", "D'Angelo"];
@@ -222,7 +240,7 @@ fn person(id: u32) -> [String; 5] {
     ]
 }
 
-fn check(options: &Options) -> Result<()> {
+fn check(options: &Args) -> Result<()> {
     if !(1..=8).contains(&options.exercise) {
         return Err(Error::bad_input(format!("--exercise {}: the exercises are 1 to 8", options.exercise)));
     }
@@ -238,7 +256,7 @@ fn check(options: &Options) -> Result<()> {
     let size = 1_u64 << (32 - length);
     let first = u64::from(address.to_bits()) / size * size;
     if first != u64::from(address.to_bits()) {
-        // It is not larger than the address, which fits.
+        // It fits: it is at most the address.
         let network = Ipv4Addr::from_bits(first as u32);
         return Err(Error::bad_input(format!("--subnet {subnet}: the network's own address is {network}/{length}")));
     }
@@ -291,11 +309,11 @@ mod tests {
     use crate::domain::Bet;
     use std::fs;
 
-    fn options(clients: u32) -> Options {
-        Options { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned() }
+    fn options(clients: u32) -> Args {
+        Args { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned() }
     }
 
-    fn refusal(options: &Options) -> String {
+    fn refusal(options: &Args) -> String {
         let error = run(options).unwrap_err();
         assert_eq!(error.kind, Kind::BadInput);
         error.to_string()
@@ -317,20 +335,20 @@ mod tests {
     fn a_network_must_be_one_and_have_room() {
         for bad in ["", "172.25.125.0", "172.25.125.0/33", "172.25.125.0/0", "172.25.125/24", "::/64", "a/24"] {
             let subnet = bad.to_owned();
-            assert!(refusal(&Options { subnet, ..options(1) }).contains("not an IPv4 network"), "{bad}");
+            assert!(refusal(&Args { subnet, ..options(1) }).contains("not an IPv4 network"), "{bad}");
         }
         let subnet = "172.25.125.7/24".to_owned();
-        assert!(refusal(&Options { subnet, ..options(1) }).ends_with("own address is 172.25.125.0/24"));
+        assert!(refusal(&Args { subnet, ..options(1) }).ends_with("own address is 172.25.125.0/24"));
         assert!(check(&options(252)).is_ok());
         assert!(refusal(&options(253)).contains("addresses for 252 clients, not for 253"));
-        assert!(check(&Options { subnet: "172.25.0.0/16".to_owned(), ..options(500) }).is_ok());
-        assert!(refusal(&Options { subnet: "10.0.0.0/8".to_owned(), ..options(65_536) }).contains("at most 65535"));
+        assert!(check(&Args { subnet: "172.25.0.0/16".to_owned(), ..options(500) }).is_ok());
+        assert!(refusal(&Args { subnet: "10.0.0.0/8".to_owned(), ..options(65_536) }).contains("at most 65535"));
     }
 
     #[test]
     fn there_are_eight_exercises() {
         for exercise in [0, 9] {
-            assert!(refusal(&Options { exercise, ..options(1) }).ends_with("the exercises are 1 to 8"));
+            assert!(refusal(&Args { exercise, ..options(1) }).ends_with("the exercises are 1 to 8"));
         }
     }
 
@@ -353,7 +371,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for output in [folder.path().to_owned(), folder.path().join("none/such.yaml")] {
             let shown = output.display().to_string();
-            assert!(refusal(&Options { output: Some(output), ..options(1) }).starts_with(&shown));
+            assert!(refusal(&Args { output: Some(output), ..options(1) }).starts_with(&shown));
         }
     }
 }

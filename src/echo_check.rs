@@ -1,7 +1,7 @@
 //! Checks an echo server, ours or another: it must send a line back.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,27 +16,55 @@ use crate::wire::HEALTH_SOURCE;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 const HEALTH_MESSAGE: &str = "quiniela health check";
 
+/// Sends a line to an echo server, and checks that it comes back unchanged.
+///
+/// Prints `action: test_echo_server | result: success`, or `fail`, and exits with 0, or 1.
+///
+/// Example: quiniela echo-check server:12345 "hola, ¿qué tal?"
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The echo server, as host:port
+    #[arg(value_hint = clap::ValueHint::Hostname)]
+    address: String,
+
+    /// The line to send
+    #[arg(default_value = "quiniela echo check")]
+    message: String,
+
+    /// Time limit for the whole check, such as 3s or 500ms
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::config::parse_limit)]
+    timeout: Duration,
+}
+
 /// Prints the verdict in the form that the exercises read. The error of a failed check says what went wrong.
-pub fn run(address: &str, message: &str, timeout: Duration) -> Result<()> {
-    let verdict = check(address, message, Instant::now() + timeout);
+pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
+    let verdict = check(address, message, Instant::now() + *timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
     let printed = print(format!("action: test_echo_server | result: {word}\n"));
     verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
-/// Checks that the central on this machine answers. Prints nothing if it does.
-pub fn health(port: u16) -> Result<()> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let verdict = connect_for_health(address)
-        .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, Instant::now() + HEALTH_TIMEOUT));
-    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+/// Whether the central that listens here answers. Prints nothing if it does.
+pub fn health(central: SocketAddr) -> Result<()> {
+    let deadline = Instant::now() + HEALTH_TIMEOUT;
+    let ask = |host: IpAddr| {
+        let address = SocketAddr::new(host, central.port());
+        let verdict = connect_for_health(address, deadline)
+            .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, deadline));
+        verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+    };
+    if !central.ip().is_unspecified() {
+        return ask(central.ip());
+    }
+    // A flag of the central may have chosen ::1, which this command cannot know.
+    ask(Ipv4Addr::LOCALHOST.into()).or_else(|error| ask(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
-fn connect_for_health(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    // On a system without this address the check works too, but the central logs it at INFO.
+fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // If a system has no such address, the check works all the same, but it shows in the central's log.
     let _ = socket.bind(&SocketAddr::from((HEALTH_SOURCE, 0)).into());
-    socket.connect_timeout(&address.into(), HEALTH_TIMEOUT)?;
+    socket.connect_timeout(&address.into(), left(deadline)?)?;
     Ok(socket.into())
 }
 
@@ -114,6 +142,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
+    fn echo(address: &str, message: &str, timeout: Duration) -> Result<()> {
+        run(&Args { address: address.to_owned(), message: message.to_owned(), timeout })
+    }
+
     /// A server for one connection, which tells the address that its peer came from.
     fn serve(handle: impl FnOnce(TcpStream) + Send + 'static) -> (SocketAddr, thread::JoinHandle<SocketAddr>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -145,14 +177,14 @@ mod tests {
     fn an_echo_is_an_echo_whether_the_server_closes_or_waits() {
         for message in ["hola", "", "a 'b' \"c\" $d %s ñ|", &"x".repeat(1_000_000)] {
             let (address, server) = serve(|stream| echo_line(&stream));
-            run(&address.to_string(), message, LONG).unwrap();
+            echo(&address.to_string(), message, LONG).unwrap();
             server.join().unwrap();
             // This one goes on until its peer closes, and echoes whatever it has, whenever it has it.
             let (address, server) = serve(|mut stream| {
                 let mut writer = stream.try_clone().unwrap();
                 let _ = io::copy(&mut stream, &mut writer);
             });
-            run(&address.to_string(), message, LONG).unwrap();
+            echo(&address.to_string(), message, LONG).unwrap();
             server.join().unwrap();
         }
     }
@@ -165,12 +197,12 @@ mod tests {
                 stream.read_exact(&mut line).unwrap();
                 stream.write_all(answer).unwrap();
             });
-            assert!(run(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
+            assert!(echo(&address.to_string(), "hola", LONG).is_err(), "{answer:?}");
             server.join().unwrap();
         }
         let (_socket, nobody) = reserve();
-        assert!(run(&nobody.to_string(), "hola", LONG).is_err());
-        assert!(run("no port", "hola", LONG).is_err());
+        assert!(echo(&nobody.to_string(), "hola", LONG).is_err());
+        assert!(echo("no port", "hola", LONG).is_err());
     }
 
     #[test]
@@ -179,7 +211,7 @@ mod tests {
             let mut all = Vec::new();
             let _ = stream.read_to_end(&mut all);
         });
-        let error = run(&address.to_string(), "hola", Duration::from_millis(50)).unwrap_err();
+        let error = echo(&address.to_string(), "hola", Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().ends_with("no answer in time"));
         server.join().unwrap();
     }
@@ -187,12 +219,12 @@ mod tests {
     #[test]
     fn a_health_check_comes_from_its_own_address() {
         let (address, server) = serve(|stream| echo_line(&stream));
-        health(address.port()).unwrap();
+        health(address).unwrap();
         let peer = server.join().unwrap();
         if cfg!(target_os = "linux") {
             assert_eq!(peer.ip(), HEALTH_SOURCE);
         }
         let (_socket, nobody) = reserve();
-        assert!(health(nobody.port()).is_err());
+        assert!(health(nobody).is_err());
     }
 }

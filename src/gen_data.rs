@@ -1,32 +1,55 @@
-//! Makes files of bets that look like those of an Argentine lottery, the same bytes for the same seed.
+//! `quiniela gen-data`: files of plausible Argentine bets, the same bytes for the same seed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueHint;
 use fastrand::Rng;
 use time::Month;
 
+use crate::config::whole_number;
+use crate::domain::{MAX_AGENCIES, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
 use crate::output::WholeFile;
 
-/// Numbers that people bet on: 0 up to this, and this no more.
+/// The numbers that people bet on are below this.
 const NUMBERS: u32 = 10_000;
-/// The years in which grown-ups with a document of eight digits were born.
+/// Birth years of adults whose document has eight digits.
 const BIRTH_YEARS: std::ops::Range<u32> = 1953..2007;
-/// Rows gathered before they are written.
+/// Bytes of rows in one write.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// What to make.
-#[derive(Clone, Debug)]
-pub struct Options {
+/// Writes files of plausible Argentine bets, one for each agency, the same for the same seed.
+///
+/// Example: quiniela gen-data --agencies 5 --bets 78697 --seed 1 .data
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Folder of the files, agency-1.csv and so on; created if it is missing
+    #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
+
+    /// Files to write; the bets are split unevenly between them
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=u32::from(MAX_AGENCIES)))]
     pub agencies: u32,
+
+    /// Bets to write, in total
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole_number(0..=u64::MAX))]
     pub bets: u64,
+
+    /// Seed of the generator
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(0..=u64::MAX))]
     pub seed: u64,
-    /// How many of all bets are on the winning number; none leaves it to chance.
+
+    /// Exact number of bets on the winning number; without it the generator decides
+    #[arg(long, value_name = "N", value_parser = whole_number(0..=u64::MAX))]
     pub winners: Option<u64>,
+
+    /// Number that --winners counts
+    #[arg(long, value_name = "NUMBER", default_value_t = WINNING_NUMBER, value_parser = whole_number(0..=u32::MAX))]
     pub winning_number: u32,
-    /// Replace files that are there already.
+
+    /// Replace existing files
+    #[arg(long)]
     pub force: bool,
 }
 
@@ -37,33 +60,33 @@ pub struct Made {
     pub winners: u64,
 }
 
-/// Writes every file, or refuses before the first when one of them is there already.
-pub fn run(options: &Options) -> Result<Made> {
-    if let Some(winners) = options.winners.filter(|winners| *winners > options.bets) {
-        return Err(Error::bad_input(format!("--winners {winners}: there are only {} bets to win", options.bets)));
+/// Writes every file. Refuses before the first one if any of them exists, unless told to replace them.
+pub fn run(args: &Args) -> Result<Made> {
+    if let Some(winners) = args.winners.filter(|winners| *winners > args.bets) {
+        return Err(Error::bad_input(format!("--winners {winners}: there are only {} bets to win", args.bets)));
     }
-    fs::create_dir_all(&options.dir)
-        .map_err(|error| Error::at_path(Kind::Failed, &options.dir, "make this folder", &error))?;
-    let path = |agency: usize| options.dir.join(format!("agency-{}.csv", agency + 1));
-    let mut rng = Rng::with_seed(options.seed);
-    let shares = shares(&mut rng, options.agencies, options.bets);
+    fs::create_dir_all(&args.dir)
+        .map_err(|error| Error::at_path(Kind::Failed, &args.dir, "make this folder", &error))?;
+    let path = |agency: usize| args.dir.join(format!("agency-{}.csv", agency + 1));
+    let mut rng = Rng::with_seed(args.seed);
+    let shares = shares(&mut rng, args.agencies, args.bets);
     let taken = (0..shares.len()).map(path).find(|path| path.exists());
-    if let Some(path) = taken.filter(|_| !options.force) {
+    if let Some(path) = taken.filter(|_| !args.force) {
         return Err(Error::bad_input(format!("{}: is there already; --force replaces it", path.display())));
     }
-    let mut numbers = Numbers { winning: options.winning_number, winners: options.winners, bets: options.bets, won: 0 };
+    let mut numbers = Numbers { winning: args.winning_number, winners: args.winners, bets: args.bets, won: 0 };
     for (agency, bets) in shares.into_iter().enumerate() {
         write_file(&path(agency), bets, &mut rng, &mut numbers)?;
     }
-    Ok(Made { bets: options.bets, winners: numbers.won })
+    Ok(Made { bets: args.bets, winners: numbers.won })
 }
 
-/// The numbers of all bets, in turn.
+/// Picks the number of each bet.
 struct Numbers {
     winning: u32,
-    /// Winners still to come, where their amount is given.
+    /// Winners left to place, if --winners is given.
     winners: Option<u64>,
-    /// Bets still to come.
+    /// Bets left.
     bets: u64,
     won: u64,
 }
@@ -72,7 +95,7 @@ impl Numbers {
     fn next(&mut self, rng: &mut Rng) -> u32 {
         let number = match &mut self.winners {
             None => rng.u32(..NUMBERS),
-            // Each bet left is as likely to be one of the winners left, which makes exactly as many as asked for.
+            // Selection sampling: it places exactly as many winners as requested, all bets being equally likely.
             Some(left) if rng.u64(..self.bets) < *left => {
                 *left -= 1;
                 self.winning
@@ -90,9 +113,9 @@ impl Numbers {
     }
 }
 
-/// How many bets each agency takes: uneven, and at least one each where there are enough.
+/// Splits the bets unevenly between the agencies, with at least one each if there are enough.
 fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
-    // Squares spread further: the busiest agency may have a hundred times the bets of the quietest.
+    // Squares, so that the largest agency may have a hundred times the bets of the smallest.
     let weights: Vec<u128> = (0..agencies).map(|_| u128::from(rng.u32(10..=100)).pow(2)).collect();
     let total: u128 = weights.iter().sum();
     let each = u64::from(bets >= u64::from(agencies));
@@ -101,7 +124,7 @@ fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
     let mut given = 0;
     let share = |part: u128| {
         weight += part;
-        // No more than `rest`, which came from a u64.
+        // It fits: it is at most `rest`, which came from a u64.
         let until = u64::try_from(rest * weight / total).unwrap_or(u64::MAX);
         let share = each + until - given;
         given = until;
@@ -131,7 +154,7 @@ fn push_row(row: &mut Vec<u8>, rng: &mut Rng, numbers: &mut Numbers) {
     push_names(row, rng, &LAST_NAMES, 8);
     row.push(b',');
     let year = rng.u32(BIRTH_YEARS);
-    // Documents are given out in turn, some 700,000 a year.
+    // Documents are numbered in order of birth, about 700,000 a year.
     push_digits(row, 10_000_000 + (year - BIRTH_YEARS.start) * 690_000 + rng.u32(..1_500_000), 8);
     row.push(b',');
     let month = rng.u8(1..=12);
@@ -147,7 +170,7 @@ fn push_row(row: &mut Vec<u8>, rng: &mut Rng, numbers: &mut Numbers) {
     row.push(b'\n');
 }
 
-/// One name, or once in so many times two of them.
+/// One name, or two of them in one of `one_in` cases.
 fn push_names(row: &mut Vec<u8>, rng: &mut Rng, names: &[&str], one_in: u32) {
     row.extend_from_slice(names[rng.usize(..names.len())].as_bytes());
     if rng.u32(..one_in) == 0 {

@@ -14,16 +14,20 @@ pub mod output;
 pub mod resolve;
 pub mod server;
 pub mod signals;
+pub mod transport;
 pub mod wire;
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use log::LevelFilter;
 
 use cli::{Cli, Command};
-use error::{Error, Result};
-use output::print;
+use error::{Error, Kind, Result};
+use output::{WholeFile, print};
 use signals::StopSignal;
 
 /// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
@@ -37,9 +41,9 @@ use signals::StopSignal;
 /// - [`demo`]: both of them together, as processes of their own, and the proof that they did right.
 /// - [`echo_check`], [`compose`], [`gen_data`] and the small commands below.
 ///
-/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`logging`], [`output`],
-/// [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
-/// other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
+/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`transport`], [`logging`],
+/// [`output`], [`resolve`], [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server
+/// and agency never import each other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
     I: IntoIterator<Item = OsString>,
@@ -66,38 +70,22 @@ where
             let (stop, _log) = set_up(config.level.value, args.stop_on_eof)?;
             agency::run(&config, stop)
         }
-        Command::EchoCheck(args) => echo_check::run(&args.address, &args.message, args.timeout),
-        Command::Health(args) => echo_check::health(config::resolve_port(&args, &environment)?),
-        Command::GenCompose(args) => compose::run(&compose::Options {
-            clients: args.clients,
-            output: args.output,
-            exercise: args.exercise,
-            persist: args.persist,
-            subnet: args.subnet,
-        }),
+        Command::EchoCheck(args) => echo_check::run(&args),
+        Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?),
+        Command::GenCompose(args) => compose::run(&args),
         Command::GenData(args) => {
-            let made = gen_data::run(&gen_data::Options {
-                dir: args.dir.clone(),
-                agencies: args.agencies,
-                bets: args.bets,
-                seed: args.seed,
-                winners: args.winners,
-                winning_number: args.winning_number,
-                force: args.force,
-            })?;
+            let made = gen_data::run(&args)?;
             let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
             print(format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners))
         }
-        Command::Demo(args) => {
-            let options = demo::Options { agencies: args.agencies, data: args.data, keep: args.keep };
-            demo::run(&options, &listen()?)
-        }
-        Command::Completions(args) => {
+        Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(args.shell, &mut Cli::command(), "quiniela", &mut script);
+            clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);
             print(script)
         }
-        Command::Man => print(manual()?),
+        Command::Man { dir: Some(dir) } => write_manual(&dir),
+        Command::Man { dir: None } => print(manual()?.into_iter().flat_map(|(_, page)| page).collect::<Vec<_>>()),
     }
 }
 
@@ -117,6 +105,9 @@ fn listen() -> Result<StopSignal> {
 
 /// What clap says instead of a parsed command line: the help or the version that was asked for, or what is wrong.
 fn refuse_or_help(usage: &clap::Error) -> Result<()> {
+    if usage.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return print(usage.render().to_string());
+    }
     if !usage.use_stderr() {
         // The reader of the help may have closed the pipe, as `head` does.
         let _ = usage.print();
@@ -126,16 +117,29 @@ fn refuse_or_help(usage: &clap::Error) -> Result<()> {
     Err(Error::bad_input(message.strip_prefix("error: ").unwrap_or(&message).trim_end()))
 }
 
-fn manual() -> Result<Vec<u8>> {
+/// The manual pages, each with its name.
+fn manual() -> Result<Vec<(String, Vec<u8>)>> {
     let mut cli = Cli::command().disable_help_subcommand(true);
     cli.build();
     let commands = cli.get_subcommands().map(|command| {
         let name = format!("quiniela-{}", command.get_name());
         command.clone().display_name(name).version(env!("CARGO_PKG_VERSION"))
     });
-    let mut pages = Vec::new();
-    for command in std::iter::once(cli.clone()).chain(commands) {
-        clap_mangen::Man::new(command).render(&mut pages).map_err(|error| Error::failed(error.to_string()))?;
+    let page = |command: clap::Command| {
+        let name = command.get_display_name().unwrap_or("quiniela").to_owned();
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(|error| Error::failed(error.to_string()))?;
+        Ok((name, page))
+    };
+    std::iter::once(cli.clone()).chain(commands).map(page).collect()
+}
+
+fn write_manual(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|error| Error::at_path(Kind::Failed, dir, "make this folder", &error))?;
+    for (name, page) in manual()? {
+        let mut file = WholeFile::create(&dir.join(format!("{name}.1")))?;
+        file.write(&page)?;
+        file.finish()?;
     }
-    Ok(pages)
+    Ok(())
 }

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::dataset::{Dataset, Mark};
-use super::desk::{Desk, Halt};
+use super::reactor::{Halt, Reactor};
 use crate::domain::AgencyId;
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{BatchHeader, BetLine, MAX_BATCH};
+use crate::wire::{Ask, BatchHeader, BetLine, MAX_BATCH, Refusal, Request};
 
 /// How often a long reading looks whether it is told to stop.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
@@ -38,7 +38,8 @@ pub struct Sent {
 }
 
 /// A batch as it goes on the wire, without the line feed at its end.
-pub struct Batch<'a> {
+pub struct BatchMessage<'a> {
+    agency: AgencyId,
     pub header: BatchHeader,
     lines: &'a str,
 }
@@ -70,7 +71,7 @@ impl Batches {
     }
 
     /// Goes to the row that the central expects, wherever sending had got to.
-    pub fn resume(&mut self, stored: u64, desk: &mut Desk) -> Result<(), Halt> {
+    pub fn resume(&mut self, stored: u64, reactor: &mut Reactor) -> Result<(), Halt> {
         let newest = if self.left_over.is_empty() { self.dataset.next_mark() } else { self.dataset.mark() };
         let known = self.unacknowledged.drain(..).map(|sent| sent.mark).chain([self.dataset.start(), newest]);
         let nearest = known.filter(|mark| mark.row <= stored).max_by_key(|mark| mark.row);
@@ -80,7 +81,7 @@ impl Batches {
         }
         while self.dataset.rows() < stored {
             if self.dataset.rows().is_multiple_of(ROWS_BETWEEN_CHECKS) {
-                desk.check()?;
+                reactor.check()?;
             }
             if !self.dataset.advance()? {
                 return Err(Halt::Fatal(Error::bad_input(format!(
@@ -96,7 +97,7 @@ impl Batches {
     }
 
     /// The next batch, which from now on waits for its acknowledgement. `None` when every row is in one.
-    pub fn next(&mut self) -> Result<Option<Batch<'_>>> {
+    pub fn next(&mut self) -> Result<Option<BatchMessage<'_>>> {
         self.lines.clear();
         let mut count = 0;
         let mut mark = None;
@@ -120,24 +121,22 @@ impl Batches {
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
         let header = self.header(count, mark.row);
         self.unacknowledged.push_back(Sent { count, mark });
-        Ok(Some(Batch { header, lines: &self.lines }))
+        Ok(Some(BatchMessage { agency: self.agency, header, lines: &self.lines }))
     }
 
     /// The batch that the next acknowledgement is about, which is the oldest.
-    pub fn settle(&mut self) -> Option<Sent> {
+    pub fn pop_oldest(&mut self) -> Option<Sent> {
         self.unacknowledged.pop_front()
     }
 
     /// The central's refusal in terms of the file. A reason that names no bet is about the batch.
-    pub fn refusal(&mut self, sent: &Sent, reason: &str) -> Error {
-        let about_bet = reason.strip_prefix("bet ").and_then(|rest| rest.split_once(": ")).and_then(|(bet, reason)| {
-            let bet = bet.parse::<u32>().ok().filter(|bet| (1..=sent.count).contains(bet))?;
-            Some((u64::from(bet - 1), reason))
-        });
-        match about_bet {
-            Some((offset, reason)) => self.dataset.error_at(Kind::Refused, &sent.mark, offset, reason),
-            None => {
-                let reason = format!("the batch of {} bets from here on was refused: {reason}", sent.count);
+    pub fn refusal(&mut self, sent: &Sent, refusal: &Refusal) -> Error {
+        match refusal {
+            Refusal::Bet { place, reason } if (1..=sent.count).contains(place) => {
+                self.dataset.error_at(Kind::Refused, &sent.mark, u64::from(place - 1), reason)
+            }
+            _ => {
+                let reason = format!("the batch of {} bets from here on was refused: {refusal}", sent.count);
                 self.dataset.error_at(Kind::Refused, &sent.mark, 0, &reason)
             }
         }
@@ -148,11 +147,15 @@ impl Batches {
         // The frame ends with a line feed.
         let lines = self.lines.len() + self.left_over.len() + 1;
         // Measuring the header of every row would cost as much as the row.
-        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header(count, first).to_string().len() <= MAX_FRAME
+        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header_length(count, first) <= MAX_FRAME
+    }
+
+    fn header_length(&self, count: u32, first: u64) -> usize {
+        BatchMessage { agency: self.agency, header: self.header(count, first), lines: "" }.to_string().len()
     }
 
     fn header(&self, count: u32, first: u64) -> BatchHeader {
-        BatchHeader { agency: self.agency, count, first: Some(first) }
+        BatchHeader { count, first: Some(first) }
     }
 
     /// Reads a row as a line of a batch. False at the end of the file.
@@ -176,9 +179,10 @@ impl Batches {
     }
 }
 
-impl fmt::Display for Batch<'_> {
+impl fmt::Display for BatchMessage<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}", self.header)?;
+        let header = Ask::Batch { header: self.header, lines: "" };
+        write!(out, "{}", Request { agency: self.agency, ask: header })?;
         out.write_str(self.lines)
     }
 }
@@ -186,8 +190,7 @@ impl fmt::Display for Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agency::testing::desk;
-    use crate::wire::Request;
+    use crate::agency::testing::reactor;
     use crate::wire::frame;
     use proptest::prelude::*;
 
@@ -209,7 +212,7 @@ mod tests {
         assert_eq!(next(&mut batches).unwrap(), "BATCH|3|1|2\nBET|3|g|h|3|i|7");
         assert_eq!(next(&mut batches), None);
         assert_eq!(batches.unacknowledged(), 2);
-        assert_eq!(batches.settle().unwrap().count, 2);
+        assert_eq!(batches.pop_oldest().unwrap().count, 2);
     }
 
     #[test]
@@ -229,9 +232,10 @@ mod tests {
     fn a_refusal_names_the_line_of_the_file() {
         let (mut batches, _folder) = batches("nombre,apellido,dni,nacimiento,numero\n\na,b,1,c,5\n\nd,e,2,f,abc\n", 9);
         next(&mut batches).unwrap();
-        let sent = batches.settle().unwrap();
-        let mut shown = |reason| {
-            let error = batches.refusal(&sent, reason);
+        let sent = batches.pop_oldest().unwrap();
+        let mut shown = |reason: &str| {
+            let Ok(refusal) = str::parse(reason);
+            let error = batches.refusal(&sent, &refusal);
             assert_eq!(error.kind, Kind::Refused);
             error.to_string()
         };
@@ -260,7 +264,7 @@ mod tests {
     #[test]
     fn a_file_with_fewer_rows_than_are_stored_is_another_file() {
         let (mut batches, _folder) = batches("a,b,1,c,5\n", 9);
-        let Err(Halt::Fatal(error)) = batches.resume(2, &mut desk()) else { panic!("resumed") };
+        let Err(Halt::Fatal(error)) = batches.resume(2, &mut reactor()) else { panic!("resumed") };
         assert_eq!(error.kind, Kind::BadInput);
         assert!(error.to_string().starts_with("agency-3.csv: holds 1 bets, but the central has stored 2 of agency 3"));
     }
@@ -277,7 +281,7 @@ mod tests {
                 let mut frame = Vec::new();
                 frame::push(&mut frame, &batch);
                 let text = batch.to_string();
-                let Ok(Request::Batch { header, lines }) = Request::parse(&text) else { panic!("{text}") };
+                let Ok(Request { ask: Ask::Batch { header, lines }, .. }) = Request::parse(&text) else { panic!("{text}") };
                 prop_assert_eq!(header.first, Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());
                 prop_assert!(header.count <= most);
@@ -300,9 +304,9 @@ mod tests {
             let (mut batches, _folder) = batches(&text, most);
             for (sent, settled, stored) in steps {
                 (0..sent).for_each(|_| { next(&mut batches); });
-                (0..settled).for_each(|_| { batches.settle(); });
+                (0..settled).for_each(|_| { batches.pop_oldest(); });
                 let stored = stored.min(rows);
-                batches.resume(stored, &mut desk()).unwrap();
+                batches.resume(stored, &mut reactor()).unwrap();
                 prop_assert_eq!((batches.rows(), batches.unacknowledged()), (stored, 0));
                 match next(&mut batches) {
                     Some(batch) => {

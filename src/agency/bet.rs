@@ -1,36 +1,26 @@
 //! One bet, stored once however often it has to be sent.
 
-use super::desk::{Desk, Halt};
-use super::dial::{Dialer, REPLY_DEADLINE};
-use super::link::Link;
-use super::replies::{hello, not_now, unexpected};
-use crate::config::AgencyConfig;
+use super::conversation::{Conversation, converse, refused, unexpected};
+use super::dial::Dialer;
+use super::reactor::{Halt, Reactor};
+use crate::config::PERSON;
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{Reply, Request};
+use crate::wire::{Ask, Refusal, Reply, Standing};
 
-/// Where the bet's values come from, in the order of its fields.
-const VARIABLES: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
-
-pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
-    let Some(person) = &config.person else {
-        let variables = VARIABLES.join(", ");
-        return Err(Halt::Fatal(Error::bad_input(format!("a bet needs the environment variables {variables}"))));
-    };
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 5]) -> Result<(), Halt> {
     let fields = person.each_ref().map(String::as_str);
     check(fields)?;
     let [_, _, document, _, number] = fields;
     let mut place = None;
-    let result = dialer.converse(desk, |desk, dialer, link| send(desk, dialer, link, fields, &mut place));
+    let result = converse(reactor, dialer, |conversation| send(conversation, fields, &mut place));
     match &result {
-        Ok(()) => {
-            desk.say(Event::success("apuesta_enviada").with("dni", document).with("numero", number));
-        }
+        Ok(()) => reactor.log(Event::success("apuesta_enviada").with("dni", document).with("numero", number)),
         Err(Halt::Fatal(error)) => {
             let event = Event::fail("apuesta_enviada").with("dni", document).with("numero", number);
-            desk.say(event.with("error", error));
+            reactor.log(event.with("error", error));
         }
         Err(_) => {}
     }
@@ -38,33 +28,24 @@ pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Resul
 }
 
 /// Sends the bet unless it is stored already: `place` is where in the agency's sequence it was sent to before.
-fn send(
-    desk: &mut Desk,
-    dialer: &mut Dialer,
-    link: &mut Link,
-    fields: [&str; 5],
-    place: &mut Option<u64>,
-) -> Result<(), Halt> {
-    let (stored, _) = hello(desk, dialer, link)?;
+fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], place: &mut Option<u64>) -> Result<(), Halt> {
+    let Standing { stored, .. } = conversation.hello()?;
     if place.is_some_and(|place| stored > place) {
         return Ok(());
     }
     *place = Some(stored);
-    link.push(&Request::Bet { agency: desk.id, fields, first: Some(stored) });
-    match link.reply(desk, Some(dialer.patience.deadline(REPLY_DEADLINE)), false)? {
+    match conversation.ask(Ask::Bet { fields, first: Some(stored) })? {
         Reply::Ack(Ok(())) => Ok(()),
         // Nothing but DONE closes an agency, and then it stays closed.
-        Reply::Ack(Err(reason)) if !reason.starts_with("closed") && not_now(&reason).is_some() => {
-            Err(Halt::Lost(format!("the central answered: {reason}")))
-        }
-        Reply::Ack(Err(reason)) => Err(Halt::Fatal(Error::refused(format!("the bet was refused: {reason}")))),
+        Reply::Ack(Err(Refusal::Closed)) => Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
+        Reply::Ack(Err(refusal)) => Err(refused(&refusal, "the bet was refused")),
         reply => Err(unexpected(&reply, "BET")),
     }
 }
 
 /// The central judges the values. Here it only matters whether the wire can carry them.
 fn check(fields: [&str; 5]) -> Result<()> {
-    for (variable, value) in VARIABLES.iter().zip(fields) {
+    for (variable, value) in PERSON.iter().zip(fields) {
         if value.chars().any(|character| character == '|' || character.is_control()) {
             let shown = Quoted(value);
             return Err(Error::bad_input(format!("{variable}: {shown} holds a control character or a \"|\"")));
@@ -73,7 +54,7 @@ fn check(fields: [&str; 5]) -> Result<()> {
     // The agency and the place in its sequence take the rest.
     let most = MAX_FRAME - 64;
     if fields.iter().map(|field| field.len()).sum::<usize>() > most {
-        return Err(Error::bad_input(format!("{} are longer than {most} bytes together", VARIABLES.join(", "))));
+        return Err(Error::bad_input(format!("{} are longer than {most} bytes together", PERSON.join(", "))));
     }
     Ok(())
 }
@@ -82,17 +63,15 @@ fn check(fields: [&str; 5]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::agency::play;
-    use crate::agency::testing::{FakeCentral, config, desk};
-    use crate::config::Mode;
+    use crate::agency::testing::{FakeCentral, config, reactor};
+    use crate::config::Task;
     use crate::error::Kind;
 
     const BET: &str = "BET|3|Santiago Lionel|Lorca|30904465|1999-03-17|0007574";
 
     fn bet(address: &str, document: &str) -> Result<(), Halt> {
-        let mut config = config(Mode::Bet, address, "unused".into());
-        let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"];
-        config.person = Some(person.map(str::to_owned));
-        play(&mut desk(), &config)
+        let person = ["Santiago Lionel", "Lorca", document, "1999-03-17", "0007574"].map(str::to_owned);
+        play(&mut reactor(), &config(Task::Bet { person }, address))
     }
 
     #[test]

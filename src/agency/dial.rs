@@ -4,13 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use log::Level;
 use mio::Interest;
 use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
-use super::desk::{Desk, Halt, SOCKET};
-use super::link::{Link, check_deadline};
+use super::link::Link;
+use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
 use crate::logging::{Event, Outcome};
 use crate::resolve::{self, Resolving};
@@ -18,9 +17,6 @@ use crate::resolve::{self, Resolving};
 /// The longest that one attempt to resolve the name, and one to connect to an address, may take.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The longest that the central may take for any answer but the draw's.
-pub const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// However little patience is left, an attempt gets this much time: without it, no patience would mean no attempt.
 const LEAST_DEADLINE: Duration = Duration::from_secs(1);
@@ -35,8 +31,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Connects, as often as it takes and patience lasts.
-pub struct Dialer {
-    pub patience: Patience,
+pub(super) struct Dialer {
+    pub(super) patience: Patience,
     address: String,
     /// A name that is being resolved.
     resolving: Option<Resolving>,
@@ -45,62 +41,41 @@ pub struct Dialer {
 }
 
 /// How long to go on without any progress.
-pub struct Patience {
+pub(super) struct Patience {
     limit: Duration,
     since: Instant,
     attempts: u32,
 }
 
 impl Dialer {
-    pub fn new(address: &str, patience: Patience) -> Dialer {
+    pub(super) fn new(address: &str, patience: Patience) -> Dialer {
         Dialer { patience, address: address.to_owned(), resolving: None, quiet: false }
     }
 
-    pub fn quiet(self) -> Dialer {
+    pub(super) fn quiet(self) -> Dialer {
         Dialer { quiet: true, ..self }
     }
 
     /// Tries until it is connected, or out of patience.
-    fn connect(&mut self, desk: &mut Desk) -> Result<Link, Halt> {
+    pub(super) fn connect(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
         loop {
-            match self.attempt(desk) {
+            match self.attempt(reactor) {
                 Ok(link) => {
                     let event = Event::quiet_if(self.quiet, "connect", Outcome::Success);
-                    desk.say(event.with("client_id", desk.id));
+                    reactor.log(event.with("client_id", reactor.id));
                     return Ok(link);
                 }
                 Err(Halt::Lost(cause)) => {
-                    desk.say(Event::fail("connect").with("client_id", desk.id).with("error", &cause));
-                    self.back_off(desk, &cause)?;
+                    reactor.log(Event::fail("connect").with("client_id", reactor.id).with("error", &cause));
+                    self.back_off(reactor, &cause)?;
                 }
                 Err(halt) => return Err(halt),
             }
         }
     }
 
-    /// Holds a conversation with the central: again from its beginning, over a new connection, when one is lost.
-    pub fn converse<T>(
-        &mut self,
-        desk: &mut Desk,
-        mut conversation: impl FnMut(&mut Desk, &mut Dialer, &mut Link) -> Result<T, Halt>,
-    ) -> Result<T, Halt> {
-        loop {
-            let mut link = self.connect(desk)?;
-            let result = conversation(desk, self, &mut link);
-            link.close(desk);
-            match result {
-                Err(Halt::Lost(cause)) => {
-                    let event = Event::new(Level::Warn, "connection_lost", Outcome::Fail);
-                    desk.say(event.with("client_id", desk.id).with("error", &cause));
-                    self.back_off(desk, &cause)?;
-                }
-                result => return result,
-            }
-        }
-    }
-
     /// Waits before the next attempt, unless patience has run out.
-    fn back_off(&mut self, desk: &mut Desk, cause: &str) -> Result<(), Halt> {
+    pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str) -> Result<(), Halt> {
         let Some(delay) = self.patience.next_delay() else {
             let limit = humantime::format_duration(self.patience.limit);
             return Err(Halt::Fatal(Error::unreachable(format!(
@@ -108,13 +83,13 @@ impl Dialer {
                 self.address
             ))));
         };
-        desk.pause(delay)
+        reactor.pause(delay)
     }
 
-    fn attempt(&mut self, desk: &mut Desk) -> Result<Link, Halt> {
+    fn attempt(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
         let mut cause = format!("{} has no address", self.address);
-        for address in self.resolve(desk)? {
-            match self.attempt_address(desk, address) {
+        for address in self.resolve(reactor)? {
+            match self.attempt_address(reactor, address) {
                 Ok(link) => return Ok(link),
                 Err(Halt::Lost(reason)) => cause = format!("{address}: {reason}"),
                 Err(halt) => return Err(halt),
@@ -123,13 +98,13 @@ impl Dialer {
         Err(Halt::Lost(cause))
     }
 
-    fn attempt_address(&mut self, desk: &mut Desk, address: SocketAddr) -> Result<Link, Halt> {
+    fn attempt_address(&mut self, reactor: &mut Reactor, address: SocketAddr) -> Result<Link, Halt> {
         let lost = |error: io::Error| Halt::Lost(error.to_string());
         let mut stream = TcpStream::connect(address).map_err(lost)?;
-        desk.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).map_err(lost)?;
+        reactor.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).map_err(lost)?;
         let (begun, deadline) = (Instant::now(), self.patience.deadline(CONNECT_DEADLINE));
         loop {
-            desk.wait(Some(deadline))?;
+            reactor.wait(Some(deadline))?;
             if let Some(error) = stream.take_error().map_err(lost)? {
                 return Err(lost(error));
             }
@@ -154,7 +129,7 @@ impl Dialer {
         Ok(Link::new(stream))
     }
 
-    fn resolve(&mut self, desk: &mut Desk) -> Result<Vec<SocketAddr>, Halt> {
+    fn resolve(&mut self, reactor: &mut Reactor) -> Result<Vec<SocketAddr>, Halt> {
         if let Ok(address) = self.address.parse() {
             return Ok(vec![address]);
         }
@@ -167,7 +142,7 @@ impl Dialer {
         let resolving = match self.resolving.take() {
             Some(resolving) => resolving,
             None => {
-                let waker = desk.waker();
+                let waker = reactor.waker();
                 // A wake-up that fails makes the wait last until its deadline.
                 resolve::start(&self.address, move || drop(waker.wake())).map_err(failed)?
             }
@@ -182,29 +157,29 @@ impl Dialer {
                 self.resolving = Some(resolving);
                 return Err(Halt::Lost(format!("{}: the name is still being resolved", self.address)));
             }
-            desk.wait(Some(deadline))?;
+            reactor.wait(Some(deadline))?;
         }
     }
 }
 
 impl Patience {
-    pub fn new(limit: Duration) -> Patience {
+    pub(super) fn new(limit: Duration) -> Patience {
         Patience { limit, since: Instant::now(), attempts: 0 }
     }
 
     /// Something went forward.
-    pub fn progress(&mut self) {
+    pub(super) fn progress(&mut self) {
         self.since = Instant::now();
         self.attempts = 0;
     }
 
     /// Time that was spent waiting for what takes as long as it takes, and is no lack of progress.
-    pub fn excuse(&mut self, waited: Duration) {
+    pub(super) fn excuse(&mut self, waited: Duration) {
         self.since = (self.since + waited).min(Instant::now());
     }
 
     /// When something that may take `longest` has to be over.
-    pub fn deadline(&self, longest: Duration) -> Instant {
+    pub(super) fn deadline(&self, longest: Duration) -> Instant {
         let left = self.limit.saturating_sub(self.since.elapsed());
         Instant::now() + longest.min(left).max(LEAST_DEADLINE.min(longest))
     }
@@ -219,10 +194,20 @@ impl Patience {
     }
 }
 
+/// Fails when the deadline has passed. `begun` is when the wait began.
+pub(super) fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Result<(), Halt> {
+    match deadline {
+        Some(deadline) if Instant::now() >= deadline => {
+            Err(Halt::Lost(format!("no answer within {} s", (deadline - begun).as_secs_f32().ceil())))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agency::testing::desk;
+    use crate::agency::testing::reactor;
     use crate::error::Kind;
     use socket2::{Domain, Socket, Type};
     use std::net::TcpListener;
@@ -236,7 +221,7 @@ mod tests {
     }
 
     fn dial(address: &str, limit: Duration) -> Result<Link, Halt> {
-        Dialer::new(address, Patience::new(limit)).connect(&mut desk())
+        Dialer::new(address, Patience::new(limit)).connect(&mut reactor())
     }
 
     #[test]
@@ -252,10 +237,10 @@ mod tests {
     fn a_central_that_comes_late_is_reached() {
         let (socket, address) = reserve();
         let mut dialer = Dialer::new(&address, Patience::new(Duration::from_secs(60)));
-        let mut desk = desk();
-        assert!(matches!(dialer.attempt(&mut desk), Err(Halt::Lost(_))));
+        let mut reactor = reactor();
+        assert!(matches!(dialer.attempt(&mut reactor), Err(Halt::Lost(_))));
         socket.listen(1).unwrap();
-        assert!(dialer.connect(&mut desk).is_ok());
+        assert!(dialer.connect(&mut reactor).is_ok());
     }
 
     #[test]

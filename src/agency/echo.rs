@@ -1,32 +1,32 @@
 //! The echo loop of the first exercises: a connection, a line, the same line back, a pause, and again.
 
-use super::desk::{Desk, Halt};
-use super::dial::{Dialer, REPLY_DEADLINE};
-use crate::config::AgencyConfig;
+use std::time::Duration;
+
+use super::conversation::converse;
+use super::dial::Dialer;
+use super::reactor::{Halt, Reactor};
 use crate::domain::Quoted;
 use crate::error::Error;
 use crate::logging::Event;
-use crate::wire::Reply;
 use crate::wire::frame::Incoming;
+use crate::wire::{Refusal, Reply};
 
-pub fn run(desk: &mut Desk, dialer: &mut Dialer, config: &AgencyConfig) -> Result<(), Halt> {
-    for number in 1..=config.loop_amount.value {
-        let message = format!("[CLIENT {}] Message N°{number}", config.id);
-        match exchange(desk, dialer, &message) {
-            Ok(()) => dialer.patience.progress(),
-            Err(Halt::Fatal(error)) => {
-                desk.say(Event::fail("receive_message").with("client_id", desk.id).with("error", &error));
-                return Err(Halt::Fatal(error));
-            }
-            Err(halt) => return Err(halt),
+pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, period: Duration) -> Result<(), Halt> {
+    for number in 1..=amount {
+        let message = format!("[CLIENT {}] Message N°{number}", reactor.id);
+        let result = exchange(reactor, dialer, &message);
+        if let Err(Halt::Fatal(error)) = &result {
+            reactor.log(Event::fail("receive_message").with("client_id", reactor.id).with("error", error));
         }
-        desk.say(Event::success("receive_message").with("client_id", desk.id).with("msg", &message));
-        if number < config.loop_amount.value {
-            desk.pause(config.loop_period.value)?;
-            dialer.patience.excuse(config.loop_period.value);
+        result?;
+        dialer.patience.progress();
+        reactor.log(Event::success("receive_message").with("client_id", reactor.id).with("msg", &message));
+        if number < amount {
+            reactor.pause(period)?;
+            dialer.patience.excuse(period);
         }
     }
-    desk.say(Event::success("loop_finished").with("client_id", desk.id));
+    reactor.log(Event::success("loop_finished").with("client_id", reactor.id));
     Ok(())
 }
 
@@ -37,12 +37,10 @@ enum Echo {
     Other(String),
 }
 
-fn exchange(desk: &mut Desk, dialer: &mut Dialer, message: &str) -> Result<(), Halt> {
+fn exchange(reactor: &mut Reactor, dialer: &mut Dialer, message: &str) -> Result<(), Halt> {
     let wrong = |reason| Err(Halt::Fatal(Error::failed(reason)));
-    dialer.converse(desk, |desk, dialer, link| {
-        link.push_line(message);
-        let deadline = dialer.patience.deadline(REPLY_DEADLINE);
-        match link.incoming(desk, Some(deadline), |incoming| judge(incoming, message)) {
+    converse(reactor, dialer, |conversation| {
+        match conversation.ask_line(message, |incoming| judge(incoming, message)) {
             Ok(Echo::Same) => Ok(()),
             Ok(Echo::Busy(reason)) => Err(Halt::Lost(reason)),
             Ok(Echo::Other(answer)) => wrong(format!("sent {}, got {} back", Quoted(message), Quoted(&answer))),
@@ -58,8 +56,8 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
         Incoming::Line(line) if line.strip_suffix(b"\n") == Some(message.as_bytes()) => Echo::Same,
         Incoming::Line(line) => Echo::Other(String::from_utf8_lossy(line).into_owned()),
         // A central with too much to do refuses a connection before it knows what it is for.
-        Incoming::Frame(text) => match Reply::parse(text, false) {
-            Ok(reply) if reply.is_busy() => Echo::Busy(format!("the central answered: {reply}")),
+        Incoming::Frame(text) => match Reply::parse(text, None) {
+            Ok(reply @ Reply::Ack(Err(Refusal::Busy(_)))) => Echo::Busy(format!("the central answered: {reply}")),
             _ => Echo::Other(text.to_owned()),
         },
     }
@@ -69,10 +67,12 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
 mod tests {
     use super::*;
     use crate::agency::play;
-    use crate::agency::testing::{FakeCentral, config, desk};
-    use crate::config::Mode;
+    use crate::agency::testing::{FakeCentral, config, reactor};
+    use crate::config::Task;
     use crate::error::Kind;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
+
+    const PERIOD: Duration = Duration::from_millis(20);
 
     #[test]
     fn every_message_has_a_connection_and_comes_back() {
@@ -86,11 +86,9 @@ mod tests {
             }
             lines
         });
-        let mut config = config(Mode::Echo, &central.address, "unused".into());
-        config.loop_period.value = Duration::from_millis(20);
         let begun = Instant::now();
-        play(&mut desk(), &config).unwrap();
-        assert!(begun.elapsed() >= Duration::from_millis(40), "two pauses lie between three messages");
+        play(&mut reactor(), &config(Task::Echo { amount: 3, period: PERIOD }, &central.address)).unwrap();
+        assert!(begun.elapsed() >= 2 * PERIOD, "two pauses lie between three messages");
         let expected = [1, 2, 3].map(|number| format!("[CLIENT 3] Message N°{number}\n"));
         assert_eq!(central.join(), expected);
     }
@@ -103,7 +101,7 @@ mod tests {
                 peer.line();
                 peer.send_raw(answer.as_bytes());
             });
-            let result = play(&mut desk(), &config(Mode::Echo, &central.address, "unused".into()));
+            let result = play(&mut reactor(), &config(Task::Echo { amount: 3, period: PERIOD }, &central.address));
             assert!(matches!(result, Err(Halt::Fatal(error)) if error.kind == Kind::Failed));
             central.join();
         }

@@ -1,10 +1,11 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::agency::play;
-use crate::agency::testing::{FakeCentral, Peer, bets, config, desk, stoppable_desk};
-use crate::config::Mode;
+use crate::agency::testing::{FakeCentral, FakePeer, bets, config, lottery, reactor, stoppable_reactor};
+use crate::config::Task;
 use crate::error::Kind;
+use crate::wire::Request;
 
 fn batch(lines: &[String], from: usize, to: usize) -> String {
     format!("BATCH|3|{}|{from}\n{}", to - from, lines[from..to].join("\n"))
@@ -30,9 +31,8 @@ fn a_lottery_from_its_first_bet_to_its_last_winner() {
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|3|1,2");
         peer.expect("GET_WINNERS|3|2").send("WINNERS|OK|3|3").expect_end();
     });
-    let mut config = config(Mode::Lottery, &central.address, path);
-    config.winners = Some(folder.path().join("winners"));
-    play(&mut desk(), &config).unwrap();
+    let task = LotteryTask { winners: Some(folder.path().join("winners")), ..lottery(path) };
+    play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
     central.join();
     assert_eq!(std::fs::read_to_string(folder.path().join("winners")).unwrap(), "1\n2\n3\n");
 }
@@ -55,7 +55,7 @@ fn an_agency_goes_on_where_the_central_says() {
         accept().expect("HELLO|3").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
         accept().expect("HELLO|3").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
-    play(&mut desk(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
 }
 
@@ -67,10 +67,9 @@ fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
             scope.spawn(move || {
                 let (_folder, path, lines) = bets(97);
                 let central = FakeCentral::start(move |accept| store_through_cuts(accept, seed));
-                let mut config = config(Mode::Lottery, &central.address, path);
-                config.batch_max = 1 + seed as u32 % 7;
-                config.in_flight = 1 + seed as usize % 5;
-                play(&mut desk(), &config).unwrap();
+                let (batch_max, in_flight) = (1 + seed as u32 % 7, 1 + seed as usize % 5);
+                let task = LotteryTask { batch_max, in_flight, ..lottery(path) };
+                play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
                 assert_eq!(central.join(), lines, "seed {seed}");
             });
         }
@@ -79,7 +78,7 @@ fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
 
 /// Keeps what a ledger keeps, and hangs up now and then: before a batch is stored, after it, or after its
 /// acknowledgement. Returns the stored lines once the winners were asked for.
-fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
+fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut stored, mut done) = (Vec::<String>::new(), false);
     loop {
@@ -88,9 +87,9 @@ fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
             if random.u8(..) < 20 {
                 break;
             }
-            let reply = match Request::parse(&text).unwrap() {
-                Request::Hello { .. } => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
-                Request::Batch { header, lines } => {
+            let reply = match Request::parse(&text).unwrap().ask {
+                Ask::Hello => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
+                Ask::Batch { header, lines } => {
                     assert!(!done);
                     let known = stored.len().checked_sub(header.first.unwrap() as usize);
                     match known {
@@ -101,19 +100,19 @@ fn store_through_cuts(accept: &dyn Fn() -> Peer, seed: u64) -> Vec<String> {
                         None => format!("ACK_BATCH|ERR|{}|gap", header.count),
                     }
                 }
-                Request::Done { .. } => {
+                Ask::Done => {
                     done = true;
                     "ACK_DONE|OK".to_owned()
                 }
-                Request::WaitDraw { .. } => {
+                Ask::WaitDraw => {
                     assert!(done);
                     "DRAW|OK".to_owned()
                 }
-                Request::GetWinners { .. } => {
+                Ask::GetWinners { .. } => {
                     peer.send("WINNERS|OK|0|").expect_end();
                     return stored;
                 }
-                other => panic!("{other}"),
+                Ask::Bet { .. } => panic!("{text}"),
             };
             if random.u8(..) < 20 {
                 break;
@@ -131,7 +130,7 @@ fn a_refused_bet_is_named_by_its_line() {
         peer.expect("HELLO|3").send("HELLO|OK|0|open").expect(&batch(&lines, 0, 3)).expect(&batch(&lines, 3, 5));
         peer.send("ACK_BATCH|OK|3").send("ACK_BATCH|ERR|2|bet 2: number \"x\" is not a whole number").expect_end();
     });
-    let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+    let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
     assert_eq!(error.to_string(), "agency-3.csv:5: number \"x\" is not a whole number");
     assert_eq!(error.kind, Kind::Refused);
     central.join();
@@ -152,7 +151,7 @@ fn another_process_for_the_same_agency_may_be_first() {
         peer.expect("HELLO|3").send("HELLO|OK|2|done").expect("WAIT_DRAW|3").send("DRAW|OK");
         peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
-    play(&mut desk(), &config(Mode::Lottery, &central.address, path)).unwrap();
+    play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
 
     // It has sent a shorter file.
@@ -162,7 +161,7 @@ fn another_process_for_the_same_agency_may_be_first() {
         accept().expect("HELLO|3").send("HELLO|OK|0|open").expect(&first).send("ACK_BATCH|ERR|2|closed");
         accept().expect("HELLO|3").send("HELLO|OK|1|done").expect_end();
     });
-    let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+    let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
     assert_eq!(error.kind, Kind::Refused);
     assert!(error.to_string().contains("closed with 1 bets stored"), "{error}");
     central.join();
@@ -187,7 +186,7 @@ fn what_the_central_will_never_take_ends_it() {
             }
             peer.expect_end();
         });
-        let error = failure(play(&mut desk(), &config(Mode::Lottery, &central.address, path)));
+        let error = failure(play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)));
         assert_eq!(error.kind, kind, "{error}");
         central.join();
     }
@@ -209,11 +208,27 @@ fn a_central_that_never_gets_anywhere_exhausts_patience() {
         });
         (address, central)
     };
-    let mut config = config(Mode::Lottery, &address, path);
+    let mut config = config(Task::Lottery(lottery(path)), &address);
     config.retry_for = Duration::from_millis(300);
-    let error = failure(play(&mut desk(), &config));
+    let error = failure(play(&mut reactor(), &config));
     assert_eq!(error.kind, Kind::Unreachable);
     assert!(error.to_string().contains("no progress for 300ms"), "{error}");
+}
+
+#[test]
+fn waiting_for_the_draw_costs_no_patience() {
+    const RETRY_FOR: Duration = Duration::from_secs(1);
+    let (_folder, path, _) = bets(1);
+    let central = FakeCentral::start(|accept| {
+        accept().expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").expect_silence(RETRY_FOR);
+        let mut peer = accept();
+        peer.expect("HELLO|3").send("HELLO|OK|1|done").expect("WAIT_DRAW|3").send("DRAW|OK");
+        peer.expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
+    });
+    let mut config = config(Task::Lottery(lottery(path)), &central.address);
+    config.retry_for = RETRY_FOR;
+    play(&mut reactor(), &config).unwrap();
+    central.join();
 }
 
 #[test]
@@ -241,9 +256,8 @@ fn pacing_keeps_messages_apart() {
         }
         distances
     });
-    let mut config = config(Mode::Lottery, &central.address, path);
-    config.batch_period = PERIOD;
-    play(&mut desk(), &config).unwrap();
+    let task = LotteryTask { batch_period: PERIOD, ..lottery(path) };
+    play(&mut reactor(), &config(Task::Lottery(task), &central.address)).unwrap();
     let distances = central.join();
     for place in [1, 2, 4] {
         assert!(distances[place] >= PERIOD, "{distances:?}");
@@ -262,7 +276,7 @@ fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
         ("GET_WINNERS|3|0".to_owned(), "WINNERS|OK|0|"),
     ];
     for last in 0..steps.len() {
-        let (mut desk, switch) = stoppable_desk();
+        let (mut reactor, switch) = stoppable_reactor();
         let steps = steps.clone();
         let central = FakeCentral::start(move |accept| {
             let mut peer = accept();
@@ -275,7 +289,7 @@ fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
             switch.raise();
             peer.expect_end();
         });
-        let result = play(&mut desk, &config(Mode::Lottery, &central.address, path.clone()));
+        let result = play(&mut reactor, &config(Task::Lottery(lottery(path.clone())), &central.address));
         assert!(matches!(result, Err(Halt::Stopped)), "{result:?}");
         central.join();
     }

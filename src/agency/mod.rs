@@ -1,49 +1,49 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
 //! `dataset` reads the file, `batches` fills frames with its rows, `link` is a connection and `dial` makes one, as often
-//! as it takes. `lottery`, `bet` and `echo` are what an agency can be told to do. Every wait there is goes through the
-//! `desk`, which is where a stop is noticed.
+//! as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be told to do. Every
+//! wait goes through the `reactor`, which is where a stop is noticed.
 
 mod batches;
 mod bet;
+mod conversation;
 mod dataset;
-mod desk;
 mod dial;
 mod echo;
 mod link;
 mod lottery;
 mod progress;
-mod replies;
+mod reactor;
 #[cfg(test)]
 mod testing;
 mod winners;
 
 use log::LevelFilter;
 
-use crate::config::{AgencyConfig, Mode};
+use crate::config::{AgencyConfig, Task};
 use crate::error::{Error, Kind, Result};
 use crate::logging::Event;
 use crate::signals::StopSignal;
-use desk::{Desk, Halt};
 use dial::{Dialer, Patience};
+use reactor::{Halt, Reactor};
 
 /// Does what the configuration says, to its end or until a signal stops it. SIGTERM is no failure, SIGINT is.
-pub fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
+pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     // Whatever the level, the log begins with what it was written under.
     log::set_max_level(config.level.value.max(LevelFilter::Info));
     tell(config);
     log::set_max_level(config.level.value);
-    let mut desk =
-        Desk::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
-    match play(&mut desk, config) {
+    let mut reactor =
+        Reactor::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
+    match play(&mut reactor, config) {
         Ok(()) => Ok(()),
         Err(Halt::Stopped) => {
-            desk.say(Event::success("shutdown").with("client_id", config.id));
-            if desk.is_interrupted() { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) }
+            reactor.log(Event::success("shutdown").with("client_id", config.id));
+            if reactor.is_interrupted() { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) }
         }
         Err(Halt::Lost(cause)) => Err(Error::unreachable(cause)),
         Err(Halt::Fatal(error)) => {
-            desk.bar.finish_and_clear();
+            reactor.bar.finish_and_clear();
             Err(error)
         }
     }
@@ -59,11 +59,11 @@ fn tell(config: &AgencyConfig) {
         .log();
 }
 
-fn play(desk: &mut Desk, config: &AgencyConfig) -> Result<(), Halt> {
+fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
     let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for));
-    match config.mode {
-        Mode::Lottery => lottery::run(desk, &mut dialer, config),
-        Mode::Bet => bet::run(desk, &mut dialer, config),
-        Mode::Echo => echo::run(desk, &mut dialer.quiet(), config),
+    match &config.task {
+        Task::Lottery(task) => lottery::run(reactor, &mut dialer, task),
+        Task::Bet { person } => bet::run(reactor, &mut dialer, person),
+        Task::Echo { amount, period } => echo::run(reactor, &mut dialer.quiet(), *amount, *period),
     }
 }

@@ -1,6 +1,6 @@
-//! What the agency's tests share: a desk, and a central that follows a script.
+//! What the agency's tests share: a reactor, and a central that follows a script.
 
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -9,52 +9,50 @@ use std::time::Duration;
 use log::LevelFilter;
 use mio::Interest;
 
-use super::desk::{Desk, SOCKET};
 use super::link::Link;
-use crate::config::{AgencyConfig, AsWritten, Mode};
+use super::reactor::{Reactor, SOCKET};
+use crate::config::{AgencyConfig, AsWritten, LotteryTask, Task};
 use crate::domain::AgencyId;
 use crate::signals::{StopSignal, StopSwitch};
 use crate::wire::frame;
 
-pub fn desk() -> Desk {
-    stoppable_desk().0
+pub(super) fn reactor() -> Reactor {
+    stoppable_reactor().0
 }
 
-pub fn stoppable_desk() -> (Desk, StopSwitch) {
+pub(super) fn stoppable_reactor() -> (Reactor, StopSwitch) {
     let (stop, switch) = StopSignal::by_hand().unwrap();
-    (Desk::new(AgencyId(3), stop).unwrap(), switch)
+    (Reactor::new(AgencyId(3), stop).unwrap(), switch)
 }
 
 /// A link and the other end of its connection.
-pub fn linked(desk: &Desk) -> (Link, TcpStream) {
+pub(super) fn linked(reactor: &Reactor) -> (Link, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     stream.set_nonblocking(true).unwrap();
     let mut stream = mio::net::TcpStream::from_std(stream);
-    desk.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).unwrap();
+    reactor.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE).unwrap();
     (Link::new(stream), listener.accept().unwrap().0)
 }
 
-pub fn config(mode: Mode, address: &str, file: PathBuf) -> AgencyConfig {
+pub(super) fn lottery(file: PathBuf) -> LotteryTask {
+    LotteryTask { file, batch_period: Duration::ZERO, batch_max: 3, in_flight: 4, winners: None }
+}
+
+pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
     AgencyConfig {
         id: AgencyId(3),
         server_address: address.to_owned(),
-        mode,
-        file,
-        person: None,
+        task,
         loop_amount: AsWritten { value: 3, text: "3".to_owned() },
         loop_period: AsWritten { value: Duration::ZERO, text: "0s".to_owned() },
-        batch_period: Duration::ZERO,
         level: AsWritten { value: LevelFilter::Info, text: "INFO".to_owned() },
-        batch_max: 3,
-        in_flight: 4,
         retry_for: Duration::from_secs(30),
-        winners: None,
     }
 }
 
 /// A folder with a file of good bets, and the lines that these have in a batch.
-pub fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
+pub(super) fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agency-3.csv");
     let values: Vec<String> = (0..rows).map(|row| format!("Ana,Paz,{},2000-01-01,{row}", 1000 + row)).collect();
@@ -63,38 +61,38 @@ pub fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
 }
 
 /// The central's end of one connection.
-pub struct Peer(BufReader<TcpStream>);
+pub(super) struct FakePeer(BufReader<TcpStream>);
 
 /// A central whose connections, one after the other, are handled by a script that is told which one it is.
-pub struct FakeCentral<T> {
-    pub address: String,
+pub(super) struct FakeCentral<T> {
+    pub(super) address: String,
     handle: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> FakeCentral<T> {
     /// The script takes the connections from the function that it is given.
-    pub fn start(script: impl FnOnce(&dyn Fn() -> Peer) -> T + Send + 'static) -> FakeCentral<T> {
+    pub(super) fn start(script: impl FnOnce(&dyn Fn() -> FakePeer) -> T + Send + 'static) -> FakeCentral<T> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let handle = std::thread::spawn(move || script(&|| Peer::accept(&listener)));
+        let handle = std::thread::spawn(move || script(&|| FakePeer::accept(&listener)));
         FakeCentral { address, handle }
     }
 
-    pub fn join(self) -> T {
+    pub(super) fn join(self) -> T {
         self.handle.join().unwrap()
     }
 }
 
-impl Peer {
-    fn accept(listener: &TcpListener) -> Peer {
+impl FakePeer {
+    fn accept(listener: &TcpListener) -> FakePeer {
         let stream = listener.accept().unwrap().0;
         // A script that expects what never comes must fail, not hang.
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Peer(BufReader::new(stream))
+        FakePeer(BufReader::new(stream))
     }
 
     /// The next frame's text, or `None` when the agency has closed the connection.
-    pub fn frame(&mut self) -> Option<String> {
+    pub(super) fn frame(&mut self) -> Option<String> {
         let mut header = [0; frame::HEADER];
         self.0.read_exact(&mut header).ok()?;
         let mut text = vec![0; u32::from_be_bytes(header) as usize];
@@ -104,30 +102,37 @@ impl Peer {
     }
 
     #[track_caller]
-    pub fn expect(&mut self, text: &str) -> &mut Peer {
+    pub(super) fn expect(&mut self, text: &str) -> &mut FakePeer {
         assert_eq!(self.frame().expect("a frame"), format!("{text}\n"));
         self
     }
 
+    /// Expects the agency to send nothing for so long.
+    #[track_caller]
+    pub(super) fn expect_silence(&mut self, duration: Duration) {
+        self.0.get_ref().set_read_timeout(Some(duration)).unwrap();
+        assert_eq!(self.0.fill_buf().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+
     /// Expects the agency to close the connection.
     #[track_caller]
-    pub fn expect_end(&mut self) {
+    pub(super) fn expect_end(&mut self) {
         assert_eq!(self.frame(), None);
     }
 
-    pub fn line(&mut self) -> String {
+    pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
-        std::io::BufRead::read_line(&mut self.0, &mut line).unwrap();
+        self.0.read_line(&mut line).unwrap();
         line
     }
 
-    pub fn send(&mut self, reply: &str) -> &mut Peer {
+    pub(super) fn send(&mut self, reply: &str) -> &mut FakePeer {
         let mut bytes = Vec::new();
         frame::push(&mut bytes, &reply);
         self.send_raw(&bytes)
     }
 
-    pub fn send_raw(&mut self, bytes: &[u8]) -> &mut Peer {
+    pub(super) fn send_raw(&mut self, bytes: &[u8]) -> &mut FakePeer {
         // The agency may have hung up already, which is for the test's other half to judge.
         let _ = self.0.get_mut().write_all(bytes);
         self

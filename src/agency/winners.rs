@@ -6,24 +6,24 @@ use crate::error::Result;
 use crate::output::WholeFile;
 
 /// Counts the winners and, if wanted, writes their documents to a file, one a line. See [`WholeFile`].
-pub struct Winners {
+pub(super) struct WinnersOutput {
     received: u64,
     file: Option<WholeFile>,
 }
 
-impl Winners {
+impl WinnersOutput {
     /// Fails at once when the file cannot be written: not after hours of uploading.
-    pub fn new(path: Option<&Path>) -> Result<Winners> {
-        Ok(Winners { received: 0, file: path.map(WholeFile::create).transpose()? })
+    pub(super) fn new(path: Option<&Path>) -> Result<WinnersOutput> {
+        Ok(WinnersOutput { received: 0, file: path.map(WholeFile::create).transpose()? })
     }
 
     /// How many came so far, which is also where the next page begins.
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received
     }
 
     /// Takes a page: documents joined by commas. Returns how many there were.
-    pub fn take(&mut self, page: &str) -> Result<u64> {
+    pub(super) fn take(&mut self, page: &str) -> Result<u64> {
         let (mut count, mut lines) = (0, String::with_capacity(page.len() + 1));
         for document in page.split(',').filter(|document| !document.is_empty()) {
             count += 1;
@@ -35,7 +35,7 @@ impl Winners {
     }
 
     /// Puts the file in its place.
-    pub fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         self.file.take().map_or(Ok(()), WholeFile::finish)
     }
 }
@@ -49,7 +49,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("winners.txt");
         std::fs::write(&path, "of the lottery before\n").unwrap();
-        let mut winners = Winners::new(Some(&path)).unwrap();
+        let mut winners = WinnersOutput::new(Some(&path)).unwrap();
         assert_eq!(winners.take("1,2.a").unwrap(), 2);
         assert_eq!(winners.take("").unwrap(), 0);
         assert_eq!(winners.take("3").unwrap(), 1);

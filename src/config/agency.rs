@@ -1,172 +1,131 @@
 //! An agency's configuration: flags, environment, and a YAML file.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use clap::ValueHint;
+use log::LevelFilter;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use super::source::{ConfigFile, Environment, Provenance, Sources};
-use super::{AgencyConfig, Mode};
-use crate::cli::AgencyArgs;
-use crate::domain::AgencyId;
+use super::setting::{Entry, Flags, Setting, Settings};
+use super::source::{Environment, Keys, Provenance, Sources};
+use super::{AgencyConfig, LotteryTask, Mode, Task, values};
+use crate::domain::{AgencyId, MAX_AGENCIES};
 use crate::error::Result;
 use crate::wire::MAX_BATCH;
 
-/// The variables that hold a person's bet, in the order of its fields, under the exercises' names.
-const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+/// The variables that hold a person's bet, in the order of its fields. The names are those of the exercises.
+pub const PERSON: [&str; 5] = ["NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
-/// Everything that can be set.
-pub mod settings {
-    use std::path::PathBuf;
-    use std::time::Duration;
+const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
+    .about("The configuration file, in YAML; only the default may be missing")
+    .hint(ValueHint::FilePath)
+    .default("config.yaml");
+const ID: Setting<AgencyId> = Setting::new("id", "N", |text| values::whole(text, 1..=MAX_AGENCIES).map(AgencyId))
+    .about("The agency's number, from 1")
+    .environment("CLI_ID");
+const SERVER: Setting<String> = Setting::new("server", "ADDRESS", values::address)
+    .about("The central, as host:port")
+    .hint(ValueHint::Hostname)
+    .environment("CLI_SERVER_ADDRESS")
+    .key("server.address")
+    .default("server:12345");
+const MODE: Setting<Mode> = Setting::new("mode", "MODE", values::mode)
+    .about(
+        "lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
+         NACIMIENTO and NUMERO; echo: lines to the echo server",
+    )
+    .choices(&values::MODES)
+    .environment("CLI_MODE")
+    .default("lottery");
+const DATA: Setting<PathBuf> = Setting::new("data", "DIR", values::path)
+    .about("Folder of the lottery's file, agency-<id>.csv")
+    .hint(ValueHint::DirPath)
+    .environment("CLI_DATA")
+    .default(".data");
+const LOOP_AMOUNT: Setting<u32> = Setting::new("loop-amount", "LINES", |text| values::whole(text, 0..=u32::MAX))
+    .about("Lines that the mode echo sends")
+    .environment("CLI_LOOP_AMOUNT")
+    .key("loop.amount")
+    .default("5");
+const LOOP_PERIOD: Setting<Duration> = Setting::new("loop-period", "DURATION", values::pause)
+    .about("Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set")
+    .environment("CLI_LOOP_PERIOD")
+    .key("loop.period")
+    .default("5s");
+const LEVEL: Setting<LevelFilter> = super::LEVEL.environment("CLI_LOG_LEVEL").key("log.level");
+const BATCH_MAX: Setting<u32> = Setting::new("batch-max", "BETS", |text| values::whole(text, 1..=1_000_000))
+    .about("Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430")
+    .environment("CLI_BATCH_MAXAMOUNT")
+    .key("batch.maxAmount")
+    .default("100");
+const BATCH_PERIOD: Setting<Duration> = Setting::new("batch-period", "DURATION", values::pause)
+    .about("Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight")
+    .environment("CLI_BATCH_PERIOD")
+    .key("batch.period");
+const IN_FLIGHT: Setting<usize> = Setting::new("in-flight", "BATCHES", |text| values::whole(text, 1..=4_096))
+    .about("Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages")
+    .default("256");
+const RETRY_FOR: Setting<Duration> = Setting::new("retry-for", "DURATION", values::pause)
+    .about("Time to keep retrying without progress, such as 60s or 500ms")
+    .default("60s");
+const WINNERS: Setting<PathBuf> = Setting::new("winners", "FILE", values::path)
+    .about("File to write the winners' documents to, one a line")
+    .hint(ValueHint::FilePath);
 
-    use log::LevelFilter;
+/// Runs an agency: sends its bets to the central, waits for the draw, asks for its winners.
+///
+/// A flag overrides its environment variable, which overrides the configuration file, which overrides the default.
+///
+/// Example: quiniela agency --id 3 --server localhost:12345 --data .data
+#[derive(clap::Args, Debug)]
+pub struct AgencyArgs {
+    #[command(flatten)]
+    flags: Flags<Self>,
 
-    use crate::config::Mode;
-    use crate::config::source::Setting;
-    use crate::config::values;
-    use crate::domain::AgencyId;
+    /// Print every setting and where its value came from, and exit
+    #[arg(long, display_order = 0)]
+    pub print_config: bool,
 
-    pub const ID: Setting<AgencyId> = Setting {
-        flag: "id",
-        environment: Some("CLI_ID"),
-        key: None,
-        default: None,
-        about: "The agency's number, from 1",
-        parse: values::agency,
-    };
-    pub const SERVER: Setting<String> = Setting {
-        environment: Some("CLI_SERVER_ADDRESS"),
-        key: Some("server.address"),
-        ..Setting::flag("server", "server:12345", "The central, as host:port", values::address)
-    };
-    pub const MODE: Setting<Mode> = Setting {
-        environment: Some("CLI_MODE"),
-        ..Setting::flag(
-            "mode",
-            "lottery",
-            "lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
-             NACIMIENTO and NUMERO; echo: lines to the echo server",
-            values::mode,
-        )
-    };
-    pub const DATA: Setting<PathBuf> = Setting {
-        environment: Some("CLI_DATA"),
-        ..Setting::flag("data", ".data", "Folder of the lottery's file, agency-<id>.csv", values::path)
-    };
-    pub const LOOP_AMOUNT: Setting<u32> = Setting {
-        environment: Some("CLI_LOOP_AMOUNT"),
-        key: Some("loop.amount"),
-        ..Setting::flag("loop-amount", "5", "Lines that the mode echo sends", values::number)
-    };
-    pub const LOOP_PERIOD: Setting<Duration> = Setting {
-        environment: Some("CLI_LOOP_PERIOD"),
-        key: Some("loop.period"),
-        ..Setting::flag(
-            "loop-period",
-            "5s",
-            "Wait between two messages, as 100ms, 5s or 1m30s; the lottery waits only where this is said",
-            values::pause,
-        )
-    };
-    pub const LEVEL: Setting<LevelFilter> = Setting {
-        environment: Some("CLI_LOG_LEVEL"),
-        key: Some("log.level"),
-        ..Setting::flag(
-            "log-level",
-            "INFO",
-            "Least grave level that is logged, by Python's or Go's name",
-            values::level,
-        )
-    };
-    pub const BATCH_MAX: Setting<u32> = Setting {
-        environment: Some("CLI_BATCH_MAXAMOUNT"),
-        key: Some("batch.maxAmount"),
-        ..Setting::flag(
-            "batch-max",
-            "100",
-            "Most bets in a batch; fewer where 8192 bytes hold no more, and those never hold more than 430",
-            values::batch_max,
-        )
-    };
-    pub const BATCH_PERIOD: Setting<Duration> = Setting {
-        environment: Some("CLI_BATCH_PERIOD"),
-        key: Some("batch.period"),
-        default: None,
-        ..Setting::flag(
-            "batch-period",
-            "",
-            "Wait between two messages of the lottery, instead of the loop's; with 0s batches are in flight together",
-            values::pause,
-        )
-    };
-    pub const IN_FLIGHT: Setting<usize> = Setting::flag(
-        "in-flight",
-        "256",
-        "Batches sent and not yet acknowledged, where none waits for another",
-        values::in_flight,
-    );
-    pub const RETRY_FOR: Setting<Duration> =
-        Setting::flag("retry-for", "60s", "Time to go on trying without any progress, as 60s or 500ms", values::pause);
-    pub const WINNERS: Setting<PathBuf> = Setting {
-        default: None,
-        ..Setting::flag("winners", "", "File to write the winners' documents to, one a line", values::path)
-    };
+    /// Stop when standard input ends, as the demo's processes do
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
 }
 
-/// The file's form. Every value is taken as the text that it is, so that it can be shown as written.
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct File {
-    server: Option<ServerSection>,
-    #[serde(rename = "loop")]
-    echo_loop: Option<LoopSection>,
-    log: Option<LogSection>,
-    batch: Option<BatchSection>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct ServerSection {
-    address: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct LoopSection {
-    amount: Option<String>,
-    period: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct LogSection {
-    level: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct BatchSection {
-    #[serde(rename = "maxAmount")]
-    max_amount: Option<String>,
-    period: Option<String>,
+impl Settings for AgencyArgs {
+    const ALL: &'static [&'static dyn Entry] = &[
+        &CONFIG,
+        &ID,
+        &SERVER,
+        &MODE,
+        &DATA,
+        &LOOP_AMOUNT,
+        &LOOP_PERIOD,
+        &LEVEL,
+        &BATCH_MAX,
+        &BATCH_PERIOD,
+        &IN_FLIGHT,
+        &RETRY_FOR,
+        &WINNERS,
+    ];
 }
 
 /// The resolved configuration and where each of its values came from.
 pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(AgencyConfig, Provenance)> {
-    let mut sources = Sources::new(environment, ConfigFile::read(&args.config, parse_yaml)?);
-    let AgencyId(id) = sources.pick(&settings::ID, &args.id)?.value;
-    let server_address = sources.pick(&settings::SERVER, &args.server)?.value;
-    let mode = sources.pick(&settings::MODE, &args.mode)?.value;
-    let data = sources.pick(&settings::DATA, &args.data)?.value;
-    let loop_amount = sources.pick(&settings::LOOP_AMOUNT, &args.loop_amount)?;
-    // Asked before it is picked: the default paces the echo loop and must not pace the lottery.
-    let said_period = sources.find(&settings::LOOP_PERIOD, &args.loop_period)?;
+    let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_yaml)?;
+    let AgencyId(id) = sources.pick(&ID)?.value;
+    let server_address = sources.pick(&SERVER)?.value;
+    let mode = sources.pick(&MODE)?.value;
+    let data = sources.pick(&DATA)?.value;
+    let loop_amount = sources.pick(&LOOP_AMOUNT)?;
+    // The default paces the echo loop and must not pace the lottery.
+    let said_period = sources.find(&LOOP_PERIOD)?;
     let loop_period = match &said_period {
         Some(said) => said.clone(),
-        None => sources.pick(&settings::LOOP_PERIOD, &None)?,
+        None => sources.default(&LOOP_PERIOD)?,
     };
-    let batch_period = match sources.find(&settings::BATCH_PERIOD, &args.batch_period)? {
+    let batch_period = match sources.find(&BATCH_PERIOD)? {
         Some(said) => said.value,
         None => {
             let (text, origin) = match &said_period {
@@ -177,23 +136,19 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
             said_period.map_or(Duration::ZERO, |said| said.value)
         }
     };
-    let config = AgencyConfig {
-        id: AgencyId(id),
-        server_address,
-        mode,
-        file: data.join(format!("agency-{id}.csv")),
-        person: None,
-        loop_amount,
-        loop_period,
-        batch_period,
-        level: sources.pick(&settings::LEVEL, &args.log_level)?,
-        batch_max: sources.pick(&settings::BATCH_MAX, &args.batch_max)?.value.min(MAX_BATCH),
-        in_flight: sources.pick(&settings::IN_FLIGHT, &args.in_flight)?.value,
-        retry_for: sources.pick(&settings::RETRY_FOR, &args.retry_for)?.value,
-        winners: sources.find(&settings::WINNERS, &args.winners)?.map(|said| said.value),
+    let level = sources.pick(&LEVEL)?;
+    let batch_max = sources.pick(&BATCH_MAX)?.value.min(MAX_BATCH);
+    let in_flight = sources.pick(&IN_FLIGHT)?.value;
+    let retry_for = sources.pick(&RETRY_FOR)?.value;
+    let winners = sources.find(&WINNERS)?.map(|said| said.value);
+    let file = data.join(format!("agency-{id}.csv"));
+    let task = match mode {
+        Mode::Lottery => Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners }),
+        Mode::Bet => Task::Bet { person: person(&mut sources)? },
+        Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };
-    let person = if mode == Mode::Bet { Some(person(&mut sources)?) } else { None };
-    Ok((AgencyConfig { person, ..config }, sources.into_provenance()))
+    let config = AgencyConfig { id: AgencyId(id), server_address, task, loop_amount, loop_period, level, retry_for };
+    Ok((config, sources.into_provenance()))
 }
 
 fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {
@@ -204,18 +159,96 @@ fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {
     Ok(fields)
 }
 
-fn parse_yaml(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
-    // An empty document, or one of comments alone, is none to the parser: it says nothing, which is fine.
-    let file: Option<File> = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    let File { server, echo_loop, log, batch } = file.unwrap_or_default();
-    let (echo_loop, batch) = (echo_loop.unwrap_or_default(), batch.unwrap_or_default());
-    let said = [
-        (settings::SERVER.key, server.unwrap_or_default().address),
-        (settings::LOOP_AMOUNT.key, echo_loop.amount),
-        (settings::LOOP_PERIOD.key, echo_loop.period),
-        (settings::LEVEL.key, log.unwrap_or_default().level),
-        (settings::BATCH_MAX.key, batch.max_amount),
-        (settings::BATCH_PERIOD.key, batch.period),
-    ];
-    Ok(said.into_iter().filter_map(|(key, value)| Some((key?, value?))).collect())
+/// Reads the file. Its sections and keys are those that the settings name.
+fn parse_yaml(text: &str) -> Result<Keys, String> {
+    let mut found = Keys::new();
+    let section = Section { prefix: "", found: &mut found };
+    section.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| error.to_string())?;
+    Ok(found)
+}
+
+fn keys() -> impl Iterator<Item = &'static str> {
+    AgencyArgs::ALL.iter().filter_map(|setting| setting.key())
+}
+
+/// The keys that begin with `prefix`, such as `loop.`; if it is empty, the whole file. Every value is kept as text, so
+/// that it can be shown as written.
+struct Section<'a> {
+    prefix: &'a str,
+    found: &'a mut Keys,
+}
+
+impl Section<'_> {
+    fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = keys().filter_map(|key| key.strip_prefix(self.prefix)?.split('.').next()).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Section<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, file: D) -> Result<(), D::Error> {
+        file.deserialize_option(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Section<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "lines such as `{}: …`", self.names().join(": …` or `"))
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, file: D) -> Result<(), D::Error> {
+        file.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut file: A) -> Result<(), A::Error> {
+        let mut names = self.names();
+        while let Some(name) = file.next_key_seed(Name(&self.names(), &mut names))? {
+            let path = format!("{}{name}", self.prefix);
+            if let Some(key) = keys().find(|key| *key == path) {
+                let text: Option<String> = file.next_value()?;
+                self.found.extend(text.map(|text| (key, text)));
+            } else {
+                file.next_value_seed(Section { prefix: &format!("{path}."), found: self.found })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The next key of a section: all of its names, and those that the file has not given yet.
+struct Name<'a>(&'a [&'static str], &'a mut Vec<&'static str>);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, file: D) -> Result<&'static str, D::Error> {
+        file.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = &'static str;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, found: &str) -> Result<&'static str, E> {
+        let Name(names, left) = self;
+        if let Some(place) = left.iter().position(|name| *name == found) {
+            return Ok(left.swap_remove(place));
+        }
+        let known = names.contains(&found);
+        let allowed = || format!("unknown key `{found}`, expected `{}`", names.join("` or `"));
+        Err(E::custom(if known { format!("duplicate key `{found}`") } else { allowed() }))
+    }
 }

@@ -1,8 +1,9 @@
-//! Configuration, resolved once: flag before environment before file before default. What comes out is typed and
-//! checked, and nothing downstream reads a file or an environment variable for its settings.
+//! Configuration, resolved once: a flag overrides the environment, which overrides the file, which overrides the default.
+//! The result is typed and checked, and nothing else reads a file or an environment variable for its settings.
 
 mod agency;
 mod server;
+mod setting;
 mod source;
 mod values;
 
@@ -13,30 +14,28 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::domain::{AgencyId, Roster};
+use setting::Setting;
 
-/// The settings themselves: what the command line takes its flags, their help and their checks from.
-pub mod settings {
-    pub use super::agency::settings as agency;
-    pub use super::server::settings as server;
-}
+pub(crate) use agency::PERSON;
+pub use agency::{AgencyArgs, resolve as resolve_agency};
+pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
+pub use source::{Environment, Provenance};
+pub use values::{parse_limit, whole_number};
 
-pub use agency::resolve as resolve_agency;
-pub use server::{resolve as resolve_server, resolve_port};
-pub use source::{Environment, Provenance, Setting};
+/// The log level. Each command adds its own names.
+const LEVEL: Setting<LevelFilter> = Setting::new("log-level", "LEVEL", values::level)
+    .about("Minimum level to log, by Python's or Go's name")
+    .choices(&values::LEVELS)
+    .default("INFO");
 
-/// A duration on the command line that must leave some time.
-pub fn parse_limit(text: &str) -> Result<Duration, String> {
-    values::limit(text).map_err(|allowed| format!("allowed is {allowed}"))
-}
-
-/// A value together with the text that it was written as, which is how it is shown again.
+/// A value and the text that it was written as, for output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AsWritten<T> {
     pub value: T,
     pub text: String,
 }
 
-/// Everything that `quiniela server` needs to know.
+/// The settings of `quiniela server`.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// 0 takes a free port.
@@ -60,7 +59,7 @@ pub struct ServerConfig {
 }
 
 /// What an agency does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Sends every bet of its file, waits for the draw, asks for its winners.
     Lottery,
@@ -70,26 +69,36 @@ pub enum Mode {
     Echo,
 }
 
-/// Everything that `quiniela agency` needs to know.
+/// The settings of `quiniela agency`.
 #[derive(Clone, Debug)]
 pub struct AgencyConfig {
     pub id: AgencyId,
     pub server_address: String,
-    pub mode: Mode,
-    /// The CSV file of the lottery: `<data>/agency-<id>.csv`.
-    pub file: PathBuf,
-    /// The bet of [`Mode::Bet`], in the order of the fields of a bet; none in the other modes.
-    pub person: Option<[String; 5]>,
+    pub task: Task,
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
-    /// Between any two messages of the lottery: `batch.period`, or `loop.period` where that is not said.
-    pub batch_period: Duration,
     pub level: AsWritten<LevelFilter>,
-    pub batch_max: u32,
-    /// Batches sent and not yet acknowledged, when nothing is paced.
-    pub in_flight: usize,
     /// How long to go on trying without any progress.
     pub retry_for: Duration,
+}
+
+/// A mode, with all that it needs. A person's values are in the order of a bet's fields.
+#[derive(Clone, Debug)]
+pub enum Task {
+    Lottery(LotteryTask),
+    Bet { person: [String; 5] },
+    Echo { amount: u32, period: Duration },
+}
+
+#[derive(Clone, Debug)]
+pub struct LotteryTask {
+    /// The CSV file: `<data>/agency-<id>.csv`.
+    pub file: PathBuf,
+    /// Between any two messages: `batch.period`, or `loop.period` where that is not said.
+    pub batch_period: Duration,
+    pub batch_max: u32,
+    /// Batches sent and not yet acknowledged, if `batch_period` is zero.
+    pub in_flight: usize,
     /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
 }

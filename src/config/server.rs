@@ -1,142 +1,175 @@
 //! The central's configuration: flags, environment, and the `[DEFAULT]` section of an ini file.
 
-use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::ValueHint;
 use ini::{Ini, ParseOption};
+use log::LevelFilter;
 
-use super::ServerConfig;
-use super::source::{ConfigFile, Environment, Provenance, Sources};
-use crate::cli::{HealthArgs, ServerArgs};
-use crate::domain::Quoted;
+use super::setting::{Entry, Flags, Setting, Settings, Value};
+use super::source::{Environment, Keys, Provenance, Sources};
+use super::{ServerConfig, values};
+use crate::domain::{Quoted, Roster};
 use crate::error::Result;
 
 const SECTION: &str = "DEFAULT";
-const KEYS: [&str; 6] =
-    ["SERVER_PORT", "SERVER_IP", "SERVER_LISTEN_BACKLOG", "LOGGING_LEVEL", "CLIENT_AMOUNT", "STORE_DIR"];
+/// A key of the course's files that changes nothing.
+const SERVER_IP: &str = "SERVER_IP";
 
-/// Everything that can be set.
-pub mod settings {
-    use std::net::IpAddr;
-    use std::path::PathBuf;
-    use std::time::Duration;
+const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
+    .about("The configuration file, an ini file with the section DEFAULT; only the default may be missing")
+    .hint(ValueHint::FilePath)
+    .default("config.ini");
+const PORT: Setting<u16> =
+    shared("SERVER_PORT", Setting::new("port", "PORT", |text| values::whole(text, 0..=u16::MAX)))
+        .about("TCP port to listen on; 0 takes a free one, and the log says which")
+        .default("12345");
+const BIND: Setting<IpAddr> = shared("SERVER_BIND", Setting::new("bind", "ADDRESS", values::bind))
+    .about("Address of this machine to listen on; 0.0.0.0 is all of them")
+    .default("0.0.0.0");
+/// The course's file says 5. A burst of connections overflows that, and a client that is dropped waits a second or more
+/// before it tries again. 128 is what Rust's standard listener asks for.
+const BACKLOG: Setting<u32> =
+    shared("SERVER_LISTEN_BACKLOG", Setting::new("backlog", "CONNECTIONS", |text| values::whole(text, 0..=65_535)))
+        .about("Connections that may wait to be accepted; the kernel may allow fewer")
+        .default("128");
+const LEVEL: Setting<LevelFilter> = shared("LOGGING_LEVEL", super::LEVEL);
+const CLIENT_AMOUNT: Setting<Roster> =
+    shared("CLIENT_AMOUNT", Setting::new("client-amount", "AGENCIES", values::roster))
+        .about("Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server")
+        .default("5");
+const STORE: Setting<PathBuf> = shared("STORE_DIR", Setting::new("store", "DIR", values::path))
+    .about("Folder of bets.csv and its journal")
+    .hint(ValueHint::DirPath)
+    .default(".");
+const WINNING_NUMBER: Setting<u32> = Setting::new("winning-number", "NUMBER", |text| values::whole(text, 0..=u32::MAX))
+    .about("Number that wins the draw")
+    .default("7574");
+const WORKERS: Setting<usize> = Setting::new("workers", "THREADS", |text| values::whole(text, 1..=1_024))
+    .about("Threads that answer requests")
+    .default("64");
+const QUEUE: Setting<usize> = Setting::new("queue", "CONNECTIONS", connections)
+    .about("Connections with something to read that may wait for a worker; more are refused")
+    .default("4096");
+const MAX_CONNECTIONS: Setting<usize> = Setting::new("max-connections", "CONNECTIONS", connections)
+    .about("Connections open at once; more are refused")
+    .default("20000");
+const FRAME_DEADLINE: Setting<Duration> = Setting::new("frame-deadline", "DURATION", values::limit)
+    .about("Time from a frame's first byte to its last, and for a peer to take its replies, such as 10s or 500ms")
+    .default("10s");
+const STOP_TIMEOUT: Setting<Duration> = Setting::new("stop-timeout", "DURATION", values::limit)
+    .about("Time that a stop may take, such as 5s or 500ms")
+    .default("5s");
+const QUIET_TIME: Setting<Duration> = Setting::new("quiet-time", "DURATION", values::pause)
+    .about("With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms")
+    .default("5s");
 
-    use log::LevelFilter;
+/// Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners.
+///
+/// It runs until SIGTERM or SIGINT. A flag overrides its environment variable, which overrides the configuration file,
+/// which overrides the default.
+///
+/// Example: quiniela server --port 12345 --client-amount 5 --store /var/lib/quiniela
+#[derive(clap::Args, Debug)]
+pub struct ServerArgs {
+    #[command(flatten)]
+    flags: Flags<Self>,
 
-    use crate::config::source::Setting;
-    use crate::config::values;
-    use crate::domain::Roster;
+    /// Print every setting and where its value came from, and exit
+    #[arg(long, display_order = 0)]
+    pub print_config: bool,
 
-    /// One that the file and the environment know by the same name.
-    const fn shared<T: Clone + Send + Sync + 'static>(key: &'static str, setting: Setting<T>) -> Setting<T> {
-        Setting { environment: Some(key), key: Some(key), ..setting }
-    }
+    /// Stop when standard input ends, as the demo's processes do
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
+}
 
-    pub const PORT: Setting<u16> = shared(
-        "SERVER_PORT",
-        Setting::flag(
-            "port",
-            "12345",
-            "TCP port to listen on; 0 takes a free one, and the log says which",
-            values::port,
-        ),
-    );
-    pub const BIND: Setting<IpAddr> =
-        Setting::flag("bind", "0.0.0.0", "Address of this machine to listen on; 0.0.0.0 is all of them", values::bind);
-    /// The course's file says 5, which a burst of connections overflows, and an overflow costs a client a second and
-    /// more until it tries again. 128 is what Rust's own listener asks for.
-    pub const BACKLOG: Setting<u32> = shared(
-        "SERVER_LISTEN_BACKLOG",
-        Setting::flag(
-            "backlog",
-            "128",
-            "Connections that may wait to be accepted; the kernel may allow fewer",
-            values::backlog,
-        ),
-    );
-    pub const LEVEL: Setting<LevelFilter> = shared(
-        "LOGGING_LEVEL",
-        Setting::flag("log-level", "INFO", "Least grave level that is logged, by Python's or Go's name", values::level),
-    );
-    pub const CLIENT_AMOUNT: Setting<Roster> = shared(
-        "CLIENT_AMOUNT",
-        Setting::flag(
-            "client-amount",
-            "5",
-            "Agencies 1 to N take part; auto finds N out; with 0 there is no lottery, only the echo server",
-            values::roster,
-        ),
-    );
-    pub const STORE: Setting<PathBuf> =
-        shared("STORE_DIR", Setting::flag("store", ".", "Folder of bets.csv and its journal", values::path));
-    pub const WINNING_NUMBER: Setting<u32> =
-        Setting::flag("winning-number", "7574", "Number that wins the draw", values::number);
-    pub const WORKERS: Setting<usize> = Setting::flag("workers", "64", "Threads that answer requests", values::workers);
-    pub const QUEUE: Setting<usize> = Setting::flag(
-        "queue",
-        "4096",
-        "Connections with something to read that may wait for a worker; more are refused",
-        values::connections,
-    );
-    pub const MAX_CONNECTIONS: Setting<usize> =
-        Setting::flag("max-connections", "20000", "Connections open at once; more are refused", values::connections);
-    pub const FRAME_DEADLINE: Setting<Duration> = Setting::flag(
-        "frame-deadline",
-        "10s",
-        "Time from a frame's first byte to its last, and for a peer to take its replies, as 10s or 500ms",
-        values::limit,
-    );
-    pub const STOP_TIMEOUT: Setting<Duration> =
-        Setting::flag("stop-timeout", "5s", "Time that a stop may take, as 5s or 500ms", values::limit);
-    pub const QUIET_TIME: Setting<Duration> = Setting::flag(
-        "quiet-time",
-        "5s",
-        "With --client-amount auto: time without a new agency before the draw, as 5s or 500ms",
-        values::pause,
-    );
+/// Checks that the central on this machine echoes a line, and exits with 0 if it does: a container's health check.
+///
+/// Port and address are resolved as the central resolves them: flag, environment, configuration file, default.
+///
+/// Example: quiniela health --port 12345
+#[derive(clap::Args, Debug)]
+pub struct HealthArgs {
+    #[command(flatten)]
+    flags: Flags<Self>,
+}
+
+impl Settings for ServerArgs {
+    const ALL: &'static [&'static dyn Entry] = &[
+        &CONFIG,
+        &PORT,
+        &BIND,
+        &BACKLOG,
+        &LEVEL,
+        &CLIENT_AMOUNT,
+        &STORE,
+        &WINNING_NUMBER,
+        &WORKERS,
+        &QUEUE,
+        &MAX_CONNECTIONS,
+        &FRAME_DEADLINE,
+        &STOP_TIMEOUT,
+        &QUIET_TIME,
+    ];
+}
+
+impl Settings for HealthArgs {
+    const ALL: &'static [&'static dyn Entry] = &[
+        &CONFIG.about("The central's configuration file; only the default may be missing"),
+        &PORT.about("TCP port that the central listens on"),
+        &BIND.about("Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1"),
+    ];
 }
 
 /// The resolved configuration and where each of its values came from.
 pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(ServerConfig, Provenance)> {
-    let mut sources = Sources::new(environment, ConfigFile::read(&args.config, parse_ini)?);
-    sources.mention("SERVER_IP", "accepted and not used: --bind says where to listen")?;
+    let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
+    sources.mention(SERVER_IP, "accepted and not used: --bind says where to listen")?;
     let config = ServerConfig {
-        port: sources.pick(&settings::PORT, &args.port)?,
-        bind: sources.pick(&settings::BIND, &args.bind)?.value,
-        backlog: sources.pick(&settings::BACKLOG, &args.backlog)?,
-        level: sources.pick(&settings::LEVEL, &args.log_level)?,
-        roster: sources.pick(&settings::CLIENT_AMOUNT, &args.client_amount)?.value,
-        store: sources.pick(&settings::STORE, &args.store)?.value,
-        winning_number: sources.pick(&settings::WINNING_NUMBER, &args.winning_number)?.value,
-        workers: sources.pick(&settings::WORKERS, &args.workers)?.value,
-        queue: sources.pick(&settings::QUEUE, &args.queue)?.value,
-        max_connections: sources.pick(&settings::MAX_CONNECTIONS, &args.max_connections)?.value,
-        frame_deadline: sources.pick(&settings::FRAME_DEADLINE, &args.frame_deadline)?.value,
-        stop_timeout: sources.pick(&settings::STOP_TIMEOUT, &args.stop_timeout)?.value,
-        quiet_time: sources.pick(&settings::QUIET_TIME, &args.quiet_time)?.value,
+        port: sources.pick(&PORT)?,
+        bind: sources.pick(&BIND)?.value,
+        backlog: sources.pick(&BACKLOG)?,
+        level: sources.pick(&LEVEL)?,
+        roster: sources.pick(&CLIENT_AMOUNT)?.value,
+        store: sources.pick(&STORE)?.value,
+        winning_number: sources.pick(&WINNING_NUMBER)?.value,
+        workers: sources.pick(&WORKERS)?.value,
+        queue: sources.pick(&QUEUE)?.value,
+        max_connections: sources.pick(&MAX_CONNECTIONS)?.value,
+        frame_deadline: sources.pick(&FRAME_DEADLINE)?.value,
+        stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
+        quiet_time: sources.pick(&QUIET_TIME)?.value,
     };
     Ok((config, sources.into_provenance()))
 }
 
-/// The port that a central on this machine listens on, found just as the central finds it.
-pub fn resolve_port(args: &HealthArgs, environment: &Environment<'_>) -> Result<u16> {
-    let mut sources = Sources::new(environment, ConfigFile::read(&args.config, parse_ini)?);
-    Ok(sources.pick(&settings::PORT, &args.port)?.value)
+/// Where a central on this machine listens, resolved as the central resolves it.
+pub fn resolve_health(args: &HealthArgs, environment: &Environment<'_>) -> Result<SocketAddr> {
+    let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
+    Ok(SocketAddr::new(sources.pick(&BIND)?.value, sources.pick(&PORT)?.value))
 }
 
-/// Reads the file as Python's configparser does where the course's files can tell the difference: keys match in any
-/// case, the section's name does not; a comment has a line of its own, so that `5 ; five` is no number; quotes and
-/// backslashes are part of a value. Unlike there, `%` means nothing: no value that is allowed holds one but a path.
-fn parse_ini(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
+/// Reads the file as Python's configparser does, as far as the course's files can tell. Keys match in any case, the
+/// section's name does not. A comment has a line of its own, so that `5 ; five` is not a number. Quotes and backslashes
+/// are part of a value. Unlike in configparser, `%` has no meaning.
+fn parse_ini(text: &str) -> Result<Keys, String> {
+    let keys: Vec<_> = ServerArgs::ALL.iter().filter_map(|setting| setting.key()).chain([SERVER_IP]).collect();
     let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
-    // The parser reads a key over several lines, to the next sign that ends one.
-    let is_line = |line: &str| line.is_empty() || line.starts_with(['#', ';', '[']) || line.contains(['=', ':']);
+    // rust-ini would join such a line with the lines below it.
+    let is_line = |line: &str| match line.chars().next() {
+        None | Some('#' | ';') => true,
+        Some('[') => line.ends_with(']'),
+        Some(_) => line.contains(['=', ':']),
+    };
     if let Some(stray) = text.lines().position(|line| !is_line(line.trim())) {
         return Err(format!("line {}: {form}", stray + 1));
     }
     let options = ParseOption { enabled_quote: false, enabled_escape: false, ..ParseOption::default() };
-    let ini =
-        Ini::load_from_str_opt(text, options).map_err(|error| format!("line {}: {}; {form}", error.line, error.msg))?;
-    let mut values = BTreeMap::new();
+    let ini = Ini::load_from_str_opt(text, options).map_err(|error| format!("line {}: {form}", error.line))?;
+    let mut values = Keys::new();
     for (section, properties) in ini.iter() {
         match section {
             Some(SECTION) => {}
@@ -145,8 +178,8 @@ fn parse_ini(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
             None => return Err(format!("a key stands before the line [{SECTION}], where none may")),
         }
         for (found, value) in properties.iter() {
-            let Some(key) = KEYS.into_iter().find(|key| key.eq_ignore_ascii_case(found)) else {
-                return Err(format!("unknown key {}: allowed are {}", Quoted(found), KEYS.join(", ")));
+            let Some(key) = keys.iter().find(|key| key.eq_ignore_ascii_case(found)) else {
+                return Err(format!("unknown key {}: allowed are {}", Quoted(found), keys.join(", ")));
             };
             if values.insert(key, value.trim().to_owned()).is_some() {
                 return Err(format!("key {key} is there twice, and may be once"));
@@ -154,4 +187,13 @@ fn parse_ini(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
         }
     }
     Ok(values)
+}
+
+/// A setting that has the same name in the file and in the environment.
+const fn shared<T: Value>(key: &'static str, setting: Setting<T>) -> Setting<T> {
+    setting.environment(key).key(key)
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    values::whole(text, 1..=1_000_000)
 }

@@ -1,38 +1,47 @@
-//! How the texts of settings become values. A text that is none gets told what is allowed.
+//! How the texts of settings become values. Invalid text yields a message that lists what is allowed.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum as _;
 use log::LevelFilter;
 
 use super::Mode;
-use crate::domain::{AgencyId, MAX_AGENCIES, Roster};
+use crate::domain::{MAX_AGENCIES, Roster};
 
-/// No wait is longer: what is meant to take days is a mistake in the unit.
+/// A longer wait is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
-const MAX_BACKLOG: u32 = 65_535;
-const MAX_WORKERS: usize = 1_024;
-const MAX_CONNECTIONS: usize = 1_000_000;
-const MAX_IN_FLIGHT: usize = 4_096;
-const MAX_BATCH_SAID: u32 = 1_000_000;
+/// Python's names, and those of Go's that differ.
+pub const LEVELS: [&str; 7] = ["CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG", "TRACE"];
+pub const MODES: [&str; 3] = ["lottery", "bet", "echo"];
 
-pub fn port(text: &str) -> Result<u16, String> {
-    whole(text, 0..=u16::MAX)
+/// A whole number of a flag that is no setting.
+pub fn whole_number<T>(allowed: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
+{
+    move |text| whole(text, allowed.clone()).map_err(for_flag)
+}
+
+/// A time limit of a flag that is no setting.
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    limit(text).map_err(for_flag)
+}
+
+/// The message of a flag, which clap completes with the flag and the text.
+pub fn for_flag(allowed: String) -> String {
+    format!("allowed is {allowed}")
 }
 
 pub fn bind(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| "an IP address of this machine, as 0.0.0.0, 127.0.0.1 or ::".to_owned())
+    text.parse().map_err(|_| "an IP address of this machine such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
 }
 
-pub fn backlog(text: &str) -> Result<u32, String> {
-    whole(text, 0..=MAX_BACKLOG)
-}
-
-/// The names of Python's levels and of Go's loggers. A level that we have no events for is the next graver one, and
-/// nothing that we log is as grave as a crash.
+/// The names of Python's levels and of Go's loggers. A level that has no events here means the next more severe one. No
+/// event is as severe as CRITICAL.
 pub fn level(text: &str) -> Result<LevelFilter, String> {
     Ok(match text.to_ascii_uppercase().as_str() {
         "CRITICAL" | "FATAL" | "PANIC" => LevelFilter::Off,
@@ -41,7 +50,7 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
         "INFO" => LevelFilter::Info,
         "DEBUG" => LevelFilter::Debug,
         "TRACE" | "NOTSET" => LevelFilter::Trace,
-        _ => return Err("one of CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG, TRACE".to_owned()),
+        _ => return Err(format!("one of {}", LEVELS.join(", "))),
     })
 }
 
@@ -49,31 +58,20 @@ pub fn roster(text: &str) -> Result<Roster, String> {
     if text.eq_ignore_ascii_case("auto") {
         return Ok(Roster::Auto);
     }
-    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed}, or auto,"))
+    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed} or auto"))
 }
 
 pub fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("a path".to_owned()) } else { Ok(PathBuf::from(text)) }
 }
 
-pub fn number(text: &str) -> Result<u32, String> {
-    whole(text, 0..=u32::MAX)
-}
-
-pub fn workers(text: &str) -> Result<usize, String> {
-    whole(text, 1..=MAX_WORKERS)
-}
-
-pub fn connections(text: &str) -> Result<usize, String> {
-    whole(text, 1..=MAX_CONNECTIONS)
-}
-
-pub fn agency(text: &str) -> Result<AgencyId, String> {
-    whole(text, 1..=MAX_AGENCIES).map(AgencyId)
-}
-
 pub fn mode(text: &str) -> Result<Mode, String> {
-    Mode::from_str(text, true).map_err(|_| "one of lottery, bet, echo".to_owned())
+    Ok(match text.to_ascii_lowercase().as_str() {
+        "lottery" => Mode::Lottery,
+        "bet" => Mode::Bet,
+        "echo" => Mode::Echo,
+        _ => return Err(format!("one of {}", MODES.join(", "))),
+    })
 }
 
 pub fn address(text: &str) -> Result<String, String> {
@@ -83,23 +81,15 @@ pub fn address(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err("host:port with a port from 1 to 65535".to_owned()) }
 }
 
-pub fn batch_max(text: &str) -> Result<u32, String> {
-    whole(text, 1..=MAX_BATCH_SAID)
-}
-
-pub fn in_flight(text: &str) -> Result<usize, String> {
-    whole(text, 1..=MAX_IN_FLIGHT)
-}
-
-/// A wait that may be none.
+/// A wait, which may be zero.
 pub fn pause(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration from 0s to 24h, as 100ms, 5s or 1m30s,".to_owned();
+    let allowed = || "a duration from 0s to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).ok_or_else(allowed)
 }
 
-/// A limit that must leave some time.
+/// A time limit, which may not be zero.
 pub fn limit(text: &str) -> Result<Duration, String> {
-    let allowed = || "a duration from 1ms to 24h, as 100ms, 5s or 1m30s,".to_owned();
+    let allowed = || "a duration from 1ms to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).filter(|limit| *limit >= Duration::from_millis(1)).ok_or_else(allowed)
 }
 
@@ -108,11 +98,8 @@ fn duration(text: &str) -> Option<Duration> {
     (duration <= MAX_DURATION).then_some(duration)
 }
 
-/// ASCII digits alone: what other languages take besides (signs, underscores, spaces) is no number in these files.
-fn whole<T>(text: &str, allowed: RangeInclusive<T>) -> Result<T, String>
-where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
-{
+/// ASCII digits only: signs, underscores and spaces, which other languages accept, are refused.
+pub fn whole<T: FromStr + PartialOrd + Display>(text: &str, allowed: RangeInclusive<T>) -> Result<T, String> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let value = if digits { text.parse().ok() } else { None };
     value
@@ -138,6 +125,12 @@ mod tests {
     }
 
     #[test]
+    fn every_value_that_a_shell_offers_is_one() {
+        assert!(LEVELS.iter().all(|name| level(name).is_ok()));
+        assert!(MODES.iter().all(|name| mode(name).is_ok()));
+    }
+
+    #[test]
     fn durations_are_as_people_write_them() {
         for (text, milliseconds) in [("100ms", 100), ("5s", 5_000), ("1m30s", 90_000), ("0", 0), ("0s", 0)] {
             assert_eq!(pause(text), Ok(Duration::from_millis(milliseconds)), "{text}");
@@ -151,21 +144,21 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_digits_within_their_range() {
+        let port = |text| whole(text, 0..=u16::MAX);
         assert_eq!(port("0"), Ok(0));
         assert_eq!(port("012345"), Ok(12345));
         for bad in ["", "65536", "-1", "+1", "1_000", " 1", "1.0", "99999999999999999999"] {
             assert_eq!(port(bad), Err("a whole number from 0 to 65535".to_owned()), "{bad}");
         }
-        assert!(agency("0").is_err());
-        assert_eq!(agency("65535"), Ok(AgencyId(65_535)));
-        assert!(workers("0").is_err());
+        assert!(whole("0", 1..=9).is_err());
+        assert_eq!(whole("9", 1..=9), Ok(9));
     }
 
     #[test]
     fn a_roster_is_a_number_or_auto() {
         assert_eq!(roster("0"), Ok(Roster::Fixed(0)));
         assert_eq!(roster("AUTO"), Ok(Roster::Auto));
-        assert_eq!(roster("65536").unwrap_err(), "a whole number from 0 to 65535, or auto,");
+        assert_eq!(roster("65536").unwrap_err(), "a whole number from 0 to 65535 or auto");
     }
 
     #[test]

@@ -66,8 +66,7 @@ impl<'a> Children<'a> {
         let (_, log) = create("log")?;
         let mut process = Command::new(&self.program)
             .args(words)
-            .args(["--stop-on-eof", "--config"])
-            .arg(self.folder.join("no-configuration"))
+            .args(["--stop-on-eof", "--config", "/dev/null"])
             .env_clear()
             // Nothing is written to it. It closes when this process ends, even by SIGKILL, and the child then stops.
             .stdin(Stdio::piped())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::config::whole_number;
 use crate::domain::WINNING_NUMBER;
 use crate::error::{Error, Kind, Result};
 use crate::output::print;
@@ -27,19 +28,29 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The central is the first child, so that agency 1 is child 1.
 const CENTRAL: usize = 0;
 
-/// Which lottery to hold.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub agencies: u32,
-    /// Where `agency-<id>.csv` lies.
-    pub data: PathBuf,
-    /// Keep the folder with the store and the logs.
-    pub keep: bool,
+/// Runs a whole lottery on this machine, the central and each agency as a process, and checks the result.
+///
+/// It exits with 0 only if every bet of every file is on disk, once and in order, and every process ended with success.
+///
+/// Example: quiniela demo --agencies 5 --data .data
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Agencies to run, at most 500
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=500_u32))]
+    agencies: u32,
+
+    /// Folder of the agencies' files, agency-1.csv and so on
+    #[arg(long, value_name = "DIR", default_value = ".data", value_hint = clap::ValueHint::DirPath)]
+    data: PathBuf,
+
+    /// Keep the folder with the central's files and the logs, and print its path
+    #[arg(long)]
+    keep: bool,
 }
 
 /// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and everybody stopped as
 /// they should. No child outlives it.
-pub fn run(options: &Options, stop: &StopSignal) -> Result<()> {
+pub fn run(options: &Args, stop: &StopSignal) -> Result<()> {
     let files: Vec<PathBuf> =
         (1..=options.agencies).map(|agency| options.data.join(format!("agency-{agency}.csv"))).collect();
     if let Some(missing) = files.iter().find(|path| !path.is_file()) {
@@ -57,7 +68,7 @@ pub fn run(options: &Options, stop: &StopSignal) -> Result<()> {
     held.and(closed)
 }
 
-fn hold(options: &Options, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
+fn hold(options: &Args, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
     let store = folder.join("central");
     std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
     let mut children = Children::new(folder, stop)?;

@@ -7,8 +7,8 @@ use super::text::Quoted;
 /// The number that wins unless the central is told another: the one of the exercises.
 pub const WINNING_NUMBER: u32 = 7574;
 
-const MAX_NAME_CHARACTERS: usize = 100;
-const MAX_DOCUMENT_CHARACTERS: usize = 32;
+pub(super) const MAX_NAME_CHARACTERS: usize = 100;
+pub(super) const MAX_DOCUMENT_CHARACTERS: usize = 32;
 
 /// A bet whose every value obeys the rules. It borrows its texts, so that judging one allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,12 @@ impl<'a> Bet<'a> {
         check_name(Field::FirstName, first_name)?;
         check_name(Field::LastName, last_name)?;
         check(Field::Document, document, is_document, "is not 1 to 32 ASCII letters, digits, \".\" or \"-\"")?;
-        check(Field::Birthdate, birthdate, is_calendar_date, "is not a calendar date, YYYY-MM-DD")?;
+        check(
+            Field::Birthdate,
+            birthdate,
+            |date| is_calendar_date(date.as_bytes()),
+            "is not a calendar date, YYYY-MM-DD",
+        )?;
         let number = parse_number(number)?;
         Ok(Bet { first_name, last_name, document, birthdate, number })
     }
@@ -77,8 +82,7 @@ fn is_document(value: &str) -> bool {
 }
 
 /// A date of the proleptic Gregorian calendar from year 1 on, which is what Python's `date.fromisoformat` takes.
-fn is_calendar_date(value: &str) -> bool {
-    let bytes = value.as_bytes();
+pub(super) fn is_calendar_date(bytes: &[u8]) -> bool {
     if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
         return false;
     }

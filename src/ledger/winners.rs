@@ -1,24 +1,18 @@
-//! The winners, found by one pass over `bets.csv` and kept in a nameless file: they follow from the bets and the drawn
+//! The winners, found by one pass over the bets and kept in a nameless file: they follow from the bets and the drawn
 //! number, so nothing of them has to survive a restart, and however many they are they take no memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 
-use memchr::memrchr;
 use parking_lot::Mutex;
 use tempfile::SpooledTempFile;
 
-use super::disk::{Folder, Medium};
-use super::rows::WinnerFinder;
 use crate::domain::AgencyId;
 
 /// A document's place in the file: documents have at most 32 bytes, and shorter ones are padded with zeros.
 const SLOT: usize = 32;
 /// A winner before it is put in its place: the agency, then the document.
 const FOUND: usize = 4 + SLOT;
-const CHUNK: usize = 256 * 1024;
-/// Winners are few, as a rule: up to so many bytes of them never reach the disk.
-const IN_MEMORY: usize = 256 * 1024;
 /// Documents gathered in memory before they are written to their agencies' places.
 const GATHERED: usize = 1024 * 1024;
 
@@ -45,29 +39,42 @@ struct Span {
     count: u64,
 }
 
+/// Winners as they are found, before each agency's stand side by side.
+pub struct Found {
+    spans: BTreeMap<AgencyId, Span>,
+    records: BufWriter<SpooledTempFile>,
+}
+
+impl Found {
+    pub fn add(&mut self, agency: AgencyId, document: &[u8]) -> io::Result<()> {
+        self.spans.entry(agency).or_default().count += 1;
+        let mut record = [0; FOUND];
+        record[..4].copy_from_slice(&agency.0.to_be_bytes());
+        let place = record[4..].get_mut(..document.len());
+        place.ok_or_else(|| io::Error::other("a document has more than 32 bytes"))?.copy_from_slice(document);
+        self.records.write_all(&record)
+    }
+}
+
 impl Winners {
-    /// Reads the committed part of `bets.csv` once.
-    pub fn find(folder: &dyn Folder, bets: &dyn Medium, length: u64, winning_number: u32) -> io::Result<Winners> {
-        let mut spans: BTreeMap<AgencyId, Span> = BTreeMap::new();
-        let finder = WinnerFinder::new(winning_number);
-        let mut found = BufWriter::new(folder.scratch(IN_MEMORY));
-        for_each_chunk(bets, 0, length, |rows| {
-            finder.winners(rows).try_for_each(|(agency, document)| {
-                spans.entry(agency).or_default().count += 1;
-                let mut record = [0; FOUND];
-                record[..4].copy_from_slice(&agency.0.to_be_bytes());
-                let place = record[4..].get_mut(..document.len());
-                place.ok_or_else(|| io::Error::other("a document has more than 32 bytes"))?.copy_from_slice(document);
-                found.write_all(&record)
-            })
-        })?;
+    /// Winners are few, as a rule: up to so many bytes of them never reach the disk.
+    pub const IN_MEMORY: usize = 256 * 1024;
+
+    /// Takes the winners that `find` finds, in the order in which their bets were stored. `scratch` makes nameless files.
+    pub fn collect(
+        scratch: impl Fn() -> SpooledTempFile,
+        find: impl FnOnce(&mut Found) -> io::Result<()>,
+    ) -> io::Result<Winners> {
+        let mut found = Found { spans: BTreeMap::new(), records: BufWriter::new(scratch()) };
+        find(&mut found)?;
+        let Found { mut spans, records } = found;
         let mut first = 0;
         for span in spans.values_mut() {
             span.first = first;
             first += span.count;
         }
-        let found = found.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let documents = group(found, &spans, folder.scratch(IN_MEMORY))?;
+        let records = records.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let documents = group(records, &spans, scratch())?;
         Ok(Winners { spans, documents: Mutex::new(documents) })
     }
 
@@ -133,57 +140,24 @@ fn group(
     Ok(documents)
 }
 
-/// Reads a part of `bets.csv` that starts and ends at rows' ends, and hands it on in pieces of whole rows.
-pub fn for_each_chunk(
-    bets: &dyn Medium,
-    start: u64,
-    end: u64,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let (mut offset, mut kept) = (start, 0);
-    while offset < end {
-        let room = (end - offset).min((buffer.len() - kept) as u64) as usize;
-        bets.read_exact_at(&mut buffer[kept..kept + room], offset)?;
-        offset += room as u64;
-        let filled = kept + room;
-        let whole = memrchr(b'\n', &buffer[..filled]).map_or(0, |line_feed| line_feed + 1);
-        if whole == 0 && filled == buffer.len() {
-            return Err(io::Error::other(format!("the row before byte {offset} has no end")));
-        }
-        take(&buffer[..whole])?;
-        buffer.copy_within(whole..filled, 0);
-        kept = filled - whole;
-    }
-    if kept > 0 { Err(io::Error::other(format!("the row before byte {end} has no end"))) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Bet;
-    use crate::ledger::disk::RealFolder;
-    use crate::ledger::rows::Rows;
 
-    /// `bets` are pairs of agency and number; documents count up from 0.
-    fn winners_of(bets: impl Iterator<Item = (u32, u32)>) -> Winners {
-        let mut rows = Rows::new();
-        for (document, (agency, number)) in bets.enumerate() {
-            let (document, number) = (document.to_string(), number.to_string());
-            let bet = Bet::new(["Ana", "Paz", &document, "2000-01-01", &number]).unwrap();
-            rows.push(AgencyId(agency), &bet).unwrap();
-        }
-        let text = rows.finish().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let folder = RealFolder::open(folder.path()).unwrap();
-        let file = tempfile::tempfile().unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &text.bytes, 0).unwrap();
-        Winners::find(&folder, &file, text.bytes.len() as u64, 7).unwrap()
+    /// `bets` are pairs of agency and whether it has won; documents count up from 0.
+    fn winners_of(bets: impl Iterator<Item = (u32, bool)>) -> Winners {
+        let find = |found: &mut Found| {
+            let winners = bets.enumerate().filter(|(_, (_, has_won))| *has_won);
+            winners
+                .into_iter()
+                .try_for_each(|(document, (agency, _))| found.add(AgencyId(agency), document.to_string().as_bytes()))
+        };
+        Winners::collect(|| tempfile::spooled_tempfile(Winners::IN_MEMORY), find).unwrap()
     }
 
     #[test]
     fn each_agency_gets_its_own_in_order() {
-        let winners = winners_of([(2, 7), (1, 7), (2, 8), (2, 7), (1, 77), (3, 8)].into_iter());
+        let winners = winners_of([(2, true), (1, true), (2, false), (2, true), (1, false), (3, false)].into_iter());
         let documents = |agency| winners.page(AgencyId(agency), 0, 100).unwrap().documents;
         assert_eq!([documents(1), documents(2), documents(3)], ["1", "0,3", ""]);
         assert_eq!(winners.total(), 3);
@@ -191,7 +165,7 @@ mod tests {
 
     #[test]
     fn pages_of_any_size_make_the_whole_list() {
-        let winners = winners_of((0..70_000).map(|bet| (1 + bet % 3, 7)));
+        let winners = winners_of((0..70_000).map(|bet| (1 + bet % 3, true)));
         for max_bytes in [7, 100, 8000] {
             let (mut documents, mut from) = (Vec::new(), 0);
             loop {

@@ -3,27 +3,31 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::central::Central;
 use super::connection::Connection;
-use super::pool::{Job, Pool};
-use super::session::Session;
+use super::lottery::Step;
+use super::pool::{Job, Open, Pool};
+use super::refuse::Refuser;
+use super::session::{End, Session};
+use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
+use crate::ledger::StorageError;
 use crate::logging::{self, Event};
 use crate::signals::StopSignal;
+use crate::transport::Peer;
 
 /// The longest wait for anything, and so how often deadlines are looked at.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How soon a full queue is tried again, for connections that must not be refused.
-const RETRY: Duration = Duration::from_millis(5);
 /// A peer that has vanished without a word is noticed after this time and some probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const EVENTS: usize = 1024;
@@ -40,17 +44,18 @@ pub struct Acceptor {
     stop: StopSignal,
     central: Arc<Central>,
     pool: Pool,
+    refuser: Refuser,
     connections: HashMap<Token, Arc<Connection>>,
     next_token: usize,
     /// Connections that are open, counted down by the workers.
-    open: Arc<AtomicUsize>,
+    open: Arc<Open>,
+    /// How the ledger's writer has ended, once it has.
+    writer: Receiver<std::result::Result<(), StorageError>>,
     max_connections: usize,
     frame_deadline: Duration,
     /// New connections could not all be accepted, and the poll will not tell of them again.
     accept_again: bool,
     draw_is_told: bool,
-    /// To be served although nothing came to read, as soon as the queue has room.
-    postponed: Vec<Arc<Connection>>,
 }
 
 impl Acceptor {
@@ -59,27 +64,30 @@ impl Acceptor {
         mut listener: TcpListener,
         mut stop: StopSignal,
         central: Arc<Central>,
+        writer: Receiver<std::result::Result<(), StorageError>>,
     ) -> io::Result<Acceptor> {
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         stop.register(poll.registry(), STOP)?;
-        central.set_waker(Waker::new(poll.registry(), WAKE)?);
-        let open = Arc::new(AtomicUsize::new(0));
+        central.lottery.set_waker(Waker::new(poll.registry(), WAKE)?);
+        let open = Arc::<Open>::default();
         let pool = Pool::start(config.workers, config.queue, &central, &open)?;
+        central.set_queue(pool.queue.clone());
         Ok(Acceptor {
             poll,
             listener,
             stop,
             central,
             pool,
+            refuser: Refuser::start()?,
             connections: HashMap::new(),
             next_token: FIRST_CONNECTION,
             open,
+            writer,
             max_connections: config.max_connections,
             frame_deadline: config.frame_deadline,
             accept_again: false,
             draw_is_told: false,
-            postponed: Vec::new(),
         })
     }
 
@@ -95,10 +103,10 @@ impl Acceptor {
         let mut events = Events::with_capacity(EVENTS);
         let mut last_tick = Instant::now();
         // A draw that fell due before a restart is held without anybody asking for it.
+        self.central.look_at_store();
         self.look_at_lottery()?;
         while !self.stop.is_raised() {
-            let timeout = if self.postponed.is_empty() { ACCEPT_TIMEOUT } else { RETRY };
-            match self.poll.poll(&mut events, Some(timeout)) {
+            match self.poll.poll(&mut events, Some(ACCEPT_TIMEOUT)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result.map_err(|error| Error::failed(format!("cannot wait for connections: {error}")))?,
             }
@@ -110,13 +118,10 @@ impl Acceptor {
                     token => {
                         let Some(connection) = self.connections.get(&token) else { continue };
                         let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                        if is_readable || (event.is_writable() && connection.may_have_unsent()) {
-                            self.submit(Arc::clone(connection));
-                        }
+                        self.tell(connection, if is_readable { News::Readable } else { News::Writable });
                     }
                 }
             }
-            self.serve_postponed();
             if last_tick.elapsed() >= ACCEPT_TIMEOUT {
                 last_tick = Instant::now();
                 self.tick(last_tick)?;
@@ -130,7 +135,9 @@ impl Acceptor {
         loop {
             match self.listener.accept() {
                 Ok((stream, address)) => {
-                    if let Err(error) = self.take(stream, address.ip().to_canonical()) {
+                    if let Err(error) = self
+                        .take(stream, Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()) })
+                    {
                         Event::fail("accept_connections").with("ip", address.ip()).with("error", error).log();
                     }
                 }
@@ -148,51 +155,43 @@ impl Acceptor {
         }
     }
 
-    fn take(&mut self, mut stream: TcpStream, peer: std::net::IpAddr) -> io::Result<()> {
+    fn take(&mut self, mut stream: TcpStream, peer: Peer) -> io::Result<()> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
         let token = Token(self.next_token);
-        let is_full = self.open.load(Ordering::SeqCst) >= self.max_connections;
+        let is_full = self.open.count() >= self.max_connections;
         if !is_full {
             self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         }
-        let mut session = Session::new(stream, peer, self.frame_deadline);
+        let session = Session::new(Box::new(stream), peer, self.frame_deadline);
         session.log_accept();
         if is_full {
-            session.refuse(&format!("{} connections are open; try again later", self.max_connections));
-            session.log_close("busy");
+            self.refuse(session, format!("{} connections are open; try again later", self.max_connections));
             return Ok(());
         }
         self.next_token += 1;
-        self.open.fetch_add(1, Ordering::SeqCst);
+        self.open.add();
         self.connections.insert(token, Arc::new(Connection::new(session)));
         Ok(())
     }
 
-    /// Hands a connection to the workers. When too many wait already, it is refused.
-    fn submit(&self, connection: Arc<Connection>) {
-        if !connection.want() {
-            return;
-        }
-        if let Err(Job::Serve(connection)) = self.pool.submit(Job::Serve(connection)) {
-            if let Some(mut session) = connection.session.lock().take() {
-                session.refuse("too many requests wait; try again later");
-                session.log_close("busy");
-                self.open.fetch_sub(1, Ordering::SeqCst);
-            }
-            connection.mark_closed();
-        }
+    fn refuse(&self, session: Session, reason: String) {
+        session.log_close(End::Busy);
+        self.refuser.refuse(session.into_stream(), reason);
     }
 
-    fn serve_postponed(&mut self) {
-        while let Some(connection) = self.postponed.pop() {
-            if !connection.want() {
-                continue;
-            }
-            if let Err(Job::Serve(connection)) = self.pool.submit(Job::Serve(connection)) {
-                connection.unwant();
-                self.postponed.push(connection);
-                return;
+    /// Has a connection served, if this is news to it. When too many wait already it is refused, unless it owes answers.
+    fn tell(&self, connection: &Arc<Connection>, news: News) {
+        let Tell::Queue { owes } = connection.turn.tell(news) else { return };
+        let job = Job::Serve(Arc::clone(connection));
+        if owes {
+            return self.pool.queue.push(job);
+        }
+        if self.pool.queue.offer(job).is_err() {
+            connection.turn.close();
+            if let Some(session) = connection.session.lock().take() {
+                self.refuse(session, "too many requests wait; try again later".to_owned());
+                self.open.remove();
             }
         }
     }
@@ -200,20 +199,20 @@ impl Acceptor {
     /// Has a draw held that is due, and those who wait for it told of one that was held.
     fn look_at_lottery(&mut self) -> Result<()> {
         self.central.check_disk()?;
-        if self.central.claims_draw() && self.pool.submit(Job::HoldDraw).is_err() {
-            self.central.unclaim_draw();
+        if self.central.claims_draw() {
+            self.pool.queue.push(Job::HoldDraw);
         }
-        if self.central.is_drawn() && !self.draw_is_told {
+        if self.central.lottery.step() == Step::Drawn && !self.draw_is_told {
             self.draw_is_told = true;
-            let waiting = self.connections.values().filter(|connection| connection.may_wait_for_draw());
-            self.postponed.extend(waiting.cloned());
+            self.connections.values().for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Draw));
         }
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) -> Result<()> {
-        self.connections.retain(|_, connection| !connection.is_closed());
-        self.postponed.extend(self.connections.values().filter(|connection| connection.is_late(now)).cloned());
+        self.connections.retain(|_, connection| !connection.turn.is_closed());
+        let connections = self.connections.values();
+        connections.for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Time(now)));
         if self.accept_again {
             self.accept();
         }
@@ -230,23 +229,26 @@ impl Acceptor {
         drop(self.listener);
         Event::success("close_listener").log();
         self.pool.begin_stop();
-        let served = self
-            .connections
-            .values()
-            .filter(|connection| connection.want())
-            .all(|connection| self.pool.submit_until(Job::Serve(Arc::clone(connection)), deadline));
-        let workers_ended = self.pool.join(deadline);
-        if !served || !workers_ended {
-            let reason = format!("not everything has ended within {}", humantime::format_duration(timeout));
-            Event::fail("shutdown").with("error", &reason).log();
-            return Err(Error::failed(reason));
+        self.connections.values().for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Stop));
+        let served = self.open.wait_for_none(deadline);
+        self.refuser.join();
+        if !served || !self.pool.join(deadline) {
+            return Err(too_slow(timeout));
         }
         Event::success("close_workers").log();
+        self.central.close();
+        let written = self.writer.recv_deadline(deadline).map_err(|_| too_slow(timeout))?;
         if disk_is_sound {
-            self.central.close()?;
+            written.map_err(|StorageError(reason)| Error::storage(reason))?;
             Event::success("close_ledger").log();
         }
         Event::success("shutdown").log();
         Ok(())
     }
+}
+
+fn too_slow(timeout: Duration) -> Error {
+    let reason = format!("not everything has ended within {}", humantime::format_duration(timeout));
+    Event::fail("shutdown").with("error", &reason).log();
+    Error::failed(reason)
 }

@@ -1,9 +1,8 @@
 //! A batch on its way in: its bets are judged as they come, in one frame or over several.
 
-use super::central::judge;
-use crate::domain::{AgencyId, Roster};
-use crate::ledger::Rows;
-use crate::wire::{BatchHeader, BetLine};
+use super::admit::Admitted;
+use crate::domain::{AgencyId, Bet, Rows};
+use crate::wire::{BatchHeader, BetLine, Refusal};
 
 /// The most bytes of rows that a batch spread over frames may keep in memory. A frame is 8 KiB, and the same bets in many
 /// frames take some more.
@@ -11,21 +10,23 @@ const MAX_ROW_BYTES: usize = 64 * 1024;
 
 /// The bets of a batch, as far as they have come, or what is wrong with it.
 pub struct Batch {
+    pub agency: AgencyId,
     pub header: BatchHeader,
+    /// What a line begins with that is not bare.
+    start_of_line: String,
     rows: Rows,
     row_bytes: usize,
     lines: u32,
-    error: Option<String>,
+    state: Result<Admitted, Refusal>,
 }
 
 impl Batch {
-    pub fn new(header: BatchHeader, roster: Roster) -> Batch {
-        let error = (!roster.admits(header.agency)).then(|| stranger(header.agency, roster));
-        Batch { header, rows: Rows::new(), row_bytes: 0, lines: 0, error }
+    pub fn new(agency: AgencyId, admitted: Result<Admitted, Refusal>, header: BatchHeader) -> Batch {
+        let start_of_line = format!("BET|{agency}|");
+        Batch { agency, header, start_of_line, rows: Rows::new(agency), row_bytes: 0, lines: 0, state: admitted }
     }
 
-    /// Takes the bets in a piece of text, one a line. Behind the first that is wrong the rest is only counted, so that a
-    /// stream of frames stays in step.
+    /// Takes the bets in a piece of text, one a line.
     pub fn take(&mut self, text: &str) {
         let text = text.strip_suffix('\n').unwrap_or(text);
         let ends = memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]);
@@ -33,13 +34,19 @@ impl Batch {
         for end in ends {
             let line = &text[start..end];
             start = end + 1;
-            self.lines = self.lines.saturating_add(1);
-            if self.error.is_none() && self.lines <= self.header.count {
-                self.error = self.add(line).err().map(|reason| format!("bet {}: {reason}", self.lines));
-            }
+            self.take_bet(|batch| batch.add_line(line));
         }
-        if self.error.is_some() {
-            self.rows = Rows::new();
+    }
+
+    /// Takes one bet. Behind the first that is wrong the rest is only counted, so that a stream of frames stays in step.
+    pub fn take_bet(&mut self, add: impl FnOnce(&mut Batch) -> Result<(), String>) {
+        self.lines = self.lines.saturating_add(1);
+        if self.state.is_ok()
+            && self.lines <= self.header.count
+            && let Err(reason) = add(self)
+        {
+            self.state = Err(Refusal::Bet { place: self.lines, reason });
+            self.rows = Rows::new(self.agency);
         }
     }
 
@@ -48,35 +55,68 @@ impl Batch {
     }
 
     /// The rows, if all the bets have come and none is wrong.
-    pub fn finish(self) -> Result<Rows, String> {
-        match self.error {
-            Some(error) => Err(error),
-            None if self.lines != self.header.count => {
-                Err(format!("{} bets came, where the batch says {}", self.lines, self.header.count))
-            }
-            None => Ok(self.rows),
+    pub fn finish(self) -> Result<(Admitted, Rows), Refusal> {
+        let admitted = self.state?;
+        if self.lines != self.header.count {
+            let Batch { lines, header: BatchHeader { count, .. }, .. } = self;
+            return Err(Refusal::Other(format!("{lines} bets came, where the batch says {count}")));
         }
+        Ok((admitted, self.rows))
     }
 
-    fn add(&mut self, line: &str) -> Result<(), String> {
-        let BetLine { agency, fields } = BetLine::parse(line)?;
-        if let Some(agency) = agency.filter(|agency| *agency != self.header.agency) {
-            return Err(format!("agency {agency} in a batch of agency {}", self.header.agency));
-        }
+    fn add_line(&mut self, line: &str) -> Result<(), String> {
         self.row_bytes += line.len();
-        if self.row_bytes > MAX_ROW_BYTES {
+        let fits = self.row_bytes <= MAX_ROW_BYTES;
+        if fits && self.rows.push_plain(line.strip_prefix(&self.start_of_line).unwrap_or(line)) {
+            return Ok(());
+        }
+        let BetLine { agency, fields } = BetLine::parse(line)?;
+        if let Some(agency) = agency.filter(|agency| *agency != self.agency) {
+            return Err(format!("agency {agency} in a batch of agency {}", self.agency));
+        }
+        if !fits {
             return Err(format!("the batch is larger than {MAX_ROW_BYTES} bytes"));
         }
-        let bet = judge(fields)?;
-        self.rows.push(self.header.agency, &bet).map_err(|error| error.to_string())
+        self.add(fields)
+    }
+
+    pub fn add(&mut self, fields: [&str; 5]) -> Result<(), String> {
+        self.rows.push(&Bet::new(fields).map_err(|error| error.to_string())?);
+        Ok(())
     }
 }
 
-/// Why an agency is not served.
-pub fn stranger(agency: AgencyId, roster: Roster) -> String {
-    match roster {
-        Roster::Fixed(0) => format!("agency {agency} is unknown: this central holds no lottery"),
-        Roster::Fixed(last) => format!("agency {agency} is unknown: the agencies are 1 to {last}"),
-        Roster::Auto => format!("agency {agency} is unknown: agencies are 1 to {}", crate::domain::MAX_AGENCIES),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Roster;
+    use crate::server::admit::Gate;
+    use crate::transport::Peer;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_line_is_judged_alike_whichever_way_it_takes(
+            start in "|BET\\|0?[34]\\||BET\\||BAT\\|3\\|",
+            values in "(Ana|\"A\"|BET|A,b|\u{85}?)\\|(Paz|3|)\\|(1|1 2)\\|2000-(01|02)-(01|30)\\|0?[0-9]{1,10}(\\|)?",
+        ) {
+            let line = format!("{start}{values}");
+            let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+            let admitted = Gate::new(Roster::Fixed(5)).admit(&peer, AgencyId(3));
+            let header = BatchHeader { count: 2, first: None };
+            let mut batch = Batch::new(AgencyId(3), admitted, header);
+            batch.take("Ana|Paz|1|2000-01-01|7");
+            batch.take(&line);
+            let expected = BetLine::parse(&line).and_then(|BetLine { agency, fields }| {
+                if let Some(agency) = agency.filter(|agency| *agency != AgencyId(3)) {
+                    return Err(format!("agency {agency} in a batch of agency 3"));
+                }
+                let mut rows = Rows::new(AgencyId(3));
+                rows.push(&Bet::new(fields).map_err(|error| error.to_string())?);
+                Ok(rows.bytes().to_vec())
+            });
+            let found = batch.finish().map(|(_, rows)| rows.skip(1).to_vec());
+            prop_assert_eq!(found, expected.map_err(|reason| Refusal::Bet { place: 2, reason }));
+        }
     }
 }

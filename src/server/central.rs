@@ -1,22 +1,24 @@
-//! The lottery at work: each request in, its reply out. It knows no socket and writes none; what has to reach the disk
-//! first is answered in two steps, so that one sync serves many requests.
+//! The lottery at work: each request in, and either its outcome out or an entry in the ledger's line. It knows no socket
+//! and writes no reply.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use log::Level;
-use mio::Waker;
-use parking_lot::Mutex;
-
-use super::batch::{Batch, stranger};
+use super::admit::{Admitted, Gate};
+use super::batch::Batch;
+use super::connection::Connection;
+use super::lottery::{Lottery, Step};
+use super::outcome::{Asked, Outcome};
+use super::pool::Queue;
 use crate::config::ServerConfig;
-use crate::domain::{AgencyId, Bet, Phase, Roster};
+use crate::domain::{AgencyId, Bet, Draw, Roster, Rows};
 use crate::error::{Error, Result};
-use crate::ledger::{AppendError, Ledger, Receipt, Rows, RowsText, StorageError};
-use crate::logging::{self, Event, Outcome};
+use crate::ledger::{Audience, Claim, Entry, Held, Ledger, State, StorageError, Store, Verdict};
+use crate::logging::{self, Event};
+use crate::transport::Peer;
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::{BatchHeader, Malformed, Reply, Request, Verb};
+use crate::wire::keyed::KeyedBets;
+use crate::wire::{Ask, BatchHeader, Documents, Refusal, Request};
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
@@ -24,317 +26,335 @@ const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
 
 /// See the module.
 pub struct Central {
-    ledger: Ledger,
-    roster: Roster,
+    ledger: Ledger<Order, Arc<Connection>>,
+    gate: Gate,
+    pub lottery: Lottery,
     winning_number: u32,
     quiet_time: Duration,
-    /// When an agency was last heard of for the first time.
-    last_new_agency: Mutex<Instant>,
-    /// Set once the draw is held, its winners are known and the log says so.
-    announced: AtomicBool,
-    /// A worker is holding the draw.
-    drawing: AtomicBool,
-    /// Wakes the acceptor, for a draw to be held or told of, or for a disk that failed.
-    waker: OnceLock<Waker>,
+    /// Where connections go that the ledger has news for.
+    queue: OnceLock<Queue>,
 }
 
-/// A request half done.
-pub enum Step {
-    Answered(Reply),
-    /// To be answered once it is on disk.
-    Commit(Receipt, Pending),
-    /// To be answered once the draw is held.
-    WaitDraw,
+/// What an entry was put in line for.
+pub enum Order {
+    Request {
+        asked: Asked,
+        from: Arc<Connection>,
+    },
+    /// The mark that the log has told of the draw.
+    Announcement,
 }
 
-/// What a commit's success or failure is told as.
-pub enum Pending {
-    Bet { agency: AgencyId, document: String, number: u32 },
-    Batch { agency: AgencyId, count: u32 },
-    Done { agency: AgencyId },
+/// How a request is answered.
+pub enum Answer {
+    Now(Outcome),
+    /// Once the ledger has settled what was put in line.
+    Settled,
+    /// Once the draw is announced.
+    AtDraw,
 }
 
-/// A bet's values against the rules, the reason ready to be sent.
-pub fn judge(fields: [&str; 5]) -> std::result::Result<Bet<'_>, String> {
-    Bet::new(fields).map_err(|error| error.to_string())
+/// A connection as the central sees it: who is at its other end, and its hold on the line.
+pub struct Asker<'a> {
+    pub peer: &'a Peer,
+    pub connection: &'a Arc<Connection>,
+    pub claim: &'a mut Claim,
 }
 
 impl Central {
-    pub fn new(config: &ServerConfig, ledger: Ledger) -> Central {
+    pub fn new(config: &ServerConfig, store: Box<dyn Store>) -> Central {
         Central {
-            ledger,
-            roster: config.roster,
+            ledger: Ledger::new(store),
+            gate: Gate::new(config.roster),
+            lottery: Lottery::new(),
             winning_number: config.winning_number,
             quiet_time: config.quiet_time,
-            last_new_agency: Mutex::new(Instant::now()),
-            announced: AtomicBool::new(false),
-            drawing: AtomicBool::new(false),
-            waker: OnceLock::new(),
+            queue: OnceLock::new(),
         }
     }
 
-    pub fn set_waker(&self, waker: Waker) {
-        // The acceptor is made once.
-        let _ = self.waker.set(waker);
+    pub fn set_queue(&self, queue: Queue) {
+        // The pool is made once.
+        let _ = self.queue.set(queue);
     }
 
-    /// A batch, for whose bets the frame or the frames behind it are to be given.
-    pub fn open_batch(&self, header: BatchHeader) -> Batch {
-        self.heard_of(header.agency);
-        Batch::new(header, self.roster)
+    /// Claims room in the ledger's line, which has to be had before a request is read. `expects_nothing` says that all
+    /// that the connection put in line is settled.
+    pub fn claim(&self, asker: &mut Asker<'_>, expects_nothing: bool) -> bool {
+        self.ledger.line.claim(asker.claim, expects_nothing, || Arc::clone(asker.connection))
     }
 
-    /// Takes any request but a batch, which comes through [`Central::open_batch`] and [`Central::take_batch`].
-    pub fn take(&self, request: Request<'_>) -> Step {
-        let (Request::Bet { agency, .. }
-        | Request::Done { agency }
-        | Request::GetWinners { agency, .. }
-        | Request::Hello { agency }
-        | Request::WaitDraw { agency }) = request
-        else {
-            return Step::Answered(Reply::Ack(Err("a batch stands where none is expected".to_owned())));
-        };
-        let refusal = (!self.roster.admits(agency)).then(|| stranger(agency, self.roster));
-        self.heard_of(agency);
-        match request {
-            Request::Bet { fields, first, .. } => self.take_bet(agency, fields, first, refusal),
-            Request::Done { .. } => match refusal {
-                Some(reason) => Step::Answered(Reply::AckDone(Err(reason))),
-                None => self.take_done(agency),
-            },
-            Request::GetWinners { from, .. } => {
-                Step::Answered(Reply::Winners(refusal.map_or_else(|| self.winners(agency, from), Err)))
+    pub fn is_waiting_for_room(&self, claim: &Claim) -> bool {
+        self.ledger.line.is_waiting(claim)
+    }
+
+    pub fn give_back(&self, claim: &mut Claim) {
+        self.admit_to_line(self.ledger.line.give_back(claim));
+    }
+
+    /// Has everything written that stands in line.
+    pub fn hurry(&self) {
+        self.ledger.line.hurry();
+    }
+
+    /// A batch, whose bets stand in its frame or in the frames behind it.
+    pub fn open_batch(&self, peer: &Peer, agency: AgencyId, header: BatchHeader) -> Batch {
+        Batch::new(agency, self.admit(peer, agency), header)
+    }
+
+    pub fn take(&self, asker: &mut Asker<'_>, request: Request<'_>) -> Answer {
+        let Request { agency, ask } = request;
+        let admitted = self.admit(asker.peer, agency);
+        match ask {
+            Ask::Bet { fields, first } => {
+                let [_, _, document, _, number] = fields;
+                let asked = |number: String| Asked::Bet { agency, document: document.to_owned(), number };
+                let judged = admitted.and_then(|admitted| {
+                    let bet = Bet::new(fields).map_err(|error| Refusal::Other(error.to_string()))?;
+                    let mut rows = Rows::new(agency);
+                    rows.push(&bet);
+                    Ok((admitted, rows, bet.number))
+                });
+                match judged {
+                    Ok((admitted, rows, number)) => {
+                        self.put_bets(asker, admitted, first, rows, asked(number.to_string()))
+                    }
+                    Err(refusal) => Answer::Now(asked(number.to_owned()).refuse(refusal)),
+                }
             }
-            Request::Hello { .. } => {
-                Step::Answered(Reply::Hello(refusal.map_or_else(|| Ok(self.account(agency)), Err)))
+            Ask::Batch { header, lines } => {
+                let mut batch = Batch::new(agency, admitted, header);
+                batch.take(lines);
+                self.take_batch(asker, batch)
             }
-            _ => match refusal {
-                Some(reason) => Step::Answered(Reply::Draw(Err(reason))),
-                None => Step::WaitDraw,
+            Ask::Done => {
+                self.put(asker, admitted, Asked::Done { agency }, |agency| Entry::Done { agency: agency.id() })
+            }
+            Ask::Hello => {
+                self.put(asker, admitted, Asked::Hello { agency }, |agency| Entry::Account { agency: agency.id() })
+            }
+            Ask::GetWinners { from } => {
+                let result = admitted.and_then(|agency| self.winners(agency, from));
+                Answer::Now(Outcome::Winners { agency, result })
+            }
+            Ask::WaitDraw => match admitted {
+                Ok(_) => Answer::AtDraw,
+                Err(refusal) => Answer::Now(Outcome::WaitDraw { result: Err(refusal) }),
             },
         }
+    }
+
+    /// Takes bets that came in the dialect of keys and values.
+    pub fn take_keyed(&self, asker: &mut Asker<'_>, keyed: &KeyedBets<'_>) -> Answer {
+        let KeyedBets { agency, bets, is_batch } = keyed;
+        if let ([fields], false) = (&bets[..], is_batch) {
+            return self.take(asker, Request { agency: *agency, ask: Ask::Bet { fields: *fields, first: None } });
+        }
+        let header = BatchHeader { count: bets.len() as u32, first: None };
+        let mut batch = self.open_batch(asker.peer, *agency, header);
+        bets.iter().for_each(|fields| batch.take_bet(|batch| batch.add(*fields)));
+        self.take_batch(asker, batch)
     }
 
     /// Takes a batch whose bets have all come, or that has gone wrong.
-    pub fn take_batch(&self, batch: Batch) -> Step {
-        let header = batch.header;
-        let pending = Pending::Batch { agency: header.agency, count: header.count };
-        let rows = batch.finish().and_then(finish_rows);
-        let receipt = rows.and_then(|rows| self.append(header.agency, header.first, &rows));
-        match receipt {
-            Ok(receipt) => Step::Commit(receipt, pending),
-            Err(reason) => Step::Answered(self.answer(&pending, 0, Err(reason))),
-        }
-    }
-
-    /// The reply to a frame that is no request.
-    pub fn refuse(&self, malformed: Malformed) -> Reply {
-        let Malformed { verb, reason } = malformed;
-        let event = match verb {
-            Verb::Bet => Event::fail("apuesta_almacenada"),
-            Verb::Batch { count } => Event::fail("apuesta_recibida").with("cantidad", count),
-            _ => Event::fail("receive_message"),
-        };
-        event.with("error", &reason).log();
-        verb.refusal(reason)
-    }
-
-    /// The reply to a request, once it can be given. Waiting for the draw is the caller's part.
-    pub fn finish(&self, step: Step) -> Reply {
-        match step {
-            Step::Answered(reply) => reply,
-            Step::WaitDraw => Reply::Draw(Ok(())),
-            Step::Commit(receipt, pending) => {
-                let result = self.ledger.wait(&receipt).map_err(|StorageError(reason)| {
-                    self.wake();
-                    reason
-                });
-                self.answer(&pending, receipt.already, result)
-            }
-        }
-    }
-
-    /// Whether [`Central::finish`] would return at once.
-    pub fn is_ready(&self, step: &Step) -> bool {
-        match step {
-            Step::Commit(receipt, _) => self.ledger.is_settled(receipt),
-            Step::Answered(_) | Step::WaitDraw => true,
+    pub fn take_batch(&self, asker: &mut Asker<'_>, batch: Batch) -> Answer {
+        let asked = Asked::Batch { agency: batch.agency, count: batch.header.count };
+        let first = batch.header.first;
+        match batch.finish() {
+            Ok((agency, rows)) => self.put_bets(asker, agency, first, rows, asked),
+            Err(refusal) => Answer::Now(asked.refuse(refusal)),
         }
     }
 
     /// Brings to the disk what requests put in line, until [`Central::close`].
-    pub fn write_until_closed(&self) {
-        self.ledger.write_until_closed();
+    pub fn write_until_closed(&self) -> std::result::Result<(), StorageError> {
+        self.ledger.write_until_closed(self)
     }
 
-    pub fn is_drawn(&self) -> bool {
-        self.announced.load(Ordering::SeqCst)
-    }
-
-    /// Whether there is a draw to hold, or one whose winners have to be found again, and nobody is at it. Whoever is told
-    /// so has to call [`Central::hold_draw`].
-    pub fn claims_draw(&self) -> bool {
-        !self.is_drawn() && self.draw_is_due() && !self.drawing.swap(true, Ordering::SeqCst)
-    }
-
-    /// Takes back [`Central::claims_draw`].
-    pub fn unclaim_draw(&self) {
-        self.drawing.store(false, Ordering::SeqCst);
-    }
-
-    fn draw_is_due(&self) -> bool {
-        let quiet = || self.last_new_agency.lock().elapsed() >= self.quiet_time;
-        self.ledger.is_drawn() || (self.ledger.draw_is_due() && (self.roster != Roster::Auto || quiet()))
-    }
-
-    /// Holds the draw, or finds the winners of one that was held before a restart.
-    pub fn hold_draw(&self) {
-        let held = self.ledger.hold_draw(self.winning_number).and_then(|held| {
-            self.ledger.find_winners()?;
-            Ok(held)
-        });
-        match held {
-            Err(StorageError(reason)) => Event::fail("sorteo").with("error", reason).log(),
-            Ok(held) => {
-                if let Some(number) = held {
-                    let winners = self.ledger.total_winners().unwrap_or_default();
-                    Event::success("sorteo").with("numero", number).with("ganadores", winners).log();
-                }
-                self.announced.store(self.ledger.is_drawn(), Ordering::SeqCst);
-            }
-        }
-        self.unclaim_draw();
-        self.wake();
+    /// Ends [`Central::write_until_closed`] once everything in line is written.
+    pub fn close(&self) {
+        self.ledger.line.close();
     }
 
     /// An error once nobody can tell any more what is on disk.
     pub fn check_disk(&self) -> Result<()> {
-        self.ledger.failure().map_or(Ok(()), |StorageError(reason)| Err(Error::storage(reason)))
+        if self.lottery.step() != Step::Failed {
+            return Ok(());
+        }
+        let StorageError(reason) =
+            self.ledger.store.state().broken.unwrap_or_else(|| StorageError("the disk failed".into()));
+        Err(Error::storage(reason))
     }
 
-    /// Closes the files in order.
-    pub fn close(&self) -> Result<()> {
-        self.ledger.close().map_err(|StorageError(reason)| Error::storage(reason))
+    /// Whether there is a draw to hold or to announce, and nobody is at it. Whoever is told so has to have
+    /// [`Central::hold_draw`] called.
+    pub fn claims_draw(&self) -> bool {
+        let is_quiet = || self.gate.roster() != Roster::Auto || self.lottery.quiet_for() >= self.quiet_time;
+        self.lottery.step() == Step::Due && is_quiet() && self.lottery.advance(Step::Due, Step::Drawing)
     }
 
-    fn take_bet(&self, agency: AgencyId, fields: [&str; 5], first: Option<u64>, refusal: Option<String>) -> Step {
-        let taken = refusal.map_or_else(|| judge(fields), Err).and_then(|bet| {
-            let mut rows = Rows::new();
-            rows.push(agency, &bet).map_err(|error| error.to_string())?;
-            let receipt = self.append(agency, first, &finish_rows(rows)?)?;
-            let document = bet.document.to_owned();
-            Ok(Step::Commit(receipt, Pending::Bet { agency, document, number: bet.number }))
-        });
-        taken.unwrap_or_else(|reason| {
-            let [_, _, document, _, number] = fields;
-            let event = Event::fail("apuesta_almacenada").with("dni", document).with("numero", number);
-            event.with("agency", agency).with("error", &reason).log();
-            Step::Answered(Reply::Ack(Err(reason)))
-        })
-    }
-
-    fn take_done(&self, agency: AgencyId) -> Step {
-        let pending = Pending::Done { agency };
-        match self.ledger.close_agency(agency) {
-            Ok(receipt) => Step::Commit(receipt, pending),
-            Err(StorageError(reason)) => Step::Answered(self.answer(&pending, 0, Err(reason))),
+    /// Looks whether the draw is due, after a change that may have made it so.
+    pub fn look_at_store(&self) {
+        let state = self.ledger.store.state();
+        if state.broken.is_some() {
+            return self.lottery.fail();
+        }
+        if self.is_due(&state) {
+            self.lottery.advance(Step::Open, Step::Due);
+        } else {
+            self.lottery.advance(Step::Due, Step::Open);
         }
     }
 
-    fn append(&self, agency: AgencyId, first: Option<u64>, rows: &RowsText) -> std::result::Result<Receipt, String> {
-        self.ledger.append(agency, first, rows).map_err(|error| match error {
-            AppendError::Closed => "closed".to_owned(),
-            AppendError::Gap { .. } => "gap".to_owned(),
-            AppendError::Storage(StorageError(reason)) => {
-                self.wake();
-                reason
-            }
-        })
+    fn is_due(&self, state: &State) -> bool {
+        let agencies = self.gate.agencies(state.highest);
+        state.draw != Draw::Open || (agencies > 0 && state.done == agencies)
     }
 
-    /// Tells the log how a commit went, and makes its reply.
-    fn answer(&self, pending: &Pending, already: u64, result: std::result::Result<(), String>) -> Reply {
-        let event = |stored, outcome_of_all: &std::result::Result<(), String>| match outcome_of_all {
-            Err(_) => Event::fail(stored),
-            Ok(()) if already > 0 && already == pending.bets() => Event::success("apuesta_repetida"),
-            Ok(()) => Event::success(stored),
+    /// Holds the draw, or takes up one that was held before and not announced.
+    pub fn hold_draw(&self) {
+        if let Err(StorageError(reason)) = self.try_draw() {
+            Event::fail("sorteo").with("error", reason).log();
+            // The acceptor tries again when it looks next.
+            self.lottery.step_back(Step::Due);
+            self.look_at_store();
+        }
+    }
+
+    fn try_draw(&self) -> std::result::Result<(), StorageError> {
+        let store = &self.ledger.store;
+        let agencies = self.gate.agencies(store.state().highest);
+        match store.hold_draw(self.winning_number, agencies)? {
+            Held::ByUs | Held::Before => {}
+            Held::NotDue => {
+                // An agency was heard of meanwhile.
+                self.lottery.step_back(Step::Open);
+                self.look_at_store();
+                return Ok(());
+            }
+        }
+        let Draw::Held { number, is_announced } = store.state().draw else { return Ok(()) };
+        // They are found once, and the line is written once, even if its mark has to be tried again.
+        if self.lottery.winners().is_none() {
+            let winners = self.lottery.keep_winners(store.winners()?);
+            if !is_announced {
+                Event::success("sorteo").with("numero", number).with("ganadores", winners.total()).log();
+                // The mark says that the log has told of the draw.
+                logging::flush();
+            }
+        }
+        if is_announced {
+            self.lottery.advance(Step::Drawing, Step::Drawn);
+        } else {
+            self.ledger.line.put_own(Entry::Announced, Order::Announcement);
+        }
+        Ok(())
+    }
+
+    fn put_bets(
+        &self,
+        asker: &mut Asker<'_>,
+        agency: Admitted,
+        first: Option<u64>,
+        rows: Rows,
+        asked: Asked,
+    ) -> Answer {
+        self.put(asker, Ok(agency), asked, |agency| Entry::Bets { agency: agency.id(), first, rows })
+    }
+
+    fn put(
+        &self,
+        asker: &mut Asker<'_>,
+        agency: std::result::Result<Admitted, Refusal>,
+        asked: Asked,
+        entry: impl FnOnce(Admitted) -> Entry,
+    ) -> Answer {
+        let agency = match agency {
+            Ok(agency) => agency,
+            Err(refusal) => return Answer::Now(asked.refuse(refusal)),
         };
-        let error = |event: Event| match &result {
-            Ok(()) => event,
-            Err(reason) => event.with("error", reason),
-        };
-        match pending {
-            Pending::Bet { agency, document, number } => {
-                let event = event("apuesta_almacenada", &result).with("dni", document).with("numero", number);
-                error(event.with("agency", agency)).log();
-                Reply::Ack(result)
-            }
-            Pending::Batch { agency, count } => {
-                let event = event("apuesta_recibida", &result).with("cantidad", count).with("agency", agency);
-                let some = already > 0 && already < pending.bets();
-                error(if some { event.with("repetidas", already) } else { event }).log();
-                Reply::AckBatch { count: *count, result }
-            }
-            Pending::Done { agency } => {
-                error(event("agencia_finalizada", &result).with("agency", agency)).log();
-                if self.ledger.draw_is_due() {
-                    self.wake();
-                }
-                Reply::AckDone(result)
-            }
-        }
+        let order = Order::Request { asked, from: Arc::clone(asker.connection) };
+        self.ledger.line.put(asker.claim, entry(agency), order);
+        Answer::Settled
     }
 
-    fn winners(&self, agency: AgencyId, from: Option<u64>) -> std::result::Result<(Option<u64>, String), String> {
-        let event = |outcome| Event::new(Level::Debug, "ganadores_enviados", outcome).with("agency", agency);
-        if !self.is_drawn() {
-            event(Outcome::InProgress).log();
-            return Err("not_ready".to_owned());
-        }
+    fn winners(&self, agency: Admitted, from: Option<u64>) -> std::result::Result<(Documents, u64), Refusal> {
+        let winners = self.lottery.winners().filter(|_| self.lottery.is_drawn()).ok_or(Refusal::NotReady)?;
         let max_bytes = if from.is_some() { MAX_PAGE_BYTES } else { MAX_UNPAGED_BYTES };
-        let page = self.ledger.winners(agency, from.unwrap_or(0), max_bytes);
-        let page = page.map_err(|error| format!("storage: cannot read the winners: {error}"))?.unwrap_or_default();
+        let page = winners.page(agency.id(), from.unwrap_or(0), max_bytes);
+        let page = page.map_err(|error| Refusal::Storage(format!("cannot read the winners: {error}")))?;
         if from.is_none() && !page.is_last {
-            return Err(format!("too_many|{}", page.total));
+            return Err(Refusal::TooMany { total: page.total });
         }
-        event(Outcome::Success).with("cant_ganadores", page.total).log();
-        Ok((from.map(|_| page.total), page.documents))
-    }
-
-    fn account(&self, agency: AgencyId) -> (u64, Phase) {
-        let (account, phase) = self.ledger.account(agency);
-        let phase = if phase == Phase::Drawn && !self.is_drawn() { Phase::Done } else { phase };
-        let event = Event::new(Level::Debug, "hello", Outcome::Success);
-        event.with("agency", agency).with("stored", account.stored).log();
-        (account.stored, phase)
+        Ok((Documents { total: from.map(|_| page.total), list: page.documents }, page.total))
     }
 
     /// An inferred roster grows with every agency that is heard of, and a new one puts the draw off.
-    fn heard_of(&self, agency: AgencyId) {
-        if self.roster == Roster::Auto && self.roster.admits(agency) && self.ledger.see(agency) {
-            *self.last_new_agency.lock() = Instant::now();
+    fn admit(&self, peer: &Peer, agency: AgencyId) -> std::result::Result<Admitted, Refusal> {
+        let admitted = self.gate.admit(peer, agency)?;
+        if self.gate.note(admitted) {
+            self.lottery.note_new_agency();
+            self.look_at_store();
         }
-    }
-
-    fn wake(&self) {
-        // The draw, on another thread, must not be logged before the DONE that it follows.
-        logging::send_gathered();
-        if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
-            Event::fail("wake").with("error", error).log();
-        }
+        Ok(admitted)
     }
 }
 
-impl Pending {
-    fn bets(&self) -> u64 {
-        match self {
-            Pending::Bet { .. } => 1,
-            Pending::Batch { count, .. } => u64::from(*count),
-            Pending::Done { .. } => 0,
-        }
+#[cfg(test)]
+impl Central {
+    /// What the ledger's writer does when it finds something in line.
+    pub fn write_what_is_in_line(&self) {
+        self.ledger.line.hurry();
+        self.ledger.write_group_if_any(self);
+    }
+
+    pub fn stored_bets(&self) -> u64 {
+        let verdict = self.ledger.store.commit(&[Entry::Account { agency: AgencyId(1) }]).pop();
+        let Some(Verdict::Account { stored, .. }) = verdict else { panic!("{verdict:?}") };
+        stored
     }
 }
 
-fn finish_rows(rows: Rows) -> std::result::Result<RowsText, String> {
-    rows.finish().map_err(|error| error.to_string())
+impl Audience<Order, Arc<Connection>> for Central {
+    fn settle(&self, verdicts: Vec<(Order, Verdict)>) {
+        let gathered = logging::gather();
+        let is_drawn = self.lottery.is_drawn();
+        let mut settled = Vec::new();
+        let mut has_changed = false;
+        for (order, verdict) in verdicts {
+            has_changed |= matches!(verdict, Verdict::Marked | Verdict::Failed(_));
+            match order {
+                Order::Request { asked, from } => {
+                    let outcome = asked.settle(verdict, is_drawn);
+                    outcome.log();
+                    settled.push((from, outcome));
+                }
+                Order::Announcement => {
+                    if verdict == Verdict::Marked {
+                        self.lottery.advance(Step::Drawing, Step::Drawn);
+                    } else {
+                        self.lottery.step_back(Step::Due);
+                    }
+                }
+            }
+        }
+        // Whatever comes of these outcomes comes behind them in the log.
+        drop(gathered);
+        if has_changed {
+            self.look_at_store();
+        }
+        let mut waiting: Vec<Arc<Connection>> = Vec::new();
+        for (connection, outcome) in settled {
+            connection.settle(outcome);
+            if waiting.last().is_none_or(|last| !Arc::ptr_eq(last, &connection)) {
+                waiting.push(connection);
+            }
+        }
+        self.admit_to_line(waiting);
+    }
+
+    fn admit_to_line(&self, waiting: Vec<Arc<Connection>>) {
+        let Some(queue) = self.queue.get() else { return };
+        waiting.into_iter().for_each(|connection| queue.tell_of_ledger(connection));
+    }
 }

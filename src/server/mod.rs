@@ -1,24 +1,32 @@
 //! The central: an acceptor that knows which connections have something to say, a pool of workers that answer them, and
 //! the lottery behind both. It never imports the agency.
 //!
-//! The way in is the way out: `acceptor` (readiness) → `pool` (a worker) → `session` (bytes to frames) → `central` (request
-//! to reply) → the ledger, and back.
+//! The way in is the way out: `acceptor` (readiness) → `pool` (a worker) → `session` (bytes to requests) → `central` (request
+//! to entry or outcome) → the ledger's line → `central` again (verdict to outcome) → `session` (outcome to reply).
 
 mod acceptor;
+mod admit;
 mod batch;
 mod central;
 mod connection;
+mod incoming;
+mod lottery;
+mod outcome;
+mod owed;
 mod pool;
+mod refuse;
 mod session;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServerConfig;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Ledger, Recovered};
+use crate::ledger::files::{Files, Recovered};
 use crate::logging::Event;
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
@@ -27,7 +35,7 @@ use central::Central;
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
-    let (ledger, recovered) = Ledger::open(&config.store, config.roster).map_err(|error| {
+    let (files, recovered) = Files::open(&config.store, config.roster).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
@@ -35,15 +43,16 @@ pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, address);
     log_recovery(&recovered);
-    let central = Arc::new(Central::new(config, ledger));
-    let writer = Arc::clone(&central);
-    let writer = std::thread::Builder::new().name("ledger".to_owned()).spawn(move || writer.write_until_closed());
-    let writer = writer.map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
-    let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, Arc::clone(&central))
+    let central = Arc::new(Central::new(config, Box::new(files)));
+    let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
+    std::thread::Builder::new()
+        .name("ledger".to_owned())
+        // Nobody listens any more when a stop takes too long.
+        .spawn(move || _ = ending.send(writer.write_until_closed()))
+        .map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
+    let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, central, ended)
         .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
-    acceptor.run(config)?;
-    // The ledger is closed, so its thread ends.
-    writer.join().map_err(|_| Error::failed("the ledger's thread panicked"))
+    acceptor.run(config)
 }
 
 fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {

@@ -1,407 +1,451 @@
-//! One connection's bytes: frames are found in them, answered, and the replies sent. A worker runs it when there is
-//! something to read, and it never waits for the socket.
+//! A connection's course: what comes in is taken, what is owed is sent, until one side ends it. A worker runs it when there
+//! is news. It waits for nothing: whatever it needs wakes it.
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Shutdown};
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-
 use super::batch::Batch;
-use super::central::{Central, Step};
-use crate::logging::{self, Event, Outcome};
-use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
-use crate::wire::{HEALTH_SOURCE, Reply, Request};
+use super::central::{Answer, Asker, Central};
+use super::connection::Connection;
+use super::incoming::{Input, READ_BYTES, Read};
+use super::outcome::Outcome;
+use super::owed::{Form, Owed};
+use super::turn::Note;
+use crate::ledger::Claim;
+use crate::logging::{self, Event};
+use crate::transport::{Peer, Stream};
+use crate::wire::frame::{self, Incoming};
+use crate::wire::{Ask, HEALTH_SOURCE, Refusal, Reply, Request, keyed};
 
-/// Read at once, at most.
-const READ_BYTES: usize = 64 * 1024;
-/// The longest beginning of a frame or line that can be left over.
-const PARTIAL_BYTES: usize = HEADER + MAX_FRAME + 1;
-/// Read before the replies are sent and others get their turn.
+/// Read of one connection before others get their turn.
 const PASS_BYTES: usize = 4 * 1024 * 1024;
-/// Replies gathered before they are sent: a short request can have a long reply.
-const REPLY_BYTES: usize = 128 * 1024;
+/// Read of one connection once the central is stopping: more than a socket's buffer holds, so that all that had been
+/// received is answered, however fast the peer goes on.
+const STOP_BYTES: usize = 8 * 1024 * 1024;
 /// How long the rest of a peer's bytes is thrown away after an error, so that closing does not take the reply with it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// A worker's own buffer, used for one connection after the other.
-pub struct Scratch {
-    input: Vec<u8>,
+/// See the module.
+pub struct Session {
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    frame_deadline: Duration,
+    state: State,
+    /// The start of a frame or line whose end has not come, or what could not be taken yet.
+    untaken: Vec<u8>,
+    owed: Owed,
+    claim: Claim,
+    clocks: Clocks,
+    /// What may still be read, once the central is stopping.
+    stop_budget: Option<usize>,
 }
 
-/// What a pass owes the peer, in the order in which it was asked.
-enum Answer {
-    Step(Step),
-    /// The line itself, for the echo.
-    Line(Vec<u8>),
+/// Where the conversation stands.
+enum State {
+    Talking,
+    /// Bets of this batch come in frames of their own.
+    InBatch(Batch),
+    /// What comes in is not taken before the draw is announced.
+    AtDraw,
+    /// Nothing more is taken. What is owed is sent, and then the connection closes.
+    Ending(End),
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer has ended it.
+    Peer,
+    /// A line was echoed.
+    Echo,
+    /// What came is no frame, or was not finished in time.
+    Framing,
+    /// Something could not be stored, so what comes behind it must not count.
+    Storage,
+    /// The peer did not take its replies.
+    Late,
+    /// The central has too much to do.
+    Busy,
+    /// Reading or writing failed.
+    Error,
+    /// The central is stopping.
+    Shutdown,
+}
+
+/// Since when the peer lets the central wait. They run only while the connection is parked and the central owes nothing
+/// that the peer would have to wait for.
+#[derive(Default)]
+struct Clocks {
+    /// For the rest of a frame, a line or a batch.
+    frame: Option<Instant>,
+    /// For the peer to take replies.
+    replies: Option<Instant>,
+    /// For the peer to close its side, after an error.
+    linger: Option<Instant>,
 }
 
 /// What a worker is to do with the connection after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// There is nothing more to do before the poll says so.
-    Park,
+    /// There is nothing to do before there is news.
+    Park(Note),
     /// There may be more to read: others first.
     Again,
-    Close,
-}
-
-/// See the module.
-pub struct Session {
-    stream: TcpStream,
-    peer: IpAddr,
-    frame_deadline: Duration,
-    /// The start of a frame or line whose end has not come, or what stands behind a request that waits for the draw.
-    partial: Vec<u8>,
-    unsent: Vec<u8>,
-    /// A batch whose bets come in frames of their own.
-    batch: Option<Batch>,
-    waits_for_draw: bool,
-    /// After an error in the framing, or an echo: only what is unsent goes out, what comes in is thrown away.
-    ending: Option<&'static str>,
-    /// Since when the peer owes the rest of something, or has not taken a reply.
-    owing_since: Option<Instant>,
-}
-
-impl Scratch {
-    pub fn new() -> Scratch {
-        Scratch { input: vec![0; READ_BYTES + PARTIAL_BYTES] }
-    }
+    Close(End),
 }
 
 impl Session {
-    pub fn new(stream: TcpStream, peer: IpAddr, frame_deadline: Duration) -> Session {
+    pub fn new(stream: Box<dyn Stream>, peer: Peer, frame_deadline: Duration) -> Session {
         Session {
             stream,
             peer,
             frame_deadline,
-            partial: Vec::new(),
-            unsent: Vec::new(),
-            batch: None,
-            waits_for_draw: false,
-            ending: None,
-            owing_since: None,
+            state: State::Talking,
+            untaken: Vec::new(),
+            owed: Owed::default(),
+            claim: Claim::default(),
+            clocks: Clocks::default(),
+            stop_budget: None,
         }
     }
 
-    /// One pass: sends what is unsent, reads what is there, answers every whole frame of it.
-    pub fn serve(&mut self, central: &Central, scratch: &mut Scratch) -> Next {
+    /// One pass: sends what is ready, reads what is there, takes every whole frame of it.
+    pub fn serve(
+        &mut self,
+        central: &Central,
+        connection: &Arc<Connection>,
+        input: &mut Input,
+        is_stopping: bool,
+    ) -> Next {
+        if is_stopping {
+            self.stop_budget.get_or_insert(STOP_BYTES);
+        }
         let _gathered = logging::gather();
-        let mut answers = VecDeque::new();
-        let pass = self.pass(central, scratch, &mut answers);
-        // What a broken connection's requests have changed is changed, and the log tells it.
-        self.settle(central, &mut answers);
-        let next = pass.unwrap_or_else(|_| self.end("error"));
-        if next == Next::Park {
-            self.note_debt();
+        input.load(&mem::take(&mut self.untaken));
+        let next = self.pass(central, connection, input);
+        self.untaken = input.rest().to_vec();
+        let next = match next {
+            Ok(Pass::Park) => Next::Park(self.note(central)),
+            Ok(Pass::Again) => Next::Again,
+            Ok(Pass::Close) => self.close(End::Peer),
+            Err(_) => self.close(End::Error),
+        };
+        let is_waiting = central.is_waiting_for_room(&self.claim);
+        if !is_waiting || matches!(next, Next::Close(_)) {
+            central.give_back(&mut self.claim);
+        }
+        if self.owed.has_unsettled() {
+            central.hurry();
         }
         next
     }
 
-    /// Refuses the connection for load: the agency comes back later.
-    pub fn refuse(&mut self, detail: &str) {
-        frame::push(&mut self.unsent, &Reply::busy(detail));
-        // It is only a courtesy: the connection closes in any case.
-        let _ = self.send().and_then(|_| self.stream.shutdown(Shutdown::Write));
-        let mut rest = [0; 4096];
-        for _ in 0..READ_BYTES / rest.len() {
-            if !matches!(self.stream.read(&mut rest), Ok(read) if read > 0) {
-                break;
-            }
-        }
-        self.ending = Some("busy");
-    }
-
-    pub fn log_close(&mut self, reason: &str) {
-        let reason = self.ending.unwrap_or(reason);
-        self.event("close_connection", Outcome::Success).with("ip", self.peer).with("reason", reason).log();
+    pub fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
     }
 
     pub fn log_accept(&self) {
-        self.event("accept_connections", Outcome::Success).with("ip", self.peer).log();
+        self.event("accept_connections").with("ip", self.ip()).log();
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
-        let allowed = if self.ending.is_some() { LINGER } else { self.frame_deadline };
-        self.owing_since.map(|since| since + allowed)
+    pub fn log_close(&self, end: End) {
+        self.event("close_connection").with("ip", self.ip()).with("reason", end).log();
     }
 
-    pub fn waits_for_draw(&self) -> bool {
-        self.waits_for_draw
-    }
-
-    pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
-    fn pass(&mut self, central: &Central, scratch: &mut Scratch, answers: &mut VecDeque<Answer>) -> io::Result<Next> {
-        if !self.send()? {
-            return Ok(if self.is_late() { self.end("late") } else { Next::Park });
-        }
-        if self.ending.is_some() {
-            return self.linger(scratch);
-        }
-        let mut filled = self.partial.len();
-        scratch.input[..filled].copy_from_slice(&self.partial);
-        let (mut read_in_all, mut has_ended, mut is_drained) = (0, false, false);
+    fn pass(&mut self, central: &Central, connection: &Arc<Connection>, input: &mut Input) -> io::Result<Pass> {
+        let mut read_in_all = 0;
         loop {
-            let (taken, are_all) = self.take_frames(central, &scratch.input[..filled], answers);
-            scratch.input.copy_within(taken..filled, 0);
-            filled -= taken;
-            if !are_all {
-                // Replies have piled up: they go first.
-                if self.answer(central, answers, true)? {
+            self.deliver(central, connection)?;
+            if self.owed.has_unsent() {
+                return Ok(self.wait_for_peer());
+            }
+            if let State::Ending(end) = self.state {
+                return self.finish(end, input);
+            }
+            let is_at_draw = matches!(self.state, State::AtDraw);
+            if !is_at_draw {
+                let expects_nothing = !self.owed.has_unsettled();
+                if !central.claim(&mut self.asker(connection), expects_nothing) {
+                    return Ok(Pass::Park);
+                }
+                if self.take_frames(central, connection, input) {
                     continue;
                 }
-                break;
+                if self.owed.is_full() {
+                    return Ok(Pass::Park);
+                }
+            }
+            if read_in_all >= PASS_BYTES {
+                return Ok(Pass::Again);
             }
             // While it waits for the draw it is read only to see whether the peer has gone, and a little ahead.
-            let room = if self.waits_for_draw { PARTIAL_BYTES.saturating_sub(filled) } else { READ_BYTES };
-            if self.ending.is_some() || room == 0 || read_in_all >= PASS_BYTES {
-                break;
-            }
-            match self.stream.read(&mut scratch.input[filled..filled + room]) {
-                Ok(0) => has_ended = true,
-                Ok(read) => {
-                    filled += read;
+            let most = if is_at_draw { input.room_ahead() } else { self.stop_budget.unwrap_or(READ_BYTES) };
+            let read = if most > 0 { input.read(&mut *self.stream, most)? } else { Read::Nothing };
+            match read {
+                Read::Some(read) => {
                     read_in_all += read;
-                    // The disk works while more is read; what it has finished meanwhile can be told.
-                    if self.answer(central, answers, false)? {
-                        continue;
-                    }
-                    break;
+                    self.stop_budget = self.stop_budget.map(|budget| budget.saturating_sub(read));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    is_drained = answers.is_empty();
-                    // Nothing to read: the oldest answer is waited for, and more may have come by then.
-                    if !is_drained && self.answer(central, answers, true)? {
-                        continue;
-                    }
+                Read::End => self.take_end(input),
+                Read::Nothing if self.stop_budget.is_some() => self.end(End::Shutdown),
+                Read::Nothing if self.is_late(self.clocks.frame, self.frame_deadline) => {
+                    input.clear();
+                    let limit = humantime::format_duration(self.frame_deadline);
+                    self.fail(&format!("frame not completed within {limit}"));
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Read::Nothing => return Ok(Pass::Park),
             }
-            break;
-        }
-        let is_open = !self.waits_for_draw && self.ending.is_none();
-        if has_ended && is_open && scratch.input[..filled].first().is_some_and(|byte| *byte != 0) {
-            // A line may end with the peer's bytes instead of a line feed.
-            self.take_line(&scratch.input[..filled], answers);
-            filled = 0;
-        }
-        self.partial = scratch.input[..filled].to_vec();
-        if is_drained {
-            self.check_debt(answers);
-        }
-        self.settle(central, answers);
-        if !self.send()? {
-            return Ok(Next::Park);
-        }
-        match self.ending {
-            _ if has_ended => Ok(self.end("peer")),
-            Some(_) => self.stream.shutdown(Shutdown::Write).and_then(|()| self.linger(scratch)),
-            None if is_drained || self.waits_for_draw => Ok(Next::Park),
-            None => Ok(Next::Again),
         }
     }
 
-    /// Sends the replies that are ready, and before them, if asked to, the oldest as soon as it is. False if the peer does
-    /// not take them, and so must be given no more.
-    fn answer(&mut self, central: &Central, answers: &mut VecDeque<Answer>, wait: bool) -> io::Result<bool> {
-        let mut may_wait = wait;
-        while let Some(answer) = answers.pop_front() {
-            match answer {
-                Answer::Step(step) if may_wait || central.is_ready(&step) => {
-                    frame::push(&mut self.unsent, &central.finish(step));
-                    may_wait = false;
-                }
-                Answer::Line(line) => self.unsent.extend_from_slice(&line),
-                unfinished => {
-                    answers.push_front(unfinished);
-                    break;
-                }
-            }
+    /// Sends the answers that are ready.
+    fn deliver(&mut self, central: &Central, connection: &Connection) -> io::Result<()> {
+        let collected = self.owed.collect(|| connection.next_outcome(), central.lottery.is_drawn());
+        if collected.has_failed {
+            self.end(End::Storage);
         }
-        self.send()
+        if collected.has_drawn && matches!(self.state, State::AtDraw) {
+            self.state = State::Talking;
+        }
+        if self.owed.has_unsent() {
+            // A reply is sent only after the log lines about it are queued.
+            logging::send_gathered();
+        }
+        if self.owed.send(&mut *self.stream)? > 0 {
+            self.clocks.replies = None;
+        }
+        Ok(())
     }
 
-    /// Answers the whole frames at the start of `bytes`. Returns how many bytes they are, and whether they are all that can
-    /// be answered now: it stops when the replies have grown long.
-    fn take_frames(&mut self, central: &Central, bytes: &[u8], answers: &mut VecDeque<Answer>) -> (usize, bool) {
-        if self.waits_for_draw && central.is_drawn() {
-            self.waits_for_draw = false;
-            answers.push_back(Answer::Step(Step::WaitDraw));
-        }
-        let (mut taken, mut reply_bytes) = (0, 0);
-        while !self.waits_for_draw && self.ending.is_none() {
-            if reply_bytes >= REPLY_BYTES {
-                return (taken, false);
-            }
-            match frame::next(&bytes[taken..]) {
+    /// Takes the whole frames that have come, as many as may be. False if there was none.
+    fn take_frames(&mut self, central: &Central, connection: &Arc<Connection>, input: &mut Input) -> bool {
+        let mut has_taken = false;
+        while matches!(self.state, State::Talking | State::InBatch(_)) && !self.owed.is_full() {
+            match input.next() {
                 Ok(None) => break,
-                Ok(Some((Incoming::Frame(text), length))) => {
-                    taken += length;
-                    self.take_frame(central, text, answers);
-                    reply_bytes += match answers.back() {
-                        Some(Answer::Step(Step::Answered(Reply::Winners(Ok((_, documents)))))) => documents.len(),
-                        _ => 0,
-                    };
+                Ok(Some(Incoming::Frame(content))) => self.take_frame(central, connection, content),
+                Ok(Some(Incoming::Line(_))) if matches!(self.state, State::InBatch(_)) => {
+                    self.fail("a line stands where a batch's frames are expected");
                 }
-                Ok(Some((Incoming::Line(line), length))) if self.batch.is_none() => {
-                    taken += length;
-                    self.take_line(line, answers);
-                }
-                Ok(Some((Incoming::Line(_), _))) => {
-                    self.fail("a line stands where a batch's frames are expected", answers)
-                }
-                Err(error) => self.fail(&error.to_string(), answers),
+                Ok(Some(Incoming::Line(line))) => self.take_line(line),
+                Err(error) => self.fail(&error.to_string()),
             }
-            self.owing_since = None;
+            self.clocks.frame = None;
+            has_taken = true;
         }
-        (taken, true)
+        has_taken
     }
 
-    fn take_frame(&mut self, central: &Central, text: &str, answers: &mut VecDeque<Answer>) {
-        if let Some(mut batch) = self.batch.take() {
+    fn take_frame(&mut self, central: &Central, connection: &Arc<Connection>, content: &[u8]) {
+        // In a batch a row is a row, whatever it looks like.
+        if matches!(self.state, State::Talking) && keyed::is_keyed(content) {
+            let answer = match keyed::parse(content) {
+                Ok(bets) => central.take_keyed(&mut self.asker(connection), &bets),
+                Err(malformed) => Answer::Now(Outcome::Malformed(malformed)),
+            };
+            return self.owe(Form::Keyed, answer);
+        }
+        match frame::text(content) {
+            Ok(text) => self.take_text(central, connection, text),
+            Err(error) => self.fail(&error.to_string()),
+        }
+    }
+
+    fn take_text(&mut self, central: &Central, connection: &Arc<Connection>, text: &str) {
+        if let State::InBatch(mut batch) = mem::replace(&mut self.state, State::Talking) {
             if !Request::starts_with_other_request(text) {
                 batch.take(text);
-                if batch.is_complete() {
-                    answers.push_back(Answer::Step(central.take_batch(batch)));
-                } else {
-                    self.batch = Some(batch);
-                }
-                return;
-            }
-            // The batch is too short, and is refused; the request behind it counts as usual.
-            answers.push_back(Answer::Step(central.take_batch(batch)));
-        }
-        let step = match Request::parse(text) {
-            Err(malformed) => Step::Answered(central.refuse(malformed)),
-            Ok(Request::Batch { header, lines }) => {
-                let mut batch = central.open_batch(header);
-                if lines.is_empty() {
-                    self.batch = Some(batch);
+                if !batch.is_complete() {
+                    self.state = State::InBatch(batch);
                     return;
                 }
-                batch.take(lines);
-                central.take_batch(batch)
+                let answer = central.take_batch(&mut self.asker(connection), batch);
+                return self.owe(Form::Text, answer);
+            }
+            // The batch is too short, and is refused; the request behind it counts as usual.
+            let answer = central.take_batch(&mut self.asker(connection), batch);
+            self.owe(Form::Text, answer);
+        }
+        match Request::parse(text) {
+            Err(malformed) => self.owe(Form::Text, Answer::Now(Outcome::Malformed(malformed))),
+            Ok(Request { agency, ask: Ask::Batch { header, lines: "" } }) => {
+                self.state = State::InBatch(central.open_batch(&self.peer, agency, header));
             }
             Ok(request) => {
-                if matches!(request, Request::Hello { .. }) {
-                    // It tells what is stored, and must count what was acknowledged before it.
-                    self.settle(central, answers);
-                }
-                central.take(request)
+                let answer = central.take(&mut self.asker(connection), request);
+                self.owe(Form::Text, answer);
             }
-        };
-        self.waits_for_draw = matches!(step, Step::WaitDraw) && !central.is_drawn();
-        if !self.waits_for_draw {
-            answers.push_back(Answer::Step(step));
         }
     }
 
-    /// Waits until everything that is owed can be answered, and answers it in its order.
-    fn settle(&mut self, central: &Central, answers: &mut VecDeque<Answer>) {
-        for answer in answers.drain(..) {
-            match answer {
-                Answer::Step(step) => frame::push(&mut self.unsent, &central.finish(step)),
-                Answer::Line(line) => self.unsent.extend_from_slice(&line),
+    fn owe(&mut self, form: Form, answer: Answer) {
+        match answer {
+            Answer::Settled => self.owed.push_unsettled(form),
+            Answer::AtDraw => {
+                self.owed.push_draw();
+                self.state = State::AtDraw;
+            }
+            Answer::Now(outcome) => {
+                outcome.log();
+                if outcome.is_storage_failure() {
+                    self.end(End::Storage);
+                }
+                self.owed.push_reply(form, &outcome.reply());
             }
         }
     }
 
     /// Sends a line back as it came, which ends the connection.
-    fn take_line(&mut self, line: &[u8], answers: &mut VecDeque<Answer>) {
+    fn take_line(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
-        self.event("receive_message", Outcome::Success).with("ip", self.peer).with("msg", message).log();
-        answers.push_back(Answer::Line(line.to_vec()));
-        self.ending = Some("echo");
+        self.event("receive_message").with("ip", self.ip()).with("msg", message).log();
+        self.owed.push_bytes(line.to_vec());
+        self.end(End::Echo);
+    }
+
+    /// The peer will send nothing more.
+    fn take_end(&mut self, input: &mut Input) {
+        let is_line = matches!(self.state, State::Talking) && input.rest().first().is_some_and(|byte| *byte != 0);
+        if is_line {
+            // A line may end with the peer's bytes instead of a line feed.
+            self.take_line(input.rest());
+        }
+        input.clear();
+        self.end(End::Peer);
     }
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
-    fn fail(&mut self, reason: &str, answers: &mut VecDeque<Answer>) {
-        Event::fail("receive_message").with("ip", self.peer).with("error", reason).log();
-        answers.push_back(Answer::Step(Step::Answered(Reply::Ack(Err(reason.to_owned())))));
-        self.ending = Some("framing");
-        self.batch = None;
+    fn fail(&mut self, reason: &str) {
+        Event::fail("receive_message").with("ip", self.ip()).with("error", reason).log();
+        self.owed.push_reply(Form::Text, &Reply::Ack(Err(Refusal::other(reason))));
+        self.end(End::Framing);
     }
 
-    /// Sends what is unsent; false if the peer does not take all of it now.
-    fn send(&mut self) -> io::Result<bool> {
-        let mut sent = 0;
-        if !self.unsent.is_empty() {
-            // A reply is sent only after the log lines about it are queued.
-            logging::send_gathered();
+    /// Takes nothing more. The first reason counts.
+    fn end(&mut self, end: End) {
+        if !matches!(self.state, State::Ending(_)) {
+            self.state = State::Ending(end);
+            self.owed.drop_draw();
         }
-        while sent < self.unsent.len() {
-            match self.stream.write(&self.unsent[sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => sent += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if sent > 0 {
-            self.owing_since = None;
-        }
-        self.unsent.drain(..sent);
-        if self.unsent.is_empty() {
-            self.unsent = Vec::new();
-        }
-        Ok(self.unsent.is_empty())
     }
 
-    /// Throws away what still comes, so that the close does not reset the connection under the last reply.
-    fn linger(&mut self, scratch: &mut Scratch) -> io::Result<Next> {
-        for _ in 0..PASS_BYTES / READ_BYTES {
-            match self.stream.read(&mut scratch.input[..READ_BYTES]) {
-                Ok(0) => return Ok(Next::Close),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+    fn close(&mut self, end: End) -> Next {
+        self.end(end);
+        let State::Ending(end) = self.state else { return Next::Close(end) };
+        Next::Close(end)
+    }
+
+    /// The peer does not take its replies: it has the same time as for a frame.
+    fn wait_for_peer(&mut self) -> Pass {
+        let is_stopping = matches!(self.state, State::Ending(End::Shutdown)) && !self.owed.has_unsettled();
+        if self.is_late(self.clocks.replies, self.frame_deadline) {
+            self.end(End::Late);
+            return Pass::Close;
+        }
+        if is_stopping { Pass::Close } else { Pass::Park }
+    }
+
+    /// Closes once everything owed is sent. After an error what still comes is thrown away first, so that the close does
+    /// not reset the connection under the last reply.
+    fn finish(&mut self, end: End, input: &mut Input) -> io::Result<Pass> {
+        if !self.owed.is_empty() {
+            return Ok(Pass::Park);
+        }
+        match end {
+            End::Peer | End::Late | End::Busy | End::Error | End::Shutdown => return Ok(Pass::Close),
+            End::Echo | End::Framing | End::Storage => {}
+        }
+        if self.clocks.linger.is_none() {
+            self.stream.close_sending()?;
+        }
+        let begun = *self.clocks.linger.get_or_insert_with(Instant::now);
+        let mut read_in_all = 0;
+        let is_over = loop {
+            match input.discard(&mut *self.stream)? {
+                Read::End => break true,
                 // After an echo the peer has said all it had to; after an error more may be under way.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let is_over = self.ending == Some("echo") || self.is_late();
-                    return Ok(if is_over { Next::Close } else { Next::Park });
-                }
-                Err(error) => return Err(error),
+                Read::Nothing => break end == End::Echo || self.is_late(Some(begun), LINGER),
+                Read::Some(read) if read_in_all < PASS_BYTES => read_in_all += read,
+                Read::Some(_) if self.is_late(Some(begun), LINGER) => break true,
+                Read::Some(_) => return Ok(Pass::Again),
             }
+        };
+        input.clear();
+        Ok(if is_over || self.stop_budget.is_some() { Pass::Close } else { Pass::Park })
+    }
+
+    /// What the connection waits for while it is parked.
+    fn note(&mut self, central: &Central) -> Note {
+        let owes_rest = match self.state {
+            State::Talking => !self.untaken.is_empty(),
+            State::InBatch(_) => true,
+            State::AtDraw | State::Ending(_) => false,
+        };
+        let is_our_turn = self.owed.has_unsettled() || central.is_waiting_for_room(&self.claim);
+        let run = |clock: &mut Option<Instant>, runs| {
+            *clock = if runs { clock.or_else(|| Some(Instant::now())) } else { None }
+        };
+        run(&mut self.clocks.frame, owes_rest && !is_our_turn);
+        run(&mut self.clocks.replies, self.owed.has_unsent());
+        let frame_deadline = self.frame_deadline;
+        let ends = [
+            self.clocks.frame.map(|since| since + frame_deadline),
+            self.clocks.replies.map(|since| since + frame_deadline),
+            self.clocks.linger.map(|since| since + LINGER),
+        ];
+        Note {
+            deadline: ends.into_iter().flatten().min(),
+            has_unsent: self.owed.has_unsent() || self.stream.has_unsent(),
+            waits_for_draw: matches!(self.state, State::AtDraw),
+            owes: !self.owed.is_empty() || is_our_turn,
         }
-        Ok(if self.is_late() { Next::Close } else { Next::Again })
     }
 
-    /// Ends the connection when the peer has not finished in time what it began.
-    fn check_debt(&mut self, answers: &mut VecDeque<Answer>) {
-        if !self.is_late() || self.waits_for_draw || (self.partial.is_empty() && self.batch.is_none()) {
-            return;
-        }
-        let reason = format!("frame not completed within {}", humantime::format_duration(self.frame_deadline));
-        self.partial = Vec::new();
-        self.fail(&reason, answers);
-        self.owing_since = None;
+    fn is_late(&self, since: Option<Instant>, limit: Duration) -> bool {
+        since.is_some_and(|since| since.elapsed() >= limit)
     }
 
-    fn note_debt(&mut self) {
-        let owes = (!self.partial.is_empty() && !self.waits_for_draw)
-            || self.batch.is_some()
-            || !self.unsent.is_empty()
-            || self.ending.is_some();
-        self.owing_since = if owes { self.owing_since.or_else(|| Some(Instant::now())) } else { None };
+    fn asker<'a>(&'a mut self, connection: &'a Arc<Connection>) -> Asker<'a> {
+        Asker { peer: &self.peer, connection, claim: &mut self.claim }
     }
 
-    fn is_late(&self) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    fn end(&mut self, reason: &'static str) -> Next {
-        self.ending.get_or_insert(reason);
-        Next::Close
+    fn ip(&self) -> IpAddr {
+        self.peer.address.ip()
     }
 
     /// At INFO, but for the health check, which asks every other second.
-    fn event(&self, action: &str, outcome: Outcome) -> Event {
-        Event::quiet_if(self.peer == IpAddr::V4(HEALTH_SOURCE), action, outcome)
+    fn event(&self, action: &str) -> Event {
+        Event::quiet_if(self.ip() == IpAddr::V4(HEALTH_SOURCE), action, logging::Outcome::Success)
     }
 }
+
+/// How a pass ends.
+enum Pass {
+    Park,
+    Again,
+    Close,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            End::Peer => "peer",
+            End::Echo => "echo",
+            End::Framing => "framing",
+            End::Storage => "storage",
+            End::Late => "late",
+            End::Busy => "busy",
+            End::Error => "error",
+            End::Shutdown => "shutdown",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -23,12 +23,15 @@ pub const MAX_FRAME: usize = 8192;
 /// The bytes of the length before the text.
 pub const HEADER: usize = 4;
 
-/// What a peer sends: a frame's text, or a line that is no frame (its line feed included).
+/// What a peer sends: a frame's text or content, or a line that is no frame (its line feed included).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Incoming<'a> {
-    Frame(&'a str),
+pub enum Incoming<'a, F = &'a str> {
+    Frame(F),
     Line(&'a [u8]),
 }
+
+/// The first message of some bytes and how many of them it takes, or `None` while it is incomplete.
+pub type First<'a, F = &'a str> = Result<Option<(Incoming<'a, F>, usize)>, FrameError>;
 
 /// Bytes that can be no frame. What follows them cannot be told apart either, so the connection has to close.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +41,17 @@ pub enum FrameError {
     LineTooLong,
 }
 
-/// The first frame or line of `bytes` and how many bytes it takes, or `None` while it is incomplete.
-pub fn next(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, FrameError> {
+/// The first frame or line of `bytes`.
+pub fn next(bytes: &[u8]) -> First<'_> {
+    Ok(match next_content(bytes)? {
+        None => None,
+        Some((Incoming::Frame(content), length)) => Some((Incoming::Frame(text(content)?), length)),
+        Some((Incoming::Line(line), length)) => Some((Incoming::Line(line), length)),
+    })
+}
+
+/// As [`next`], for whoever takes frames whose content is no text.
+pub fn next_content(bytes: &[u8]) -> First<'_, &[u8]> {
     match bytes.first() {
         None => Ok(None),
         Some(0) => next_frame(bytes),
@@ -59,7 +71,12 @@ pub fn push(out: &mut Vec<u8>, message: &impl fmt::Display) {
     out[start..start + HEADER].copy_from_slice(&(length as u32).to_be_bytes());
 }
 
-fn next_frame(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, FrameError> {
+/// The text of a frame's content.
+pub fn text(content: &[u8]) -> Result<&str, FrameError> {
+    str::from_utf8(content).map_err(|error| FrameError::NotUtf8 { offset: error.valid_up_to() })
+}
+
+fn next_frame(bytes: &[u8]) -> First<'_, &[u8]> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
         return Ok(None);
     };
@@ -67,14 +84,10 @@ fn next_frame(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, FrameError>
     if !(1..=MAX_FRAME).contains(&length) {
         return Err(FrameError::Length(length));
     }
-    let Some(text) = rest.get(..length) else {
-        return Ok(None);
-    };
-    let text = str::from_utf8(text).map_err(|error| FrameError::NotUtf8 { offset: error.valid_up_to() })?;
-    Ok(Some((Incoming::Frame(text), HEADER + length)))
+    Ok(rest.get(..length).map(|content| (Incoming::Frame(content), HEADER + length)))
 }
 
-fn next_line(bytes: &[u8]) -> Result<Option<(Incoming<'_>, usize)>, FrameError> {
+fn next_line(bytes: &[u8]) -> First<'_, &[u8]> {
     match memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_FRAME + 1)]) {
         Some(end) => Ok(Some((Incoming::Line(&bytes[..=end]), end + 1))),
         None if bytes.len() > MAX_FRAME => Err(FrameError::LineTooLong),

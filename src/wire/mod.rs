@@ -1,11 +1,14 @@
 //! The wire: frames, and the messages in them. Shared by the central and the agency; knows no socket.
 
 pub mod frame;
+pub mod keyed;
+mod refusal;
 mod reply;
 mod request;
 
-pub use reply::Reply;
-pub use request::{BatchHeader, BetLine, MAX_BATCH, Malformed, Request, Verb};
+pub use refusal::Refusal;
+pub use reply::{Documents, Reply, Standing};
+pub use request::{Ask, BatchHeader, BetLine, MAX_BATCH, Malformed, Request, Verb};
 
 /// The address that `quiniela health` asks from, so that the central can keep its questions out of the log. Only a
 /// process on the same host can use it.

@@ -2,67 +2,98 @@
 
 use std::fmt;
 
+use super::refusal::Refusal;
+use super::request::Verb;
 use crate::domain::{Phase, Quoted};
 
-/// A reply. Its reasons are already safe to send: they hold no control character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Ack(Result<(), String>),
-    AckBatch {
-        count: u32,
-        result: Result<(), String>,
-    },
-    AckDone(Result<(), String>),
-    /// The documents, joined by commas; a page also tells how many there are in all.
-    Winners(Result<(Option<u64>, String), String>),
-    Hello(Result<(u64, Phase), String>),
-    Draw(Result<(), String>),
+    Ack(Result<(), Refusal>),
+    AckBatch { count: u32, result: Result<(), Refusal> },
+    AckDone(Result<(), Refusal>),
+    Winners(Result<Documents, Refusal>),
+    Hello(Result<Standing, Refusal>),
+    Draw(Result<(), Refusal>),
+}
+
+/// A list of winners, or a page of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Documents {
+    /// A page also tells how many winners there are in all.
+    pub total: Option<u64>,
+    /// Joined by commas.
+    pub list: String,
+}
+
+/// Where an agency stands: how many of its bets are stored, and its phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub stored: u64,
+    pub phase: Phase,
 }
 
 impl Reply {
-    /// The refusal for load, which is no judgement of the request: the agency comes back later.
-    pub fn busy(detail: &str) -> Reply {
-        Reply::Ack(Err(format!("busy: {detail}")))
+    /// The refusal of a request of this kind. What is no known request gets a bare `ACK|ERR`.
+    pub fn refusal(verb: Option<Verb>, refusal: Refusal) -> Reply {
+        match verb {
+            None | Some(Verb::Bet) => Reply::Ack(Err(refusal)),
+            Some(Verb::Batch { count }) => Reply::AckBatch { count, result: Err(refusal) },
+            Some(Verb::Done) => Reply::AckDone(Err(refusal)),
+            Some(Verb::GetWinners { .. }) => Reply::Winners(Err(refusal)),
+            Some(Verb::Hello) => Reply::Hello(Err(refusal)),
+            Some(Verb::WaitDraw) => Reply::Draw(Err(refusal)),
+        }
     }
 
-    pub fn is_busy(&self) -> bool {
-        matches!(self, Reply::Ack(Err(reason)) if reason.starts_with("busy"))
+    pub fn is_ok(&self) -> bool {
+        match self {
+            Reply::Ack(result) | Reply::AckBatch { result, .. } | Reply::AckDone(result) | Reply::Draw(result) => {
+                result.is_ok()
+            }
+            Reply::Winners(result) => result.is_ok(),
+            Reply::Hello(result) => result.is_ok(),
+        }
     }
 
-    /// Reads a reply. `paged` tells whether a winners list was asked for in pages: only the asker knows.
-    pub fn parse(text: &str, paged: bool) -> Result<Reply, String> {
+    /// Reads a reply to what was `asked`: a page of winners looks like a list of them, and only the asker knows.
+    pub fn parse(text: &str, asked: Option<Verb>) -> Result<Reply, String> {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        let strange = || format!("reply {} is none that was expected", Quoted(text));
-        let (word, rest) = text.split_once('|').ok_or_else(strange)?;
+        Reply::read(text, asked).ok_or_else(|| format!("reply {} is none that was expected", Quoted(text)))
+    }
+
+    fn read(text: &str, asked: Option<Verb>) -> Option<Reply> {
+        let (word, rest) = text.split_once('|')?;
         let (verdict, rest) = rest.split_once('|').unwrap_or((rest, ""));
-        let ok = match verdict {
-            "OK" => true,
-            "ERR" => false,
-            _ => return Err(strange()),
-        };
-        let plain = || if ok { Ok(()) } else { Err(rest.to_owned()) };
-        Ok(match word {
-            "ACK" => Reply::Ack(plain()),
-            "ACK_DONE" => Reply::AckDone(plain()),
-            "DRAW" => Reply::Draw(plain()),
-            "ACK_BATCH" => {
-                let (count, reason) = rest.split_once('|').unwrap_or((rest, ""));
-                let count = count.parse().map_err(|_| strange())?;
-                Reply::AckBatch { count, result: if ok { Ok(()) } else { Err(reason.to_owned()) } }
+        let mut verb = Verb::of_answer(word)?;
+        let mut rest = rest;
+        if let Verb::Batch { count } = &mut verb {
+            let (said, reason) = rest.split_once('|').unwrap_or((rest, ""));
+            *count = said.parse().ok()?;
+            rest = reason;
+        }
+        match verdict {
+            "OK" => {}
+            "ERR" => {
+                let Ok(refusal) = rest.parse();
+                return Some(Reply::refusal(Some(verb), refusal));
             }
-            "HELLO" if ok => {
-                let (stored, phase) = rest.split_once('|').ok_or_else(strange)?;
-                let phase = parse_phase(phase).ok_or_else(strange)?;
-                Reply::Hello(Ok((stored.parse().map_err(|_| strange())?, phase)))
+            _ => return None,
+        }
+        Some(match verb {
+            Verb::Bet => Reply::Ack(Ok(())),
+            Verb::Batch { count } => Reply::AckBatch { count, result: Ok(()) },
+            Verb::Done => Reply::AckDone(Ok(())),
+            Verb::WaitDraw => Reply::Draw(Ok(())),
+            Verb::Hello => {
+                let (stored, phase) = rest.split_once('|')?;
+                Reply::Hello(Ok(Standing { stored: stored.parse().ok()?, phase: parse_phase(phase)? }))
             }
-            "HELLO" => Reply::Hello(Err(rest.to_owned())),
-            "WINNERS" if !ok => Reply::Winners(Err(rest.to_owned())),
-            "WINNERS" if paged => {
-                let (total, documents) = rest.split_once('|').ok_or_else(strange)?;
-                Reply::Winners(Ok((Some(total.parse().map_err(|_| strange())?), documents.to_owned())))
+            Verb::GetWinners { .. } => {
+                let paged = asked == Some(Verb::GetWinners { paged: true });
+                let (total, list) = if paged { rest.split_once('|')? } else { ("", rest) };
+                let total = if paged { Some(total.parse().ok()?) } else { None };
+                Reply::Winners(Ok(Documents { total, list: list.to_owned() }))
             }
-            "WINNERS" => Reply::Winners(Ok((None, rest.to_owned()))),
-            _ => return Err(strange()),
         })
     }
 }
@@ -82,21 +113,21 @@ fn parse_phase(word: &str) -> Option<Phase> {
 /// As it goes on the wire, without the line feed at its end.
 impl fmt::Display for Reply {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |out: &mut fmt::Formatter<'_>, word, result: &Result<(), String>| match result {
-            Ok(()) => write!(out, "{word}|OK"),
-            Err(reason) => write!(out, "{word}|ERR|{reason}"),
+        let plain = |out: &mut fmt::Formatter<'_>, verb: Verb, result: &Result<(), Refusal>| match result {
+            Ok(()) => write!(out, "{}|OK", verb.answer()),
+            Err(refusal) => write!(out, "{}|ERR|{refusal}", verb.answer()),
         };
         match self {
-            Reply::Ack(result) => plain(out, "ACK", result),
-            Reply::AckDone(result) => plain(out, "ACK_DONE", result),
-            Reply::Draw(result) => plain(out, "DRAW", result),
+            Reply::Ack(result) => plain(out, Verb::Bet, result),
+            Reply::AckDone(result) => plain(out, Verb::Done, result),
+            Reply::Draw(result) => plain(out, Verb::WaitDraw, result),
             Reply::AckBatch { count, result: Ok(()) } => write!(out, "ACK_BATCH|OK|{count}"),
-            Reply::AckBatch { count, result: Err(reason) } => write!(out, "ACK_BATCH|ERR|{count}|{reason}"),
-            Reply::Hello(Ok((stored, phase))) => write!(out, "HELLO|OK|{stored}|{}", phase_word(*phase)),
-            Reply::Hello(Err(reason)) => write!(out, "HELLO|ERR|{reason}"),
-            Reply::Winners(Ok((None, documents))) => write!(out, "WINNERS|OK|{documents}"),
-            Reply::Winners(Ok((Some(total), documents))) => write!(out, "WINNERS|OK|{total}|{documents}"),
-            Reply::Winners(Err(reason)) => write!(out, "WINNERS|ERR|{reason}"),
+            Reply::AckBatch { count, result: Err(refusal) } => write!(out, "ACK_BATCH|ERR|{count}|{refusal}"),
+            Reply::Hello(Ok(Standing { stored, phase })) => write!(out, "HELLO|OK|{stored}|{}", phase_word(*phase)),
+            Reply::Hello(Err(refusal)) => write!(out, "HELLO|ERR|{refusal}"),
+            Reply::Winners(Ok(Documents { total: None, list })) => write!(out, "WINNERS|OK|{list}"),
+            Reply::Winners(Ok(Documents { total: Some(total), list })) => write!(out, "WINNERS|OK|{total}|{list}"),
+            Reply::Winners(Err(refusal)) => write!(out, "WINNERS|ERR|{refusal}"),
         }
     }
 }
@@ -108,36 +139,41 @@ mod tests {
 
     #[test]
     fn a_refusal_for_load_is_told_from_a_judgement() {
-        assert_eq!(Reply::busy("1024 requests wait").to_string(), "ACK|ERR|busy: 1024 requests wait");
-        assert!(Reply::busy("x").is_busy());
-        assert!(!Reply::Ack(Err("unknown request".to_owned())).is_busy());
+        let busy = Reply::Ack(Err(Refusal::Busy("1024 requests wait".to_owned())));
+        assert_eq!(busy.to_string(), "ACK|ERR|busy: 1024 requests wait");
+        assert_eq!(Reply::parse("ACK|ERR|busy: 1024 requests wait", None), Ok(busy));
     }
 
     #[test]
     fn what_is_no_reply_is_an_error() {
         for text in ["", "ACK", "ACK|MAYBE", "ACK_BATCH|OK|x", "HELLO|OK|5", "HELLO|OK|5|lost", "HOLA|OK"] {
-            assert!(Reply::parse(text, false).is_err(), "{text}");
+            assert!(Reply::parse(text, None).is_err(), "{text}");
         }
-        assert!(Reply::parse("WINNERS|OK|1,2", true).is_err(), "a page tells the total");
+        assert!(
+            Reply::parse("WINNERS|OK|1,2", Some(Verb::GetWinners { paged: true })).is_err(),
+            "a page tells the total"
+        );
     }
 
     proptest! {
         #[test]
         fn replies_survive_the_wire(
             kind in 0..6, count in any::<u32>(), stored in any::<u64>(), phase in 0..3_usize, paged in any::<bool>(),
-            reason in prop::option::of("[^\n]{0,40}"), documents in "([0-9]{8}(,[0-9]{8}){0,5})?",
+            reason in prop::option::of("[^\n]{0,40}"), list in "([0-9]{8}(,[0-9]{8}){0,5})?",
         ) {
-            let result = reason.clone().map_or(Ok(()), Err);
+            let refusal = reason.map(|reason| { let Ok(refusal) = reason.parse::<Refusal>(); refusal });
+            let result = refusal.clone().map_or(Ok(()), Err);
             let phase = [Phase::Open, Phase::Done, Phase::Drawn][phase];
+            let documents = Documents { total: paged.then_some(stored), list };
             let reply = match kind {
                 0 => Reply::Ack(result),
                 1 => Reply::AckBatch { count, result },
                 2 => Reply::AckDone(result),
-                3 => Reply::Winners(reason.map_or(Ok((paged.then_some(stored), documents)), Err)),
-                4 => Reply::Hello(reason.map_or(Ok((stored, phase)), Err)),
+                3 => Reply::Winners(refusal.map_or(Ok(documents), Err)),
+                4 => Reply::Hello(refusal.map_or(Ok(Standing { stored, phase }), Err)),
                 _ => Reply::Draw(result),
             };
-            prop_assert_eq!(Reply::parse(&format!("{reply}\n"), paged), Ok(reply));
+            prop_assert_eq!(Reply::parse(&format!("{reply}\n"), Some(Verb::GetWinners { paged })), Ok(reply));
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What an agency asks.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::frame::MAX_FRAME;
-use super::reply::Reply;
+use super::refusal::Refusal;
 use crate::domain::{AgencyId, Quoted};
 
 /// The most bets a batch can hold: as many of the shortest bare lines as fit a frame behind the shortest header.
@@ -11,10 +12,17 @@ pub const MAX_BATCH: u32 = ((MAX_FRAME - "BATCH|1|430".len()) / "\na|b|1|2000-01
 
 /// A request, its texts borrowed from the frame. The values of bets are not judged here: that is the central's part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request<'a> {
+pub struct Request<'a> {
+    pub agency: AgencyId,
+    pub ask: Ask<'a>,
+}
+
+/// What is asked in an agency's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
     Bet {
-        agency: AgencyId,
         fields: [&'a str; 5],
+        /// The place of the bet in the agency's sequence, from zero, if the agency keeps count.
         first: Option<u64>,
     },
     /// A batch's header, and the lines that stand behind it in the same frame: all of its bets, or none.
@@ -22,24 +30,16 @@ pub enum Request<'a> {
         header: BatchHeader,
         lines: &'a str,
     },
-    Done {
-        agency: AgencyId,
-    },
+    Done,
     GetWinners {
-        agency: AgencyId,
         from: Option<u64>,
     },
-    Hello {
-        agency: AgencyId,
-    },
-    WaitDraw {
-        agency: AgencyId,
-    },
+    Hello,
+    WaitDraw,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
-    pub agency: AgencyId,
     pub count: u32,
     /// The place of the batch's first bet in the agency's sequence, from zero, if the agency keeps count.
     pub first: Option<u64>,
@@ -52,90 +52,138 @@ pub struct BetLine<'a> {
     pub fields: [&'a str; 5],
 }
 
-/// The first word of a request, which decides the shape of its refusal.
+/// The kinds of request, each with its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Bet,
     Batch { count: u32 },
     Done,
-    GetWinners,
+    GetWinners { paged: bool },
     Hello,
     WaitDraw,
-    Unknown,
 }
 
-/// A frame that is no request: whose refusal it gets, and why.
+/// What a verb is called, what it looks like, and what its reply is called.
+struct Shape {
+    word: &'static str,
+    answer: &'static str,
+    fields: RangeInclusive<usize>,
+    form: &'static str,
+    /// Whether lines may follow the first in the same frame.
+    has_lines: bool,
+}
+
+/// A frame that is no request: whose refusal it gets (a bare `ACK|ERR` if none is known), and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
-    pub verb: Verb,
-    pub reason: String,
+    pub verb: Option<Verb>,
+    pub refusal: Refusal,
+}
+
+impl Verb {
+    const ALL: [Verb; 6] = [
+        Verb::Bet,
+        Verb::Batch { count: 0 },
+        Verb::Done,
+        Verb::GetWinners { paged: false },
+        Verb::Hello,
+        Verb::WaitDraw,
+    ];
+
+    fn shape(self) -> Shape {
+        let plain = |word, answer| Shape { word, answer, fields: 2..=2, form: "<request>|<agency>", has_lines: false };
+        match self {
+            Verb::Bet => Shape {
+                fields: 7..=8,
+                form: "BET|<agency>|<first name>|<last name>|<document>|<birthdate>|<number>",
+                ..plain("BET", "ACK")
+            },
+            Verb::Batch { .. } => Shape {
+                fields: 3..=4,
+                form: "BATCH|<agency>|<count> or BATCH|<agency>|<count>|<first>",
+                has_lines: true,
+                ..plain("BATCH", "ACK_BATCH")
+            },
+            Verb::GetWinners { .. } => Shape {
+                fields: 2..=3,
+                form: "GET_WINNERS|<agency> or GET_WINNERS|<agency>|<from>",
+                ..plain("GET_WINNERS", "WINNERS")
+            },
+            Verb::Done => plain("DONE", "ACK_DONE"),
+            Verb::Hello => plain("HELLO", "HELLO"),
+            Verb::WaitDraw => plain("WAIT_DRAW", "DRAW"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        self.shape().word
+    }
+
+    /// The first word of a reply to it.
+    pub(super) fn answer(self) -> &'static str {
+        self.shape().answer
+    }
+
+    /// The verb whose replies begin with this word.
+    pub(super) fn of_answer(word: &str) -> Option<Verb> {
+        Verb::ALL.into_iter().find(|verb| verb.answer() == word)
+    }
 }
 
 impl<'a> Request<'a> {
     /// Reads a frame's text. A line feed at its end may be left out.
     pub fn parse(text: &'a str) -> Result<Request<'a>, Malformed> {
-        let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let mut fields = line.split('|');
-        let word = fields.next().unwrap_or_default();
-        let verb = match word {
-            "BET" => Verb::Bet,
-            "BATCH" => Verb::Batch { count: 0 },
-            "DONE" => Verb::Done,
-            "GET_WINNERS" => Verb::GetWinners,
-            "HELLO" => Verb::Hello,
-            "WAIT_DRAW" => Verb::WaitDraw,
-            _ => return Err(Malformed { verb: Verb::Unknown, reason: format!("unknown request {}", Quoted(word)) }),
+        let (line, lines) = text.split_once('\n').unwrap_or((text, ""));
+        let word = line.split('|').next().unwrap_or_default();
+        let Some(mut verb) = Verb::ALL.into_iter().find(|verb| verb.word() == word) else {
+            return Err(Malformed { verb: None, refusal: Refusal::Unknown(Quoted(word).to_string()) });
         };
-        let parsed = match verb {
-            Verb::Batch { .. } => return Request::parse_batch(line, rest),
-            _ if !rest.is_empty() => Err(format!("{word} is one line, and more follow it")),
-            Verb::Bet => Request::parse_bet(line),
-            Verb::GetWinners => {
-                shape(line, 2..=3, "GET_WINNERS|<agency> or GET_WINNERS|<agency>|<from>").and_then(|fields| {
-                    let from = fields.get(2).map(|from| whole("from", from)).transpose()?;
-                    Ok(Request::GetWinners { agency: agency(fields[1])?, from })
-                })
-            }
-            _ => {
-                shape(line, 2..=2, "<request>|<agency>").and_then(|fields| agency(fields[1])).map(|agency| match verb {
-                    Verb::Done => Request::Done { agency },
-                    Verb::Hello => Request::Hello { agency },
-                    _ => Request::WaitDraw { agency },
-                })
-            }
-        };
-        parsed.map_err(|reason| Malformed { verb, reason })
+        Request::read(&mut verb, line, lines)
+            .map_err(|reason| Malformed { verb: Some(verb), refusal: Refusal::Other(reason) })
     }
 
-    fn parse_bet(line: &'a str) -> Result<Request<'a>, String> {
-        let fields = shape(line, 7..=8, "BET|<agency>|<first name>|<last name>|<document>|<birthdate>|<number>")?;
-        let first = fields.get(7).map(|first| whole("first", first)).transpose()?;
-        let [_, id, first_name, last_name, document, birthdate, number, ..] = fields[..] else {
-            return Err("BET has too few fields".to_owned());
+    /// Reads a request of a kind that is known. The count of a batch is noted in the verb, since its refusal tells it.
+    fn read(verb: &mut Verb, line: &'a str, lines: &'a str) -> Result<Request<'a>, String> {
+        let Shape { word, fields, form, has_lines, .. } = verb.shape();
+        if !lines.is_empty() && !has_lines {
+            return Err(format!("{word} is one line, and more follow it"));
+        }
+        let fields = split(line, fields, form)?;
+        if let Verb::Batch { count } = verb {
+            *count = batch_count(fields[2], count)?;
+        }
+        let agency = agency(fields[1])?;
+        let place = |place: usize, name| fields.get(place).map(|value| whole(name, value)).transpose();
+        let ask = match *verb {
+            Verb::Bet => Ask::Bet { fields: [2, 3, 4, 5, 6].map(|place| fields[place]), first: place(7, "first")? },
+            Verb::Batch { count } => Ask::Batch { header: BatchHeader { count, first: place(3, "first")? }, lines },
+            Verb::Done => Ask::Done,
+            Verb::GetWinners { .. } => Ask::GetWinners { from: place(2, "from")? },
+            Verb::Hello => Ask::Hello,
+            Verb::WaitDraw => Ask::WaitDraw,
         };
-        Ok(Request::Bet { agency: agency(id)?, fields: [first_name, last_name, document, birthdate, number], first })
-    }
-
-    fn parse_batch(line: &'a str, lines: &'a str) -> Result<Request<'a>, Malformed> {
-        let refuse = |count, reason| Malformed { verb: Verb::Batch { count }, reason };
-        let fields = shape(line, 3..=4, "BATCH|<agency>|<count> or BATCH|<agency>|<count>|<first>")
-            .map_err(|reason| refuse(0, reason))?;
-        let count = whole("count", fields[2]).map_err(|reason| refuse(0, reason))?;
-        let Some(count) = u32::try_from(count).ok().filter(|count| (1..=MAX_BATCH).contains(count)) else {
-            let shown = u32::try_from(count).unwrap_or(u32::MAX);
-            return Err(refuse(shown, format!("count {count} is not 1 to {MAX_BATCH}")));
-        };
-        let first = fields.get(3).map(|first| whole("first", first)).transpose();
-        let first = first.map_err(|reason| refuse(count, reason))?;
-        let agency = agency(fields[1]).map_err(|reason| refuse(count, reason))?;
-        Ok(Request::Batch { header: BatchHeader { agency, count, first }, lines })
+        Ok(Request { agency, ask })
     }
 
     /// Whether a line is a whole request, not a bet of a batch: a bet line has five fields or, as a BET, seven.
     pub fn starts_with_other_request(text: &str) -> bool {
         let line = text.split('\n').next().unwrap_or_default();
         let word = line.split('|').next().unwrap_or_default();
-        matches!(word, "BATCH" | "DONE" | "GET_WINNERS" | "HELLO" | "WAIT_DRAW") && line.split('|').count() < 5
+        let is_verb = Verb::ALL.into_iter().any(|verb| verb != Verb::Bet && verb.word() == word);
+        is_verb && line.split('|').count() < 5
+    }
+}
+
+impl Ask<'_> {
+    pub fn verb(&self) -> Verb {
+        match self {
+            Ask::Bet { .. } => Verb::Bet,
+            Ask::Batch { header, .. } => Verb::Batch { count: header.count },
+            Ask::Done => Verb::Done,
+            Ask::GetWinners { from } => Verb::GetWinners { paged: from.is_some() },
+            Ask::Hello => Verb::Hello,
+            Ask::WaitDraw => Verb::WaitDraw,
+        }
     }
 }
 
@@ -163,22 +211,8 @@ impl<'a> BetLine<'a> {
     }
 }
 
-impl Verb {
-    /// The refusal of a request of this kind.
-    pub fn refusal(self, reason: String) -> Reply {
-        match self {
-            Verb::Bet | Verb::Unknown => Reply::Ack(Err(reason)),
-            Verb::Batch { count } => Reply::AckBatch { count, result: Err(reason) },
-            Verb::Done => Reply::AckDone(Err(reason)),
-            Verb::GetWinners => Reply::Winners(Err(reason)),
-            Verb::Hello => Reply::Hello(Err(reason)),
-            Verb::WaitDraw => Reply::Draw(Err(reason)),
-        }
-    }
-}
-
 /// The fields of a line, if there are as many as its form has.
-fn shape<'a>(line: &'a str, fields: std::ops::RangeInclusive<usize>, form: &str) -> Result<Vec<&'a str>, String> {
+fn split<'a>(line: &'a str, fields: RangeInclusive<usize>, form: &str) -> Result<Vec<&'a str>, String> {
     let found: Vec<&str> = line.split('|').take(fields.end() + 1).collect();
     if fields.contains(&found.len()) {
         return Ok(found);
@@ -187,13 +221,20 @@ fn shape<'a>(line: &'a str, fields: std::ops::RangeInclusive<usize>, form: &str)
     Err(format!("{} fields, where the form is: {form}", line.split('|').count()))
 }
 
+/// A batch's count. One that is out of range is noted all the same: the refusal shows it.
+fn batch_count(value: &str, noted: &mut u32) -> Result<u32, String> {
+    let count = whole("count", value)?;
+    *noted = u32::try_from(count).unwrap_or(u32::MAX);
+    if (1..=MAX_BATCH).contains(noted) { Ok(*noted) } else { Err(format!("count {count} is not 1 to {MAX_BATCH}")) }
+}
+
 fn whole(name: &str, value: &str) -> Result<u64, String> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let parsed = if digits { value.parse().ok() } else { None };
     parsed.ok_or_else(|| format!("{name} {} is not a whole number", Quoted(value)))
 }
 
-fn agency(value: &str) -> Result<AgencyId, String> {
+pub(super) fn agency(value: &str) -> Result<AgencyId, String> {
     let id = whole("agency", value)?;
     let id = u32::try_from(id).map_err(|_| format!("agency {id} is larger than {}", u32::MAX))?;
     Ok(AgencyId(id))
@@ -202,28 +243,21 @@ fn agency(value: &str) -> Result<AgencyId, String> {
 /// As it goes on the wire, without the line feed at its end.
 impl fmt::Display for Request<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Request::Bet { agency, fields, first } => {
-                write!(out, "{}", BetLine { agency: Some(*agency), fields: *fields })?;
+        let Request { agency, ask } = self;
+        write!(out, "{}|{agency}", ask.verb().word())?;
+        match ask {
+            Ask::Bet { fields, first } => {
+                fields.iter().try_for_each(|field| write!(out, "|{field}"))?;
                 first.map_or(Ok(()), |first| write!(out, "|{first}"))
             }
-            Request::Batch { header, lines } => {
-                write!(out, "{header}")?;
+            Ask::Batch { header: BatchHeader { count, first }, lines } => {
+                write!(out, "|{count}")?;
+                first.map_or(Ok(()), |first| write!(out, "|{first}"))?;
                 lines.lines().try_for_each(|line| write!(out, "\n{line}"))
             }
-            Request::Done { agency } => write!(out, "DONE|{agency}"),
-            Request::GetWinners { agency, from: None } => write!(out, "GET_WINNERS|{agency}"),
-            Request::GetWinners { agency, from: Some(from) } => write!(out, "GET_WINNERS|{agency}|{from}"),
-            Request::Hello { agency } => write!(out, "HELLO|{agency}"),
-            Request::WaitDraw { agency } => write!(out, "WAIT_DRAW|{agency}"),
+            Ask::GetWinners { from } => from.map_or(Ok(()), |from| write!(out, "|{from}")),
+            Ask::Done | Ask::Hello | Ask::WaitDraw => Ok(()),
         }
-    }
-}
-
-impl fmt::Display for BatchHeader {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "BATCH|{}|{}", self.agency, self.count)?;
-        self.first.map_or(Ok(()), |first| write!(out, "|{first}"))
     }
 }
 
@@ -240,13 +274,14 @@ impl fmt::Display for BetLine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Reply;
     use proptest::prelude::*;
 
     const FIELDS: [&str; 5] = ["Ana", "Paz", "1", "2000-01-01", "0"];
 
     fn refusal(text: &str) -> String {
-        let malformed = Request::parse(text).unwrap_err();
-        malformed.verb.refusal(malformed.reason).to_string()
+        let Malformed { verb, refusal } = Request::parse(text).unwrap_err();
+        Reply::refusal(verb, refusal).to_string()
     }
 
     #[test]
@@ -259,8 +294,9 @@ mod tests {
 
     #[test]
     fn the_line_feed_at_the_end_is_optional() {
-        assert_eq!(Request::parse("DONE|3"), Ok(Request::Done { agency: AgencyId(3) }));
-        assert_eq!(Request::parse("DONE|3\n"), Ok(Request::Done { agency: AgencyId(3) }));
+        let done = Request { agency: AgencyId(3), ask: Ask::Done };
+        assert_eq!(Request::parse("DONE|3"), Ok(done));
+        assert_eq!(Request::parse("DONE|3\n"), Ok(done));
     }
 
     #[test]
@@ -312,14 +348,15 @@ mod tests {
             let agency = AgencyId(id);
             let fields = fields.each_ref().map(String::as_str);
             let lines = format!("{}\n{}", BetLine { agency: None, fields }, BetLine { agency: Some(agency), fields });
-            let request = match kind {
-                0 => Request::Bet { agency, fields, first },
-                1 => Request::Batch { header: BatchHeader { agency, count, first }, lines: &lines },
-                2 => Request::Done { agency },
-                3 => Request::GetWinners { agency, from: first },
-                4 => Request::Hello { agency },
-                _ => Request::WaitDraw { agency },
+            let ask = match kind {
+                0 => Ask::Bet { fields, first },
+                1 => Ask::Batch { header: BatchHeader { count, first }, lines: &lines },
+                2 => Ask::Done,
+                3 => Ask::GetWinners { from: first },
+                4 => Ask::Hello,
+                _ => Ask::WaitDraw,
             };
+            let request = Request { agency, ask };
             // A line feed inside a value is the only thing `lines()` could change, and values hold none.
             prop_assume!(!fields.iter().any(|field| field.contains('\r')));
             let text = request.to_string();
@@ -328,9 +365,8 @@ mod tests {
 
         #[test]
         fn no_text_breaks_the_parser(text in "(BET|BATCH|DONE|HELLO|GET_WINNERS|WAIT_DRAW)?[|\n0-9a-zñ]{0,60}") {
-            if let Err(malformed) = Request::parse(&text) {
-                let refusal = malformed.verb.refusal(malformed.reason).to_string();
-                prop_assert!(!refusal.contains('\n'));
+            if let Err(Malformed { verb, refusal }) = Request::parse(&text) {
+                prop_assert!(!Reply::refusal(verb, refusal).to_string().contains('\n'));
             }
         }
     }

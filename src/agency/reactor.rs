@@ -1,0 +1,157 @@
+//! The one place where an agency waits, and the one that its log lines go through.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use mio::{Events, Poll, Registry, Token, Waker};
+
+use crate::domain::AgencyId;
+use crate::error::Error;
+use crate::logging::{self, Event, Outcome};
+use crate::signals::StopSignal;
+
+/// The events of the socket to the central. There is one at a time.
+pub(super) const SOCKET: Token = Token(0);
+const STOP: Token = Token(1);
+const WAKE: Token = Token(2);
+
+/// More than the sources of events: the socket, the stop and the waker.
+const EVENTS: usize = 8;
+
+/// Why an agency does not continue.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// A signal told it to stop, which is a clean end.
+    Stopped,
+    /// The connection, or the central's ability to answer, was lost. A later attempt may succeed.
+    Lost(String),
+    /// Another attempt would fail in the same way.
+    Fatal(Error),
+}
+
+pub(super) struct Reactor {
+    pub(super) id: AgencyId,
+    /// Hidden unless there is something to show and a terminal to show it on.
+    pub(super) bar: ProgressBar,
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    stop: StopSignal,
+    stopping: bool,
+}
+
+impl Reactor {
+    pub(super) fn new(id: AgencyId, mut stop: StopSignal) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        stop.register(poll.registry(), STOP)?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let events = Events::with_capacity(EVENTS);
+        Ok(Reactor { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
+    }
+
+    /// Logs an event. A progress bar on the same terminal is hidden until the line is written.
+    pub(super) fn log(&self, event: Event) {
+        let is_beside_bar = !self.bar.is_hidden() && io::stdout().is_terminal();
+        self.bar.suspend(|| {
+            event.log();
+            if is_beside_bar {
+                logging::flush();
+            }
+        });
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.stop.is_interrupt()
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Ends a wait here from another thread.
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Fails once the process is told to stop. Code that works for long without waiting calls it regularly.
+    pub(super) fn check(&mut self) -> Result<(), Halt> {
+        if !self.stop.is_raised() {
+            return Ok(());
+        }
+        if !self.stopping {
+            self.stopping = true;
+            self.bar.finish_and_clear();
+            self.log(Event::in_progress("shutdown").with("client_id", self.id));
+        }
+        Err(Halt::Stopped)
+    }
+
+    /// Waits for any event, or for the deadline. A stop ends the wait at once.
+    pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
+        self.check()?;
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Halt::Fatal(Error::failed(format!("cannot wait for the central: {error}"))));
+            }
+            _ => {}
+        }
+        if self.events.iter().any(|event| event.token() == STOP) {
+            self.stop.acknowledge();
+        }
+        self.check()
+    }
+
+    /// Waits for a duration.
+    pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
+        // A pause whose end overflows never ends.
+        let end = Instant::now().checked_add(duration);
+        self.check()?;
+        while end.is_none_or(|end| Instant::now() < end) {
+            self.wait(end)?;
+        }
+        Ok(())
+    }
+
+    /// Logs a closed connection: at INFO during a stop, where every resource is logged.
+    pub(super) fn tell_closed(&self) {
+        let event = Event::quiet_if(!self.stopping, "close_connection", Outcome::Success);
+        self.log(event.with("client_id", self.id));
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Halt {
+        Halt::Fatal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[test]
+    fn a_stop_ends_every_wait_at_once() {
+        let (stop, switch) = StopSignal::by_hand().unwrap();
+        let mut reactor = Reactor::new(AgencyId(1), stop).unwrap();
+        let raiser = std::thread::spawn(move || switch.raise());
+        assert!(matches!(reactor.pause(LONG), Err(Halt::Stopped)));
+        assert!(matches!(reactor.wait(None), Err(Halt::Stopped)), "and stays raised");
+        assert!(matches!(reactor.pause(Duration::ZERO), Err(Halt::Stopped)));
+        raiser.join().unwrap();
+    }
+
+    #[test]
+    fn a_pause_lasts_as_long_as_it_should_whatever_happens() {
+        let (stop, _switch) = StopSignal::by_hand().unwrap();
+        let mut reactor = Reactor::new(AgencyId(1), stop).unwrap();
+        reactor.waker().wake().unwrap();
+        let begun = Instant::now();
+        reactor.pause(Duration::from_millis(30)).unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(30));
+    }
+}

@@ -1,0 +1,190 @@
+//! The canonical row of a bet: agency, first name, last name, document, birthdate, number, as Python's `csv.writer` writes
+//! them. No value holds a line feed, so a line is a row and a row is a line.
+
+use memchr::{memchr_iter, memchr2};
+
+use super::plain::plain_bet;
+use super::{AgencyId, Bet};
+
+/// Rows of one agency. They take hold of memory only as they come: thousands of peers may have begun a batch at once.
+#[derive(Debug)]
+pub struct Rows {
+    /// What every row begins with.
+    start: String,
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Rows {
+    pub fn new(agency: AgencyId) -> Rows {
+        Rows { start: format!("{agency},"), bytes: Vec::new(), count: 0 }
+    }
+
+    pub fn push(&mut self, bet: &Bet<'_>) {
+        self.bytes.extend_from_slice(self.start.as_bytes());
+        for text in [bet.first_name, bet.last_name, bet.document, bet.birthdate] {
+            self.push_text(text);
+            self.bytes.push(b',');
+        }
+        self.end(bet.number.to_string().as_bytes());
+    }
+
+    /// Adds a bet whose values stand as they are in a message, if it can be told at a glance that they obey the rules. If
+    /// not, nothing happens, and the bet may still be a good one.
+    pub fn push_plain(&mut self, values: &str) -> bool {
+        let Some(bet) = plain_bet(values.as_bytes(), b'|').filter(|bet| bet.end == values.len()) else { return false };
+        let start = self.bytes.len() + self.start.len();
+        self.bytes.extend_from_slice(self.start.as_bytes());
+        self.end(values.as_bytes());
+        bet.separators.iter().for_each(|separator| self.bytes[start + separator] = b',');
+        true
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The rows without the first few of them.
+    pub fn skip(&self, rows: u64) -> &[u8] {
+        let Some(last) = rows.checked_sub(1) else { return &self.bytes };
+        let end = usize::try_from(last).ok().and_then(|last| memchr_iter(b'\n', &self.bytes).nth(last));
+        end.map_or(&[], |end| &self.bytes[end + 1..])
+    }
+
+    /// Of the characters that have to be quoted, values can hold these two.
+    fn push_text(&mut self, text: &str) {
+        if memchr2(b',', b'"', text.as_bytes()).is_none() {
+            self.bytes.extend_from_slice(text.as_bytes());
+        } else {
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+            self.bytes.push(b'"');
+        }
+    }
+
+    fn end(&mut self, last: &[u8]) {
+        self.bytes.extend_from_slice(last);
+        self.bytes.extend_from_slice(b"\r\n");
+        self.count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const AGENCY: AgencyId = AgencyId(3);
+
+    fn rows(bets: &[[&str; 5]]) -> Rows {
+        let mut rows = Rows::new(AGENCY);
+        bets.iter().for_each(|fields| rows.push(&Bet::new(*fields).unwrap()));
+        rows
+    }
+
+    /// What the fast path makes of these values, which is what the slow one makes of them, or nothing.
+    fn plain(values: &str) -> bool {
+        let mut fast = rows(&[["A", "B", "1", "2000-01-01", "1"]]);
+        let before = fast.bytes().to_vec();
+        if !fast.push_plain(values) {
+            assert_eq!((fast.bytes(), fast.count()), (&before[..], 1));
+            return false;
+        }
+        let fields: Vec<&str> = values.split('|').collect();
+        let slow = rows(&[fields.try_into().unwrap()]);
+        assert_eq!((fast.skip(1), fast.count()), (slow.bytes(), 2), "{values}");
+        true
+    }
+
+    #[test]
+    fn rows_are_quoted_only_where_python_quotes_them() {
+        let rows = rows(&[
+            ["Santiago Lionel", "Lorca", "30904465", "1999-03-17", "02201"],
+            ["María, la \"Negra\"", "O'Higgins", "1", "2000-01-01", "0"],
+            [" Ana ", "#;'", "a-b.c", "2000-01-01", "7574"],
+        ]);
+        let expected = "3,Santiago Lionel,Lorca,30904465,1999-03-17,2201\r\n\
+                        3,\"María, la \"\"Negra\"\"\",O'Higgins,1,2000-01-01,0\r\n\
+                        3, Ana ,#;',a-b.c,2000-01-01,7574\r\n";
+        assert_eq!(str::from_utf8(rows.bytes()).unwrap(), expected);
+    }
+
+    #[test]
+    fn rows_can_be_left_out_from_the_front() {
+        let text = rows(&[["A", "B", "1", "2000-01-01", "1"], ["C", "D", "2", "2000-01-01", "2"]]);
+        assert_eq!(text.skip(0), text.bytes());
+        assert_eq!(text.skip(1), b"3,C,D,2,2000-01-01,2\r\n");
+        assert_eq!(text.skip(2), b"");
+        assert_eq!(text.skip(3), b"");
+    }
+
+    #[test]
+    fn the_fast_path_takes_what_most_lines_hold() {
+        let (name, document) = ("ñ".repeat(50), "9".repeat(32));
+        let long = format!("{name}|{name}|{document}|2000-02-29|999999999");
+        for values in ["Santiago Lionel|Lorca|30904465|1999-03-17|7574", " Ana |O'Paz|a-b.c|0001-01-01|0", &long] {
+            assert!(plain(values), "{values}");
+        }
+    }
+
+    #[test]
+    fn the_fast_path_leaves_to_the_slow_one_what_needs_quotes_or_changes_or_an_explanation() {
+        let long = "x".repeat(101);
+        let good = ["Ana", "Paz", "1", "2000-01-01", "7"];
+        let others = [
+            (0, &["", "A,B", "\"A\"", "A\tB", "A\u{85}", "A\u{7f}", "A\r", &long][..]),
+            (1, &["", "A,B", "A|B", "A\nB", &long]),
+            (2, &["", "1 2", "1,2", "ñ", &long]),
+            (3, &["", "2001-02-29", "1900-02-29", "2000-00-01", "2000-1-01", "0000-01-01", "2000-01-01 "]),
+            (4, &["", "00", "07", "-1", "1 ", "1|2", "4294967295", "4294967296", "7\r"]),
+        ];
+        for (place, values) in others {
+            for value in values {
+                let mut fields = good;
+                fields[place] = value;
+                assert!(!plain(&fields.join("|")), "{fields:?}");
+            }
+        }
+        assert!(plain(&good.join("|")) && !plain(&good[..4].join("|")) && !plain(""));
+    }
+
+    proptest! {
+        #[test]
+        fn any_row_can_be_read_by_a_csv_reader(
+            names in prop::array::uniform2("[^|\\pC]{1,30}"), document in "[A-Za-z0-9.-]{1,32}", number in any::<u32>(),
+        ) {
+            let number = number.to_string();
+            let fields = [&names[0][..], &names[1], &document, "1999-12-31", &number];
+            let rows = rows(&[fields]);
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.bytes());
+            let record = reader.records().next().unwrap().unwrap();
+            prop_assert_eq!(&record[0], "3");
+            prop_assert!(record.iter().skip(1).eq(fields.iter().copied()));
+            // As its own writer writes it.
+            let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+            writer.write_record(&record).unwrap();
+            prop_assert_eq!(rows.bytes(), writer.into_inner().unwrap());
+        }
+
+        #[test]
+        fn both_paths_make_the_same_row_of_anything(
+            names in prop::array::uniform2("[^|]{0,3}|[a-zñ]{95,105}|[ -~&&[^|]]{1,9}"),
+            document in "[A-Za-z0-9.-]{0,34}|.{0,3}",
+            date in "(19|20)[0-9]{2}-(0[0-9]|1[0-3])-([0-2][0-9]|3[0-2])|[0-9-]{9,11}",
+            number in "[0-9]{0,11}|.{0,2}|429496729[0-9]",
+            rest in "|\\|[0-9]?|.",
+        ) {
+            let values = format!("{}|{}|{document}|{date}|{number}{rest}", names[0], names[1]);
+            plain(&values);
+        }
+
+        #[test]
+        fn no_text_at_all_becomes_a_row_that_the_rules_forbid(text in ".{0,80}|[a1|,\"\\-\u{80}\r\n]{0,40}") {
+            plain(&text);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The journal: what `bets.csv` cannot say by itself. How much of it is committed, its checksums, the DONE marks and
+//! the draw.
+//!
+//! It is a file of 64-byte records of text. Each is padded with dots, then come its CRC-32 in hexadecimal and a line
+//! feed. The first records are a snapshot, put in place whole by a rename; behind them stands a log, each commit's
+//! records one write and one sync. Three properties let a start tell a torn write from damage:
+//!
+//! - A record never crosses a 512-byte sector, and space for it is zeroed and synced beforehand, so whatever part of a
+//!   write is lost reads as zeros.
+//! - No byte of a record is zero or one bit away from it. A record with a zero byte was never written whole; one without
+//!   a zero byte whose checksum is wrong was written whole and then damaged.
+//! - The last record of the file is never used, so a file that was cut short shows it.
+
+use std::fmt;
+
+use crate::domain::{Account, AgencyId};
+
+pub const RECORD: usize = 64;
+
+/// Zeroed space is added to the log by this many bytes at a time.
+pub const GROWTH: usize = 64 * 1024;
+
+const BODY: usize = RECORD - "01234567\n".len();
+/// The format that is written, and the newest that is read.
+const FORMAT: u64 = 2;
+/// A format that knew no [`Record::Announced`]: its draws count as announced.
+pub const ANNOUNCED_AT_ONCE: u64 = 1;
+
+/// One record. `group` numbers are the commits': the records of one write share theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The first record: how many records the snapshot has, itself included.
+    Snapshot {
+        records: u64,
+        format: u64,
+    },
+    Agency {
+        agency: AgencyId,
+        account: Account,
+    },
+    /// The checksum of a whole block of `bets.csv`.
+    Block {
+        index: u64,
+        crc: u32,
+    },
+    /// `bets.csv` is committed up to this length; the checksum is that of its last, incomplete block.
+    Bets {
+        length: u64,
+        crc: u32,
+    },
+    Done {
+        agency: AgencyId,
+    },
+    Draw {
+        number: u32,
+    },
+    /// The log has told of the draw.
+    Announced,
+    /// A central has begun to write: until the next snapshot, `bets.csv` may have an uncommitted tail.
+    InUse,
+}
+
+/// What a journal holds: its snapshot, and the log's commits, each entry with its record's number.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Journal {
+    pub format: u64,
+    pub snapshot: Vec<Record>,
+    pub log: Vec<Record>,
+    /// Records of the last write that came to the disk incompletely, and so were never acknowledged.
+    pub torn_records: usize,
+}
+
+/// Damage that no crash leaves: where in the journal, and what is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub offset: u64,
+    pub what: String,
+}
+
+/// The bytes of a journal that is only a snapshot, with zeroed space for a log behind it.
+pub fn snapshot(entries: &[Record]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let records = entries.len() as u64 + 1;
+    push(&mut bytes, 0, 0, &Record::Snapshot { records, format: FORMAT });
+    entries.iter().for_each(|entry| push(&mut bytes, 0, 0, entry));
+    bytes.resize((bytes.len() + 1).next_multiple_of(GROWTH) + GROWTH, 0);
+    bytes
+}
+
+/// Appends a record to `bytes`, which will be written from record number `base` on.
+pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Record) {
+    let start = bytes.len();
+    let place = base + (start / RECORD) as u64;
+    bytes.extend_from_slice(format!("{group}:{entry}").as_bytes());
+    assert!(bytes.len() - start <= BODY, "a journal record is too long: {entry:?}");
+    bytes.resize(start + BODY, b'.');
+    let crc = checksum(place, &bytes[start..]);
+    bytes.extend_from_slice(format!("{crc:08x}\n").as_bytes());
+}
+
+/// Reads a journal, forgiving what a crash can leave and nothing else.
+pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
+    let records: Vec<&[u8]> = bytes.chunks(RECORD).collect();
+    let record_at = |place: usize| records.get(place).and_then(|record| parse(place as u64, record));
+    let damage = |place: usize, what: &str| Damage { offset: (place * RECORD) as u64, what: what.to_owned() };
+    if !records.last().is_some_and(|last| last.len() < RECORD || is_unused(last)) || records.len() < 2 {
+        return Err(damage(records.len(), "the file was cut: its last record must be an unused one"));
+    }
+    // A piece of a record at the end can only be a piece of an unused one, or the file was cut.
+    if records.last().is_some_and(|last| !is_unused(last)) {
+        return Err(damage(records.len() - 1, "the file was cut within a record"));
+    }
+    let Some((0, Record::Snapshot { records: snapshot_records, format })) = record_at(0) else {
+        return Err(damage(0, "this is no journal of quiniela, or its first record is damaged"));
+    };
+    if !(ANNOUNCED_AT_ONCE..=FORMAT).contains(&format) {
+        let what = format!("its format is {format}, and this program reads {ANNOUNCED_AT_ONCE} to {FORMAT}");
+        return Err(damage(0, &what));
+    }
+    let mut journal = Journal { format, ..Journal::default() };
+    let log_start = usize::try_from(snapshot_records).unwrap_or(usize::MAX);
+    if !(1..records.len()).contains(&log_start) {
+        return Err(damage(records.len(), "the file was cut within its snapshot"));
+    }
+    for place in 1..log_start {
+        let (_, entry) = record_at(place).ok_or_else(|| damage(place, "a record of the snapshot is damaged"))?;
+        journal.snapshot.push(entry);
+    }
+    let mut group = 0;
+    let mut place = log_start;
+    while let Some((next_group, entry)) = record_at(place) {
+        if next_group != group && next_group != group + 1 {
+            return Err(damage(place, "a commit is missing before this record"));
+        }
+        group = next_group;
+        journal.log.push(entry);
+        place += 1;
+    }
+    journal.torn_records = check_tail(&records, place, group)?;
+    Ok(journal)
+}
+
+/// Behind the last whole record there may be one write's remains, and otherwise only unused space.
+fn check_tail(records: &[&[u8]], end: usize, last_group: u64) -> Result<usize, Damage> {
+    let mut torn = 0;
+    for (place, record) in records.iter().enumerate().skip(end) {
+        if is_unused(record) {
+            continue;
+        }
+        torn = place + 1 - end;
+        let written_whole = record.len() == RECORD && !record.contains(&0);
+        let from_torn_write =
+            parse(place as u64, record).is_some_and(|(group, _)| group == last_group || group == last_group + 1);
+        if written_whole && !from_torn_write {
+            let what = "a record is damaged (its checksum is wrong, or records before it are gone)".to_owned();
+            return Err(Damage { offset: (place * RECORD) as u64, what });
+        }
+    }
+    Ok(torn)
+}
+
+fn is_unused(record: &[u8]) -> bool {
+    record.iter().all(|byte| *byte == 0)
+}
+
+/// The checksum covers the record's place too: a record is valid only where it was written.
+fn checksum(place: u64, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&place.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
+    let (body, seal) = record.split_at_checked(BODY)?;
+    if seal != format!("{:08x}\n", checksum(place, body)).as_bytes() {
+        return None;
+    }
+    let mut fields = str::from_utf8(body).ok()?.trim_end_matches('.').split(':');
+    let group = fields.next()?.parse().ok()?;
+    let kind = fields.next()?;
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    let small = |value: u64| u32::try_from(value).ok();
+    let entry = match kind {
+        "snapshot" => Record::Snapshot { records: number()?, format: number()? },
+        "agency" => {
+            let agency = AgencyId(small(number()?)?);
+            Record::Agency { agency, account: Account { stored: number()?, done: number()? == 1 } }
+        }
+        "block" => Record::Block { index: number()?, crc: small(number()?)? },
+        "bets" => Record::Bets { length: number()?, crc: small(number()?)? },
+        "done" => Record::Done { agency: AgencyId(small(number()?)?) },
+        "draw" => Record::Draw { number: small(number()?)? },
+        "announced" => Record::Announced,
+        "inuse" => Record::InUse,
+        _ => return None,
+    };
+    Some((group, entry))
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Record::Snapshot { records, format } => write!(out, "snapshot:{records}:{format}"),
+            Record::Agency { agency, account } => {
+                write!(out, "agency:{agency}:{}:{}", account.stored, u8::from(account.done))
+            }
+            Record::Block { index, crc } => write!(out, "block:{index}:{crc}"),
+            Record::Bets { length, crc } => write!(out, "bets:{length}:{crc}"),
+            Record::Done { agency } => write!(out, "done:{agency}"),
+            Record::Draw { number } => write!(out, "draw:{number}"),
+            Record::Announced => out.write_str("announced"),
+            Record::InUse => out.write_str("inuse"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Vec<u8>, Vec<Record>, Vec<Record>) {
+        let account = Account { stored: 17, done: true };
+        let snapshot_entries = vec![
+            Record::Agency { agency: AgencyId(3), account },
+            Record::Block { index: 0, crc: u32::MAX },
+            Record::Bets { length: 1 << 40, crc: 7 },
+        ];
+        let log = vec![Record::InUse, Record::Bets { length: 1 << 41, crc: 8 }, Record::Done { agency: AgencyId(4) }];
+        let mut bytes = snapshot(&snapshot_entries);
+        let mut written = Vec::new();
+        push(&mut written, 4, 1, &log[0]);
+        push(&mut written, 4, 2, &log[1]);
+        push(&mut written, 4, 2, &log[2]);
+        bytes[4 * RECORD..][..written.len()].copy_from_slice(&written);
+        (bytes, snapshot_entries, log)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let (bytes, snapshot, log) = sample();
+        assert_eq!(read(&bytes), Ok(Journal { format: FORMAT, snapshot, log, torn_records: 0 }));
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let mut bytes = Vec::new();
+        push(&mut bytes, 0, 999_999_999_999, &Record::Bets { length: u64::MAX, crc: u32::MAX });
+        push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX });
+        assert_eq!(bytes.len(), 2 * RECORD);
+    }
+
+    #[test]
+    fn no_byte_is_one_bit_away_from_zero() {
+        let (bytes, ..) = sample();
+        assert!(bytes[..7 * RECORD].iter().all(|byte| byte.count_ones() >= 2));
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_used_record_is_damage_at_its_offset() {
+        let (bytes, ..) = sample();
+        for bit in 0..7 * RECORD * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let damage = read(&flipped).unwrap_err();
+            assert_eq!(damage.offset, (bit / 8 / RECORD * RECORD) as u64, "bit {bit}: {}", damage.what);
+        }
+    }
+
+    #[test]
+    fn a_cut_loses_nothing_or_is_damage() {
+        let (bytes, snapshot, log) = sample();
+        let whole = Journal { format: FORMAT, snapshot, log, torn_records: 0 };
+        for length in (0..9 * RECORD).chain((9 * RECORD..bytes.len()).step_by(997)) {
+            match read(&bytes[..length]) {
+                Ok(journal) => assert_eq!(journal, whole, "cut at {length}"),
+                Err(_) => assert!(length < 8 * RECORD, "cut at {length}"),
+            }
+        }
+    }
+
+    #[test]
+    fn any_part_of_the_last_write_may_be_missing() {
+        let (bytes, snapshot, log) = sample();
+        for kept in 0..2 * RECORD {
+            for keep_end in [false, true] {
+                let mut torn = bytes.clone();
+                let lost = if keep_end { 5 * RECORD..7 * RECORD - kept } else { 5 * RECORD + kept..7 * RECORD };
+                torn[lost].fill(0);
+                let journal = read(&torn).unwrap();
+                assert_eq!(journal.snapshot, snapshot);
+                let whole_records = journal.log.len();
+                assert_eq!(journal.log[..], log[..whole_records]);
+                assert!(whole_records >= 1, "the commit before it is untouched");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lost_record_before_later_commits_is_damage() {
+        let (mut bytes, ..) = sample();
+        bytes[4 * RECORD..5 * RECORD].fill(0);
+        assert!(read(&bytes).is_err());
+    }
+}

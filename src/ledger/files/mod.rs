@@ -1,0 +1,154 @@
+//! The ledger's default: two files of a folder, for one central.
+
+mod blocks;
+mod disk;
+mod journal;
+mod recovery;
+mod rows;
+#[cfg(test)]
+mod simulation;
+mod writer;
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use parking_lot::{Mutex, RwLock};
+
+use super::judge::Judged;
+use super::winners::Winners;
+use super::{Entry, Held, State, StorageError, Store, Verdict};
+use crate::domain::{AgencyId, Draw, Register, Roster};
+use disk::{Folder, RealFolder};
+use rows::{WinnerFinder, for_each_chunk};
+use writer::Writer;
+
+pub use recovery::{OpenError, Recovered};
+
+/// The bets, for any reader of CSV files.
+pub const BETS: &str = "bets.csv";
+/// The rest: see the module `journal`.
+pub const JOURNAL: &str = "journal";
+
+/// See the module.
+pub struct Files {
+    folder: Box<dyn Folder>,
+    /// What is on disk. Only who holds the writer changes it.
+    register: RwLock<Register>,
+    writer: Mutex<Writer>,
+    /// Why nothing is taken any more.
+    broken: OnceLock<StorageError>,
+}
+
+/// What one write brings to the disk.
+#[derive(Default)]
+struct Change<'a> {
+    rows: &'a [u8],
+    done: &'a [AgencyId],
+    draw: Option<u32>,
+    is_announced: bool,
+}
+
+impl Files {
+    /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
+    pub fn open(path: &Path, roster: Roster) -> Result<(Files, Recovered), OpenError> {
+        let folder = RealFolder::open(path)
+            .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
+        Files::open_in(Box::new(folder), roster)
+    }
+
+    fn open_in(folder: Box<dyn Folder>, roster: Roster) -> Result<(Files, Recovered), OpenError> {
+        let (writer, register, recovered) = recovery::open(&*folder, roster)?;
+        let (register, writer) = (RwLock::new(register), Mutex::new(writer));
+        Ok((Files { folder, register, writer, broken: OnceLock::new() }, recovered))
+    }
+
+    /// Brings a change to the disk, and then to the register by `apply`.
+    fn write(
+        &self,
+        writer: &mut Writer,
+        change: &Change<'_>,
+        apply: impl FnOnce(&mut Register),
+    ) -> Result<(), StorageError> {
+        let written = writer.commit(change).and_then(|()| {
+            apply(&mut self.register.write());
+            if !writer.wants_checkpoint() {
+                return Ok(());
+            }
+            writer.checkpoint_or_go_on(&*self.folder, &self.register.read())
+        });
+        if let Some(broken) = writer.failure() {
+            self.broken.get_or_init(|| broken.clone());
+        }
+        written
+    }
+}
+
+impl Store for Files {
+    fn commit(&self, group: &[Entry]) -> Vec<Verdict> {
+        let mut writer = self.writer.lock();
+        let judged = Judged::new(group, &self.register.read(), writer.take_buffer());
+        if judged.is_empty() {
+            return judged.verdicts;
+        }
+        let Judged { rows, done, is_announced, .. } = &judged;
+        let change = Change { rows, done, draw: None, is_announced: *is_announced };
+        let written = self.write(&mut writer, &change, |register| {
+            judged.accounts.iter().for_each(|(agency, account)| register.set_account(*agency, *account));
+            if judged.is_announced {
+                register.announce_draw();
+            }
+        });
+        match written {
+            Ok(()) => {
+                writer.keep_buffer(judged.rows);
+                judged.verdicts
+            }
+            Err(error) => judged.failed(group, &self.register.read(), &error),
+        }
+    }
+
+    fn hold_draw(&self, number: u32, agencies: u32) -> Result<Held, StorageError> {
+        let mut writer = self.writer.lock();
+        let State { done, draw, .. } = self.state();
+        if draw != Draw::Open {
+            return Ok(Held::Before);
+        }
+        if agencies == 0 || done != agencies {
+            return Ok(Held::NotDue);
+        }
+        let change = Change { draw: Some(number), ..Change::default() };
+        self.write(&mut writer, &change, |register| register.hold_draw(number))?;
+        Ok(Held::ByUs)
+    }
+
+    fn state(&self) -> State {
+        let register = self.register.read();
+        State {
+            done: register.done(),
+            highest: register.highest(),
+            draw: register.draw(),
+            broken: self.broken.get().cloned(),
+        }
+    }
+
+    fn winners(&self) -> Result<Winners, StorageError> {
+        let (bets, length) = self.writer.lock().committed_bets();
+        let Draw::Held { number, .. } = self.register.read().draw() else {
+            return Err(StorageError("the draw was not held".to_owned()));
+        };
+        let finder = WinnerFinder::new(number);
+        let found = Winners::collect(
+            || self.folder.scratch(Winners::IN_MEMORY),
+            |found| {
+                for_each_chunk(&*bets, 0, length, |rows| {
+                    finder.winners(rows).try_for_each(|(agency, document)| found.add(agency, document))
+                })
+            },
+        );
+        found.map_err(|error| StorageError(format!("{BETS}: cannot find the winners: {error}")))
+    }
+
+    fn close(&self) -> Result<(), StorageError> {
+        self.writer.lock().close(&*self.folder, &self.register.read())
+    }
+}

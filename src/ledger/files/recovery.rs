@@ -1,0 +1,207 @@
+//! Opening the ledger: read the journal, check every byte of `bets.csv` against it, drop what no record vouches for, and
+//! refuse whatever no crash can have left.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use super::blocks::{BLOCK, Checksums};
+use super::disk::{Folder, Medium};
+use super::journal::{self, Journal, Record};
+use super::rows::{agency_of, for_each_chunk};
+use super::writer::Writer;
+use super::{BETS, JOURNAL};
+use crate::domain::{Draw, Register, Roster};
+use crate::ledger::line::MAX_GROUP;
+
+/// What was found, and what a crash had left that was dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Bets on disk.
+    pub bets: u64,
+    /// The last central did not close its files.
+    pub after_crash: bool,
+    /// Bytes at the end of `bets.csv` that were never acknowledged.
+    pub dropped_bytes: u64,
+    /// Records at the end of the journal that were never acknowledged.
+    pub dropped_records: usize,
+    /// The number drawn, if the draw was held.
+    pub drawn: Option<u32>,
+}
+
+/// Files that do not add up, or that cannot be opened. Nothing was changed.
+#[derive(Debug)]
+pub struct OpenError {
+    message: String,
+    /// The files are sound, but of another lottery than the one that was asked for.
+    pub is_misconfigured: bool,
+}
+
+/// What the journal says.
+struct Replayed {
+    register: Register,
+    checksums: Checksums,
+    /// The rows from here on are not yet counted in the register.
+    counted: u64,
+    in_use: bool,
+}
+
+pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Recovered), OpenError> {
+    let at = |name: &str| {
+        let path = folder.path(name);
+        move |error: io::Error| OpenError::at(&path, &error.to_string())
+    };
+    let replay_from = |journal: &Journal| replay(journal).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+    if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
+        // Asked before the file is opened, which would make an empty one.
+        let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
+        if committed > 0 {
+            let what = format!(
+                "missing, though {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
+                 bring it back, or move {JOURNAL} away to start a new lottery"
+            );
+            return Err(OpenError::at(&folder.path(BETS), &what));
+        }
+    }
+    let bets = folder.open_alone(BETS).map_err(at(BETS))?;
+    let length = bets.len().map_err(at(BETS))?;
+    let journal = read_journal(folder, length)?;
+    let mut replayed = replay_from(&journal)?;
+    let committed = replayed.checksums.length();
+    check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
+    count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
+    let Replayed { register, checksums, in_use, .. } = replayed;
+    if let Some(agency) = register.stranger(roster) {
+        return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
+    }
+    if length > committed {
+        bets.set_len(committed).and_then(|()| bets.sync()).map_err(at(BETS))?;
+    }
+    let recovered = Recovered {
+        bets: register.accounts().map(|(_, account)| account.stored).sum(),
+        after_crash: in_use,
+        dropped_bytes: length - committed,
+        dropped_records: journal.torn_records,
+        drawn: match register.draw() {
+            Draw::Open => None,
+            Draw::Held { number, .. } => Some(number),
+        },
+    };
+    let writer = Writer::start(folder, bets, checksums, &register)
+        .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
+    Ok((writer, register, recovered))
+}
+
+fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenError> {
+    let path = folder.path(JOURNAL);
+    let failed = |error: io::Error| OpenError::at(&path, &error.to_string());
+    if !folder.exists(JOURNAL).map_err(failed)? {
+        return if bets_length == 0 {
+            Ok(Journal::default())
+        } else {
+            let what = format!(
+                "missing, though {BETS} beside it holds {bets_length} bytes that it should vouch for; \
+                 bring it back, or move {BETS} away to start a new lottery"
+            );
+            Err(OpenError::at(&path, &what))
+        };
+    }
+    let file = folder.open(JOURNAL).map_err(failed)?;
+    let mut bytes = vec![0; usize::try_from(file.len().map_err(failed)?).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    journal::read(&bytes).map_err(|damage| {
+        OpenError::at(&path, &format!("byte {}: {}; restore both files from a copy", damage.offset, damage.what))
+    })
+}
+
+fn replay(journal: &Journal) -> Result<Replayed, String> {
+    let mut register = Register::default();
+    let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
+    let mut counted = 0;
+    for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
+        match *entry {
+            Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
+            Record::Agency { agency, account } => register.set_account(agency, account),
+            Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
+            Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
+            Record::Bets { length: new_length, crc } if new_length >= length => (length, last) = (new_length, crc),
+            Record::Bets { length: new_length, .. } => {
+                return Err(format!("{BETS} shrinks from {length} to {new_length} bytes"));
+            }
+            Record::Done { agency } => register.update(agency, |account| account.done = true),
+            Record::Draw { number } => {
+                register.hold_draw(number);
+                if journal.format == journal::ANNOUNCED_AT_ONCE {
+                    register.announce_draw();
+                }
+            }
+            Record::Announced => register.announce_draw(),
+            Record::InUse => in_use = true,
+        }
+        if place < journal.snapshot.len() {
+            counted = length;
+        }
+    }
+    // A torn write may have left the checksums of blocks whose commit it did not.
+    blocks.truncate(usize::try_from(length / BLOCK).unwrap_or(usize::MAX));
+    let checksums = Checksums::resume(length, blocks, last)
+        .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
+    Ok(Replayed { register, checksums, counted, in_use })
+}
+
+fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(), String> {
+    let committed = replayed.checksums.length();
+    if length < committed {
+        return Err(format!(
+            "ends at byte {length}, but {committed} bytes were acknowledged; restore both files from a copy"
+        ));
+    }
+    let tail = length - committed;
+    let allowed = if replayed.in_use { MAX_GROUP as u64 } else { 0 };
+    if tail > allowed {
+        return Err(format!(
+            "byte {committed}: {tail} bytes follow that {JOURNAL} does not know, \
+             and a crash can have left {allowed} at most; restore both files from a copy, or remove what was added"
+        ));
+    }
+    let mismatch = replayed.checksums.first_mismatch(bets).map_err(|error| format!("cannot read: {error}"))?;
+    mismatch.map_or(Ok(()), |block| {
+        let (start, end) = (block * BLOCK, (block * BLOCK + BLOCK).min(committed));
+        Err(format!(
+            "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \
+             restore both files from a copy"
+        ))
+    })
+}
+
+/// Counts the rows that were committed behind the snapshot.
+fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
+    let Replayed { register, checksums, counted, .. } = replayed;
+    for_each_chunk(bets, *counted, checksums.length(), |rows| {
+        rows.split_inclusive(|byte| *byte == b'\n').try_for_each(|row| {
+            let agency = agency_of(row).ok_or_else(|| io::Error::other("a row does not start with an agency"))?;
+            register.update(agency, |account| account.stored += 1);
+            Ok(())
+        })
+    })
+}
+
+impl OpenError {
+    pub fn at(path: &Path, what: &str) -> OpenError {
+        OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
+    }
+
+    fn misconfigured(path: &Path, agency: u32, roster: Roster) -> OpenError {
+        let what = format!(
+            "holds bets or the end of agency {agency}, which is not one of 1 to {roster}; \
+             say the CLIENT_AMOUNT that this lottery began with, or another --store"
+        );
+        OpenError { is_misconfigured: true, ..OpenError::at(path, &what) }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}

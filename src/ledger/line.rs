@@ -1,0 +1,243 @@
+//! The line that entries stand in until they are written: bounded, and first come first served.
+//!
+//! Room is claimed before the bytes of a request are read, so that nobody has to keep what finds no room. Who gets none
+//! waits in order, and is woken when a claim was made in his name.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Entry, StorageError};
+
+/// The most bytes of entries in one group, which bounds what a crash can leave at the end of a file.
+pub const MAX_GROUP: usize = 2 * 1024 * 1024;
+
+/// Bytes in line that are written before anybody waits for them. A sync costs the processor too, so small groups do not
+/// pay.
+const EARLY_GROUP: usize = 128 * 1024;
+
+/// The most bytes in line and claimed.
+const MAX_LINE: usize = 4 * MAX_GROUP;
+
+/// The bytes that one claim covers: what is read of a connection at once, at most.
+pub const CLAIM: usize = 64 * 1024;
+
+/// What an entry weighs besides its rows: the memory that it takes itself.
+const ENTRY: usize = 128;
+
+/// See the module.
+pub struct Line<O, W> {
+    inner: Mutex<Inner<O, W>>,
+    work: Condvar,
+}
+
+struct Inner<O, W> {
+    entries: VecDeque<(Entry, O)>,
+    bytes: usize,
+    claimed: usize,
+    /// Those who wait for room, each with its ticket. Tickets count up, and all below `granted` have a claim.
+    waiting: VecDeque<(u64, W)>,
+    next_ticket: u64,
+    granted: u64,
+    /// How many groups have failed, and why the last one did.
+    era: u64,
+    failure: Option<StorageError>,
+    /// Somebody waits for what is in line.
+    is_urgent: bool,
+    is_closed: bool,
+}
+
+/// A connection's hold on the line.
+#[derive(Debug, Default)]
+pub struct Claim {
+    state: Hold,
+    /// The era in which it first put something in line that it has not heard of.
+    era: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Hold {
+    #[default]
+    None,
+    Waits(u64),
+    Has,
+}
+
+/// What leaves the line together, and those who get room by that.
+pub struct Leaving<O, W> {
+    pub group: Vec<(Entry, O)>,
+    pub waiting: Vec<W>,
+}
+
+impl<O, W> Line<O, W> {
+    pub(super) fn new() -> Line<O, W> {
+        let inner = Inner {
+            entries: VecDeque::new(),
+            bytes: 0,
+            claimed: 0,
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            granted: 0,
+            era: 0,
+            failure: None,
+            is_urgent: false,
+            is_closed: false,
+        };
+        Line { inner: Mutex::new(inner), work: Condvar::new() }
+    }
+
+    /// Claims room for what one read can bring. False when there is none: whoever `who` is will be woken for it.
+    /// `expects_nothing` says that the claimer knows the verdict of everything that it has put in line.
+    pub fn claim(&self, claim: &mut Claim, expects_nothing: bool, who: impl FnOnce() -> W) -> bool {
+        let mut inner = self.inner.lock();
+        if expects_nothing {
+            claim.era = inner.era;
+        }
+        match claim.state {
+            Hold::Has => {}
+            Hold::Waits(ticket) if ticket >= inner.granted => return false,
+            Hold::Waits(_) => claim.state = Hold::Has,
+            Hold::None if inner.waiting.is_empty() && inner.has_room() => {
+                inner.claimed += CLAIM;
+                claim.state = Hold::Has;
+            }
+            Hold::None => {
+                let ticket = inner.next_ticket;
+                inner.next_ticket += 1;
+                inner.waiting.push_back((ticket, who()));
+                claim.state = Hold::Waits(ticket);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Gives a claim back, or the wait for one up. Returns those who get their room by it.
+    #[must_use = "those who waited have to be woken"]
+    pub fn give_back(&self, claim: &mut Claim) -> Vec<W> {
+        let mut inner = self.inner.lock();
+        match mem::take(&mut claim.state) {
+            Hold::None => return Vec::new(),
+            Hold::Waits(ticket) if ticket >= inner.granted => inner.waiting.retain(|(other, _)| *other != ticket),
+            Hold::Waits(_) | Hold::Has => inner.claimed -= CLAIM,
+        }
+        inner.grant()
+    }
+
+    pub fn is_waiting(&self, claim: &Claim) -> bool {
+        matches!(claim.state, Hold::Waits(_))
+    }
+
+    /// Puts an entry in line.
+    pub fn put(&self, claim: &Claim, entry: Entry, order: O) {
+        let mut inner = self.inner.lock();
+        let entry = match &inner.failure {
+            Some(error) if claim.era != inner.era => Entry::Void(error.clone()),
+            _ => entry,
+        };
+        inner.push(entry, order);
+        if inner.bytes >= EARLY_GROUP {
+            self.work.notify_one();
+        }
+    }
+
+    /// Puts an entry of the central itself in line, and has it written soon.
+    pub fn put_own(&self, entry: Entry, order: O) {
+        self.inner.lock().push(entry, order);
+        self.hurry();
+    }
+
+    /// Has everything written that is in line: somebody waits for it.
+    pub fn hurry(&self) {
+        let mut inner = self.inner.lock();
+        // What is being written already needs no hurry.
+        if !inner.entries.is_empty() && !inner.is_urgent {
+            inner.is_urgent = true;
+            self.work.notify_one();
+        }
+    }
+
+    /// Ends [`Line::next_group`] once the line is empty.
+    pub fn close(&self) {
+        self.inner.lock().is_closed = true;
+        self.work.notify_one();
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.inner.lock().entries.is_empty()
+    }
+
+    /// Waits until there is something that is worth a write or that somebody waits for. `None` once the line is closed and
+    /// empty.
+    pub(super) fn next_group(&self) -> Option<Leaving<O, W>> {
+        let mut inner = self.inner.lock();
+        loop {
+            let is_due = inner.is_urgent || inner.is_closed || inner.bytes >= EARLY_GROUP;
+            if is_due && !inner.entries.is_empty() {
+                return Some(inner.take_group());
+            }
+            if inner.is_closed {
+                return None;
+            }
+            self.work.wait(&mut inner);
+        }
+    }
+
+    /// Notes that a group has failed, and takes out everything behind it.
+    pub(super) fn fail(&self, error: StorageError) -> Leaving<O, W> {
+        let mut inner = self.inner.lock();
+        inner.era += 1;
+        inner.failure = Some(error);
+        inner.bytes = 0;
+        Leaving { group: mem::take(&mut inner.entries).into(), waiting: inner.grant() }
+    }
+}
+
+impl<O, W> Inner<O, W> {
+    fn has_room(&self) -> bool {
+        self.bytes + self.claimed + CLAIM <= MAX_LINE
+    }
+
+    /// Claims room for those who have waited longest.
+    fn grant(&mut self) -> Vec<W> {
+        let mut granted = Vec::new();
+        while self.has_room() {
+            let Some((ticket, who)) = self.waiting.pop_front() else { break };
+            self.claimed += CLAIM;
+            self.granted = ticket + 1;
+            granted.push(who);
+        }
+        granted
+    }
+
+    fn push(&mut self, entry: Entry, order: O) {
+        self.bytes += weight(&entry);
+        self.entries.push_back((entry, order));
+    }
+
+    fn take_group(&mut self) -> Leaving<O, W> {
+        let (mut bytes, mut count) = (0, 0);
+        for (entry, _) in &self.entries {
+            bytes += weight(entry);
+            if bytes > MAX_GROUP && count > 0 {
+                bytes -= weight(entry);
+                break;
+            }
+            count += 1;
+        }
+        let group = self.entries.drain(..count).collect();
+        self.bytes -= bytes;
+        self.is_urgent &= !self.entries.is_empty();
+        Leaving { group, waiting: self.grant() }
+    }
+}
+
+fn weight(entry: &Entry) -> usize {
+    let rows = match entry {
+        Entry::Bets { rows, .. } => rows.bytes().len(),
+        Entry::Done { .. } | Entry::Account { .. } | Entry::Announced | Entry::Void(_) => 0,
+    };
+    rows + ENTRY
+}

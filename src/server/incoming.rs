@@ -1,0 +1,91 @@
+//! What comes in from a peer: bytes, in which frames and lines are found.
+
+use std::io;
+
+use crate::transport::Stream;
+use crate::wire::frame::{self, FrameError, HEADER, Incoming, MAX_FRAME};
+
+/// Read at once, at most.
+pub const READ_BYTES: usize = 64 * 1024;
+/// The longest beginning of a frame or line that can be left over, and what is read ahead of a wait for the draw.
+const PARTIAL_BYTES: usize = HEADER + MAX_FRAME + 1;
+
+/// A worker's buffer, used for one connection after the other. It holds the bytes of that connection that are not taken
+/// yet.
+pub struct Input {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+/// What a read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    Some(usize),
+    /// There is nothing more now.
+    Nothing,
+    /// The peer will send nothing more.
+    End,
+}
+
+impl Input {
+    pub fn new() -> Input {
+        Input { buffer: vec![0; 2 * READ_BYTES + PARTIAL_BYTES], start: 0, end: 0 }
+    }
+
+    /// Begins with the bytes that a connection had left over.
+    pub fn load(&mut self, bytes: &[u8]) {
+        self.start = 0;
+        self.end = bytes.len();
+        self.buffer[..self.end].copy_from_slice(bytes);
+    }
+
+    /// The bytes that are not taken.
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    pub fn clear(&mut self) {
+        self.start = self.end;
+    }
+
+    /// Takes the next frame or line, if it is there whole.
+    pub fn next(&mut self) -> Result<Option<Incoming<'_, &[u8]>>, FrameError> {
+        let bytes = &self.buffer[self.start..self.end];
+        Ok(frame::next_content(bytes)?.map(|(incoming, length)| {
+            self.start += length;
+            incoming
+        }))
+    }
+
+    /// How much may be read ahead of a wait for the draw: as much as leaves no more than a frame untaken.
+    pub fn room_ahead(&self) -> usize {
+        PARTIAL_BYTES.saturating_sub(self.end - self.start)
+    }
+
+    /// Reads once, `most` bytes at most.
+    pub fn read(&mut self, stream: &mut dyn Stream, most: usize) -> io::Result<Read> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        let end = self.buffer.len().min(self.end + most.min(READ_BYTES));
+        loop {
+            return match stream.read(&mut self.buffer[self.end..end]) {
+                Ok(0) => Ok(Read::End),
+                Ok(read) => {
+                    self.end += read;
+                    Ok(Read::Some(read))
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// Throws away what comes. `Nothing` when there is no more now.
+    pub fn discard(&mut self, stream: &mut dyn Stream) -> io::Result<Read> {
+        self.clear();
+        self.read(stream, READ_BYTES)
+    }
+}

@@ -1,0 +1,110 @@
+//! Where the lottery stands, and who holds its draw. The acceptor reads a small copy of it that never blocks.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::Waker;
+
+use crate::ledger::Winners;
+use crate::logging::Event;
+
+/// The steps of a lottery, in the order in which they are taken. A step back is possible only before the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Step {
+    /// Agencies are at work.
+    Open,
+    /// The draw can be held, or one that was held has to be announced.
+    Due,
+    /// A worker is at it.
+    Drawing,
+    /// The draw is held, announced and told to whoever asks.
+    Drawn,
+    /// Nobody can tell what the disk holds.
+    Failed,
+}
+
+const STEPS: [Step; 5] = [Step::Open, Step::Due, Step::Drawing, Step::Drawn, Step::Failed];
+
+/// See the module.
+pub struct Lottery {
+    step: AtomicU8,
+    /// Known once they are found and the log has told of the draw.
+    winners: OnceLock<Winners>,
+    start: Instant,
+    /// Milliseconds after `start` at which an agency was last heard of for the first time.
+    newest_agency: AtomicU64,
+    /// Wakes the acceptor for a new step.
+    waker: OnceLock<Waker>,
+}
+
+impl Lottery {
+    pub fn new() -> Lottery {
+        Lottery {
+            step: AtomicU8::new(Step::Open as u8),
+            winners: OnceLock::new(),
+            start: Instant::now(),
+            newest_agency: AtomicU64::new(0),
+            waker: OnceLock::new(),
+        }
+    }
+
+    pub fn set_waker(&self, waker: Waker) {
+        // The acceptor is made once.
+        let _ = self.waker.set(waker);
+    }
+
+    pub fn step(&self) -> Step {
+        STEPS[usize::from(self.step.load(Ordering::SeqCst))]
+    }
+
+    pub fn is_drawn(&self) -> bool {
+        self.step() == Step::Drawn
+    }
+
+    /// Takes a step, if the lottery stands at `from`, and wakes the acceptor for it.
+    pub fn advance(&self, from: Step, to: Step) -> bool {
+        let taken = self.step.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if taken {
+            self.wake();
+        }
+        taken
+    }
+
+    /// Gives a draw up that is being held. Nobody is woken for it.
+    pub fn step_back(&self, to: Step) {
+        let _ = self.step.compare_exchange(Step::Drawing as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Notes that nobody can tell any more what the disk holds.
+    pub fn fail(&self) {
+        self.step.store(Step::Failed as u8, Ordering::SeqCst);
+        self.wake();
+    }
+
+    pub fn note_new_agency(&self) {
+        self.newest_agency.store(self.start.elapsed().as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// How long no agency was heard of for the first time.
+    pub fn quiet_for(&self) -> Duration {
+        let newest = Duration::from_millis(self.newest_agency.load(Ordering::SeqCst));
+        self.start.elapsed().saturating_sub(newest)
+    }
+
+    pub fn winners(&self) -> Option<&Winners> {
+        self.winners.get()
+    }
+
+    /// Keeps the winners. They are the same whoever finds them.
+    pub fn keep_winners(&self, winners: Winners) -> &Winners {
+        self.winners.get_or_init(|| winners)
+    }
+
+    fn wake(&self) {
+        if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
+            Event::fail("wake").with("error", error).log();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What became of a request: one value, which one function tells the log and one makes the reply of.
+
+use log::Level;
+
+use crate::domain::{AgencyId, Phase};
+use crate::ledger::Verdict;
+use crate::logging::{Event, Outcome as Progress};
+use crate::wire::{Documents, Malformed, Refusal, Reply, Standing, Verb};
+
+/// A request that stands in line.
+#[derive(Debug)]
+pub enum Asked {
+    Bet { agency: AgencyId, document: String, number: String },
+    Batch { agency: AgencyId, count: u32 },
+    Done { agency: AgencyId },
+    Hello { agency: AgencyId },
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    /// A bet or a batch is stored, or so many of its bets were stored before.
+    Bet {
+        agency: AgencyId,
+        document: String,
+        number: String,
+        result: Result<u64, Refusal>,
+    },
+    Batch {
+        agency: AgencyId,
+        count: u32,
+        result: Result<u64, Refusal>,
+    },
+    Done {
+        agency: AgencyId,
+        result: Result<(), Refusal>,
+    },
+    Hello {
+        agency: AgencyId,
+        result: Result<Standing, Refusal>,
+    },
+    /// The list that was told, and how many winners the agency has in all.
+    Winners {
+        agency: AgencyId,
+        result: Result<(Documents, u64), Refusal>,
+    },
+    WaitDraw {
+        result: Result<(), Refusal>,
+    },
+    /// The frame was no request.
+    Malformed(Malformed),
+}
+
+impl Asked {
+    /// The outcome that a verdict means. `is_drawn` says that the draw was held and announced.
+    pub fn settle(self, verdict: Verdict, is_drawn: bool) -> Outcome {
+        match self {
+            Asked::Bet { agency, document, number } => {
+                Outcome::Bet { agency, document, number, result: stored(verdict) }
+            }
+            Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: stored(verdict) },
+            Asked::Done { agency } => Outcome::Done { agency, result: stored(verdict).map(|_| ()) },
+            Asked::Hello { agency } => Outcome::Hello { agency, result: standing(verdict, is_drawn) },
+        }
+    }
+
+    pub fn refuse(self, refusal: Refusal) -> Outcome {
+        match self {
+            Asked::Bet { agency, document, number } => Outcome::Bet { agency, document, number, result: Err(refusal) },
+            Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: Err(refusal) },
+            Asked::Done { agency } => Outcome::Done { agency, result: Err(refusal) },
+            Asked::Hello { agency } => Outcome::Hello { agency, result: Err(refusal) },
+        }
+    }
+}
+
+fn stored(verdict: Verdict) -> Result<u64, Refusal> {
+    match verdict {
+        Verdict::Stored { already } => Ok(already),
+        Verdict::Marked | Verdict::Account { .. } => Ok(0),
+        Verdict::Closed => Err(Refusal::Closed),
+        Verdict::Gap => Err(Refusal::Gap),
+        Verdict::Failed(error) => Err(Refusal::Storage(error.0)),
+    }
+}
+
+fn standing(verdict: Verdict, is_drawn: bool) -> Result<Standing, Refusal> {
+    let Verdict::Account { stored: bets, is_closed } = verdict else {
+        return stored(verdict).map(|stored| Standing { stored, phase: Phase::Open });
+    };
+    let phase = match (is_drawn, is_closed) {
+        (true, _) => Phase::Drawn,
+        (false, true) => Phase::Done,
+        (false, false) => Phase::Open,
+    };
+    Ok(Standing { stored: bets, phase })
+}
+
+impl Outcome {
+    pub fn is_storage_failure(&self) -> bool {
+        matches!(self.refusal(), Some(Refusal::Storage(_)))
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Outcome::Bet { result, .. } | Outcome::Batch { result, .. } => result.as_ref().err(),
+            Outcome::Done { result, .. } | Outcome::WaitDraw { result } => result.as_ref().err(),
+            Outcome::Hello { result, .. } => result.as_ref().err(),
+            Outcome::Winners { result, .. } => result.as_ref().err(),
+            Outcome::Malformed(malformed) => Some(&malformed.refusal),
+        }
+    }
+
+    /// Tells the log. Nothing else writes these actions.
+    pub fn log(&self) {
+        let quiet = |action, outcome| Event::new(Level::Debug, action, outcome);
+        let event = match self {
+            Outcome::Bet { agency, document, number, result } => {
+                let is_repeated = *result == Ok(1);
+                let event =
+                    if is_repeated { event("apuesta_repetida", result) } else { event("apuesta_almacenada", result) };
+                event.with("dni", document).with("numero", number).with("agency", agency)
+            }
+            Outcome::Batch { agency, count, result } => {
+                let (already, all) = (result.as_ref().copied().unwrap_or(0), u64::from(*count));
+                let event =
+                    if already == all { event("apuesta_repetida", result) } else { event("apuesta_recibida", result) };
+                let event = event.with("cantidad", count).with("agency", agency);
+                if (1..all).contains(&already) { event.with("repetidas", already) } else { event }
+            }
+            Outcome::Done { agency, result } => event("agencia_finalizada", result).with("agency", agency),
+            Outcome::Hello { agency, result: Ok(standing) } => {
+                let event = Event::new(Level::Debug, "hello", Progress::Success);
+                event.with("agency", agency).with("stored", standing.stored)
+            }
+            Outcome::Winners { agency, result: Ok((_, total)) } => {
+                let event = Event::new(Level::Debug, "ganadores_enviados", Progress::Success);
+                event.with("agency", agency).with("cant_ganadores", total)
+            }
+            Outcome::Winners { agency, result: Err(Refusal::NotReady) } => {
+                // Nothing is wrong: it is early.
+                return quiet("ganadores_enviados", Progress::InProgress).with("agency", agency).log();
+            }
+            Outcome::Hello { agency, .. } | Outcome::Winners { agency, .. } => {
+                quiet("receive_message", Progress::Fail).with("agency", agency)
+            }
+            Outcome::WaitDraw { result: Ok(()) } => return,
+            Outcome::WaitDraw { .. } => quiet("receive_message", Progress::Fail),
+            Outcome::Malformed(Malformed { verb, .. }) => match verb {
+                Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
+                Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
+                Some(Verb::Done | Verb::GetWinners { .. } | Verb::Hello | Verb::WaitDraw) | None => {
+                    Event::fail("receive_message")
+                }
+            },
+        };
+        match self.refusal() {
+            Some(refusal) => event.with("error", refusal).log(),
+            None => event.log(),
+        }
+    }
+
+    pub fn reply(self) -> Reply {
+        match self {
+            Outcome::Bet { result, .. } => Reply::Ack(result.map(|_| ())),
+            Outcome::Batch { count, result, .. } => Reply::AckBatch { count, result: result.map(|_| ()) },
+            Outcome::Done { result, .. } => Reply::AckDone(result),
+            Outcome::Hello { result, .. } => Reply::Hello(result),
+            Outcome::Winners { result, .. } => Reply::Winners(result.map(|(documents, _)| documents)),
+            Outcome::WaitDraw { result } => Reply::Draw(result),
+            Outcome::Malformed(Malformed { verb, refusal }) => Reply::refusal(verb, refusal),
+        }
+    }
+}
+
+fn event<T>(action: &str, result: &Result<T, Refusal>) -> Event {
+    if result.is_ok() { Event::success(action) } else { Event::fail(action) }
+}

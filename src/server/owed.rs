@@ -1,0 +1,154 @@
+//! What is owed to a peer: the answers to its requests, in their order, and the bytes that it has not taken yet.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::outcome::Outcome;
+use crate::transport::Stream;
+use crate::wire::{Reply, frame, keyed};
+
+/// The most answers owed at once. More requests are not read before.
+const MAX_ANSWERS: usize = 1024;
+/// Bytes of replies gathered before they are sent: a short request can have a long reply.
+const REPLY_BYTES: usize = 128 * 1024;
+
+/// See the module.
+#[derive(Default)]
+pub struct Owed {
+    answers: VecDeque<Answer>,
+    /// How many of the answers are still to be settled by the ledger.
+    unsettled: usize,
+    /// The bytes of the answers that stand behind others.
+    ready: usize,
+    unsent: Vec<u8>,
+}
+
+enum Answer {
+    Ready(Vec<u8>),
+    /// The ledger's verdict.
+    Unsettled(Form),
+    /// `DRAW|OK`, once the draw is announced.
+    Draw,
+}
+
+/// How a reply is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    /// In the dialect of keys and values.
+    Keyed,
+}
+
+/// What a look at the answers has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Something could not be stored.
+    pub has_failed: bool,
+    /// The draw was told.
+    pub has_drawn: bool,
+}
+
+impl Owed {
+    pub fn push_reply(&mut self, form: Form, reply: &Reply) {
+        let mut bytes = Vec::new();
+        form.push(&mut bytes, reply);
+        self.push_bytes(bytes);
+    }
+
+    pub fn push_bytes(&mut self, bytes: Vec<u8>) {
+        if self.answers.is_empty() {
+            self.unsent.extend_from_slice(&bytes);
+        } else {
+            self.ready += bytes.len();
+            self.answers.push_back(Answer::Ready(bytes));
+        }
+    }
+
+    /// Something was put in the ledger's line.
+    pub fn push_unsettled(&mut self, form: Form) {
+        self.unsettled += 1;
+        self.answers.push_back(Answer::Unsettled(form));
+    }
+
+    pub fn push_draw(&mut self) {
+        self.answers.push_back(Answer::Draw);
+    }
+
+    /// Nobody waits for the draw any more.
+    pub fn drop_draw(&mut self) {
+        self.answers.retain(|answer| !matches!(answer, Answer::Draw));
+    }
+
+    /// Whether no request may be taken before some of the answers are sent.
+    pub fn is_full(&self) -> bool {
+        self.answers.len() >= MAX_ANSWERS || self.unsent.len() + self.ready >= REPLY_BYTES
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    pub fn has_unsettled(&self) -> bool {
+        self.unsettled > 0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.unsent.is_empty()
+    }
+
+    /// Takes the answers that are ready, up to the first that is not. `next` gives the outcomes of what was put in line, in
+    /// order.
+    pub fn collect(&mut self, mut next: impl FnMut() -> Option<Outcome>, is_drawn: bool) -> Collected {
+        let mut collected = Collected::default();
+        while let Some(answer) = self.answers.front_mut() {
+            match answer {
+                Answer::Ready(bytes) => {
+                    self.ready -= bytes.len();
+                    self.unsent.append(bytes);
+                }
+                Answer::Unsettled(form) => {
+                    let Some(outcome) = next() else { break };
+                    self.unsettled -= 1;
+                    collected.has_failed |= outcome.is_storage_failure();
+                    form.push(&mut self.unsent, &outcome.reply());
+                }
+                Answer::Draw if is_drawn => {
+                    collected.has_drawn = true;
+                    Form::Text.push(&mut self.unsent, &Reply::Draw(Ok(())));
+                }
+                Answer::Draw => break,
+            }
+            self.answers.pop_front();
+        }
+        collected
+    }
+
+    /// Sends what the stream takes now. Returns how many bytes that were.
+    pub fn send(&mut self, stream: &mut dyn Stream) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match stream.write(&self.unsent[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => sent += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent.drain(..sent);
+        if self.unsent.is_empty() {
+            // Thousands of connections are idle: none keeps a buffer.
+            self.unsent = Vec::new();
+        }
+        Ok(sent)
+    }
+}
+
+impl Form {
+    fn push(self, out: &mut Vec<u8>, reply: &Reply) {
+        match self {
+            Form::Text => frame::push(out, reply),
+            Form::Keyed => keyed::push_answer(out, if reply.is_ok() { keyed::SUCCESS } else { keyed::ERROR }),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Whose turn a connection is: nobody's, a worker's, or soon a worker's. It sees to it that one worker at a time serves a
+//! connection, that a connection is in the queue once at most, and that no news is lost: news that come while a worker
+//! has it make the worker look once more.
+//!
+//! `tests/turns.rs` tries every order in which poll, workers, the ledger's writer, a stop and a close can meet here, so
+//! the lock is whatever the module above calls `Mutex`.
+
+use std::time::Instant;
+
+use super::Mutex;
+
+/// See the module.
+#[derive(Default)]
+pub struct Turn(Mutex<At>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    /// Nobody has it. The news that a worker is needed for are noted.
+    Parked(Note),
+    /// It is in the queue for a worker.
+    #[default]
+    Queued,
+    /// A worker has it.
+    Served,
+    /// A worker has it, and there are news.
+    ServedWithNews,
+    Closed,
+}
+
+/// What a parked connection waits for, beside bytes to read and verdicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// When the peer must have finished what it has begun.
+    pub deadline: Option<Instant>,
+    pub has_unsent: bool,
+    pub waits_for_draw: bool,
+    /// It owes answers, so it cannot be refused for load.
+    pub owes: bool,
+}
+
+/// What may be new to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Readable,
+    Writable,
+    /// The ledger has settled something, or has room.
+    Ledger,
+    Draw,
+    Time(Instant),
+    Stop,
+}
+
+/// What the bearer of news has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// Put the connection in the queue, which may refuse it for load only if it owes no answers.
+    Queue { owes: bool },
+    /// Nothing: it is no news to the connection, or whoever has the connection will see it.
+    Nothing,
+}
+
+impl Turn {
+    /// For a connection that is to be put in the queue at once, or parked by whoever made it.
+    pub fn parked() -> Turn {
+        Turn(Mutex::new(At::Parked(Note::default())))
+    }
+
+    pub fn tell(&self, news: News) -> Tell {
+        let mut at = self.0.lock();
+        match *at {
+            At::Parked(note) if note.concerns(news) => {
+                *at = At::Queued;
+                Tell::Queue { owes: note.owes }
+            }
+            At::Served => {
+                *at = At::ServedWithNews;
+                Tell::Nothing
+            }
+            At::Parked(_) | At::Queued | At::ServedWithNews | At::Closed => Tell::Nothing,
+        }
+    }
+
+    /// A worker that has it from the queue, or has it still, begins. False if it was closed meanwhile.
+    pub fn begin(&self) -> bool {
+        let mut at = self.0.lock();
+        if *at == At::Closed {
+            return false;
+        }
+        *at = At::Served;
+        true
+    }
+
+    /// The worker has done all that there was. False if there are news: it has to begin again.
+    pub fn park(&self, note: Note) -> bool {
+        let mut at = self.0.lock();
+        let is_idle = *at == At::Served;
+        if is_idle {
+            *at = At::Parked(note);
+        }
+        is_idle
+    }
+
+    /// The worker puts it in the queue again, because others wait too.
+    pub fn requeue(&self) {
+        *self.0.lock() = At::Queued;
+    }
+
+    pub fn close(&self) {
+        *self.0.lock() = At::Closed;
+    }
+
+    pub fn is_closed(&self) -> bool {
+        *self.0.lock() == At::Closed
+    }
+}
+
+impl Note {
+    fn concerns(&self, news: News) -> bool {
+        match news {
+            News::Readable | News::Ledger | News::Stop => true,
+            News::Writable => self.has_unsent,
+            News::Draw => self.waits_for_draw,
+            News::Time(now) => self.deadline.is_some_and(|deadline| deadline <= now),
+        }
+    }
+}

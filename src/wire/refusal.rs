@@ -1,0 +1,126 @@
+//! Why a request was refused: the one list of reasons, how each is printed and how it is read again.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+/// A reason as it stands behind `ERR|` in a reply. It holds no control character: whoever quotes foreign text in one
+/// escapes it (`domain::Quoted`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The agency has said DONE, or the draw was held.
+    Closed,
+    /// Bets before this batch are missing.
+    Gap,
+    /// The draw is still to come.
+    NotReady,
+    /// The list of winners fits no frame, and has to be asked for in pages.
+    TooMany { total: u64 },
+    /// The central has too much to do, and closes the connection.
+    Busy(String),
+    /// The disk failed: nothing of the request was acknowledged. The central closes the connection.
+    Storage(String),
+    /// A bet of a batch is wrong. Places count from 1.
+    Bet { place: u32, reason: String },
+    /// The central does not know this request.
+    Unknown(String),
+    /// Any other reason: a text for people, which no program tells apart.
+    Other(String),
+}
+
+const BUSY: &str = "busy";
+const STORAGE: &str = "storage";
+const UNKNOWN: &str = "unknown request";
+
+impl Refusal {
+    pub fn other(reason: impl Into<String>) -> Refusal {
+        Refusal::Other(reason.into())
+    }
+}
+
+/// As it goes on the wire.
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Closed => out.write_str("closed"),
+            Refusal::Gap => out.write_str("gap"),
+            Refusal::NotReady => out.write_str("not_ready"),
+            Refusal::TooMany { total } => write!(out, "too_many|{total}"),
+            Refusal::Busy(detail) => write!(out, "{BUSY}: {detail}"),
+            Refusal::Storage(detail) => write!(out, "{STORAGE}: {detail}"),
+            Refusal::Bet { place, reason } => write!(out, "bet {place}: {reason}"),
+            Refusal::Unknown(word) => write!(out, "{UNKNOWN} {word}"),
+            Refusal::Other(reason) => out.write_str(reason),
+        }
+    }
+}
+
+/// Never fails: a text of no known form is [`Refusal::Other`].
+impl FromStr for Refusal {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Refusal, Infallible> {
+        let behind = |start: &str, separator: &str| Some(text.strip_prefix(start)?.strip_prefix(separator)?.to_owned());
+        let bet = || {
+            let (place, reason) = text.strip_prefix("bet ")?.split_once(": ")?;
+            Some(Refusal::Bet { place: place.parse().ok()?, reason: reason.to_owned() })
+        };
+        let too_many = || Some(Refusal::TooMany { total: text.strip_prefix("too_many|")?.parse().ok()? });
+        let known = match text {
+            "closed" => Some(Refusal::Closed),
+            "gap" => Some(Refusal::Gap),
+            "not_ready" => Some(Refusal::NotReady),
+            _ => None,
+        };
+        Ok(known
+            .or_else(too_many)
+            .or_else(|| behind(BUSY, ": ").map(Refusal::Busy))
+            .or_else(|| behind(STORAGE, ": ").map(Refusal::Storage))
+            .or_else(|| behind(UNKNOWN, " ").map(Refusal::Unknown))
+            .or_else(bet)
+            .unwrap_or_else(|| Refusal::other(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_reason_has_its_form_and_is_read_again() {
+        let text = |text: &str| text.to_owned();
+        let forms = [
+            (Refusal::Closed, "closed"),
+            (Refusal::Gap, "gap"),
+            (Refusal::NotReady, "not_ready"),
+            (Refusal::TooMany { total: 910 }, "too_many|910"),
+            (Refusal::Busy(text("2 connections are open")), "busy: 2 connections are open"),
+            (Refusal::Storage(text("bets.csv: cannot write: full")), "storage: bets.csv: cannot write: full"),
+            (Refusal::Bet { place: 2, reason: text("number: odd") }, "bet 2: number: odd"),
+            (Refusal::Unknown(text("\"HOLA\"")), "unknown request \"HOLA\""),
+            (Refusal::Other(text("agency 6 is unknown")), "agency 6 is unknown"),
+        ];
+        for (refusal, form) in forms {
+            assert_eq!(refusal.to_string(), form);
+            assert_eq!(form.parse(), Ok(refusal));
+        }
+    }
+
+    #[test]
+    fn what_only_resembles_a_form_is_another_reason() {
+        for text in ["", "closed for today", "gaps", "too_many|x", "busy", "storage", "bet x: y", "bet 1", "unknown"] {
+            assert_eq!(text.parse(), Ok(Refusal::other(text)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_as_it_was(text in "[^\n]{0,60}") {
+            let Ok(refusal) = text.parse::<Refusal>();
+            // A number may have been written in another way.
+            let Ok(again) = refusal.to_string().parse::<Refusal>();
+            prop_assert_eq!(again, refusal);
+        }
+    }
+}

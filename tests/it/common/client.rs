@@ -1,0 +1,107 @@
+//! The wire by hand: bytes out, frames in, written anew so that it does not share the program's mistakes.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::LIMIT;
+
+pub struct Client {
+    stream: TcpStream,
+}
+
+/// A frame around a text, as it is: a line feed at its end is the caller's.
+pub fn frame(text: &str) -> Vec<u8> {
+    let length = u32::try_from(text.len()).unwrap();
+    [&length.to_be_bytes(), text.as_bytes()].concat()
+}
+
+impl Client {
+    #[track_caller]
+    pub fn connect(port: u16) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client { stream }
+    }
+
+    /// Sends a request in a frame, ended by a line feed.
+    #[track_caller]
+    pub fn send(&mut self, request: &str) -> &mut Client {
+        self.send_bytes(&frame(&format!("{request}\n")))
+    }
+
+    #[track_caller]
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> &mut Client {
+        self.stream.write_all(bytes).unwrap();
+        self
+    }
+
+    /// The next frame's text, without the line feed that it must end with.
+    #[track_caller]
+    pub fn reply(&mut self) -> String {
+        let mut header = [0; 4];
+        self.stream.read_exact(&mut header).unwrap();
+        let length = u32::from_be_bytes(header) as usize;
+        assert!((1..=8192).contains(&length), "a reply of {length} bytes");
+        let mut text = vec![0; length];
+        self.stream.read_exact(&mut text).unwrap();
+        assert_eq!(text.pop(), Some(b'\n'), "{text:?}");
+        String::from_utf8(text).unwrap()
+    }
+
+    /// The next frame, byte for byte, without believing its length.
+    #[track_caller]
+    pub fn expect(&mut self, reply: &str) -> &mut Client {
+        let expected = frame(&format!("{reply}\n"));
+        self.expect_bytes(&expected)
+    }
+
+    #[track_caller]
+    pub fn expect_bytes(&mut self, expected: &[u8]) -> &mut Client {
+        let mut found = vec![0; expected.len()];
+        let mut read = 0;
+        while read < expected.len() && expected[..read] == found[..read] {
+            match self.stream.read(&mut found[read..]) {
+                Ok(0) => break,
+                Ok(more) => read += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&found[..read])),
+            }
+        }
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(shown(&found[..read]), shown(expected));
+        assert_eq!(found[..read], *expected, "the same only as text");
+        self
+    }
+
+    /// A request and its reply.
+    #[track_caller]
+    pub fn ask(&mut self, request: &str, reply: &str) -> &mut Client {
+        self.send(request).expect(reply)
+    }
+
+    /// Nothing more comes: the central has closed the connection.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
+            _ => assert_eq!(String::from_utf8_lossy(&rest), "", "where the end was expected"),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn half_close(&mut self) -> &mut Client {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+        self
+    }
+
+    /// Is gone, at once and without a word of farewell.
+    pub fn reset(self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}

@@ -1,0 +1,193 @@
+//! What the black-box tests share: real processes of the real program, real sockets and files. A test reads like the
+//! session it stands for, and every wait is for a condition, with a limit that only a failure reaches.
+
+pub mod client;
+pub mod files;
+pub mod process;
+pub mod proxy;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+pub use client::Client;
+pub use files::Folder;
+pub use process::{Exit, Process, Signal};
+pub use proxy::Proxy;
+
+/// No wait for anything lasts longer. Machines under load are slow, so only a hang takes so long.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// A central that runs, and listens.
+pub struct Central {
+    pub process: Process,
+    pub port: u16,
+}
+
+/// How a central is to be started.
+pub struct CentralStart {
+    store: PathBuf,
+    words: Vec<String>,
+}
+
+/// How an agency is to be started.
+pub struct Agency {
+    id: u32,
+    folder: PathBuf,
+    words: Vec<String>,
+}
+
+/// A port where every attempt to connect is refused, for as long as this is kept.
+pub struct Nobody(Socket);
+
+/// The program with these words, and none of the environment's settings.
+pub fn quiniela(folder: &Path, words: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quiniela"));
+    command.args(words).env_clear().current_dir(folder);
+    command
+}
+
+/// The value of a key in a log line.
+pub fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let details = &line[line.find("action: ")?..];
+    details.split(" | ").find_map(|detail| detail.strip_prefix(key)?.strip_prefix(": "))
+}
+
+/// Whether a log line tells of this action and this result.
+pub fn tells(line: &str, action: &str, result: &str) -> bool {
+    value(line, "action") == Some(action) && value(line, "result") == Some(result)
+}
+
+impl Central {
+    /// On the store of a folder, with five agencies, a free port and this machine alone, unless it is told otherwise.
+    pub fn on(folder: &Folder) -> CentralStart {
+        CentralStart { store: folder.store(), words: Vec::new() }
+    }
+
+    /// SIGTERM, which has to end it well.
+    #[track_caller]
+    pub fn stop(self) -> Exit {
+        self.process.signal(Signal::TERM);
+        self.stopped()
+    }
+
+    /// What is to follow a SIGTERM that was sent.
+    #[track_caller]
+    pub fn stopped(self) -> Exit {
+        let exit = self.process.finish();
+        exit.ok();
+        let is_shutdown = |line: &&String| value(line, "action") == Some("shutdown");
+        let shutdown: Vec<&str> =
+            exit.lines.iter().filter(is_shutdown).filter_map(|line| value(line, "result")).collect();
+        assert_eq!(shutdown, ["in_progress", "success"], "{exit}");
+        let count = |action: &str| exit.count(|line| tells(line, action, "success"));
+        assert_eq!(count("close_connection"), count("accept_connections"), "every connection is told of twice: {exit}");
+        for action in ["close_listener", "close_workers", "close_ledger"] {
+            assert_eq!(count(action), 1, "{action}: {exit}");
+        }
+        exit
+    }
+
+    /// SIGKILL. Returns what it had said.
+    #[track_caller]
+    pub fn kill(self) -> Exit {
+        self.process.signal(Signal::KILL);
+        self.process.finish()
+    }
+
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// Asks one question over a connection of its own.
+    #[track_caller]
+    pub fn ask(&self, request: &str) -> String {
+        self.client().send(request).reply()
+    }
+}
+
+impl CentralStart {
+    pub fn agencies(self, agencies: u32) -> CentralStart {
+        self.with(&format!("--client-amount {agencies}"))
+    }
+
+    /// More words of the command line.
+    pub fn with(mut self, words: &str) -> CentralStart {
+        self.words.extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    #[track_caller]
+    pub fn start(self) -> Central {
+        let process = Process::start(self.command());
+        let line = process.wait_for(|line| tells(line, "config", "success"));
+        let port = value(&line, "port").unwrap().parse().unwrap();
+        Central { process, port }
+    }
+
+    /// It must not start: how it ended instead.
+    #[track_caller]
+    pub fn refused(self) -> Exit {
+        let exit = Process::start(self.command()).finish();
+        assert_eq!(exit.count(|line| tells(line, "accept_connections", "in_progress")), 0, "{exit}");
+        exit
+    }
+
+    pub fn command(&self) -> Command {
+        let mut words: Vec<String> = ["server", "--port", "0", "--bind", "127.0.0.1"].map(str::to_owned).to_vec();
+        words.extend(self.words.iter().cloned());
+        words.extend(["--store".to_owned(), self.store.display().to_string()]);
+        quiniela(&self.store, &words)
+    }
+}
+
+impl Agency {
+    /// With its file in the folder's data, at a port of this machine.
+    pub fn new(id: u32, port: u16, folder: &Folder) -> Agency {
+        let words = format!("agency --id {id} --server 127.0.0.1:{port} --data data");
+        Agency { id, folder: folder.path().to_owned(), words: Vec::new() }.with(&words)
+    }
+
+    /// More words of the command line.
+    pub fn with(mut self, words: &str) -> Agency {
+        self.words.extend(words.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Writes its winners to `winners-<id>` in the folder.
+    pub fn winners(self) -> Agency {
+        let words = format!("--winners winners-{}", self.id);
+        self.with(&words)
+    }
+
+    #[track_caller]
+    pub fn start(self) -> Process {
+        Process::start(self.command())
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(self) -> Exit {
+        self.start().finish()
+    }
+
+    pub fn command(&self) -> Command {
+        quiniela(&self.folder, &self.words)
+    }
+}
+
+impl Nobody {
+    /// A socket that is bound and does not listen keeps its port from everybody else.
+    pub fn at_home() -> Nobody {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Nobody(socket)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().as_socket().unwrap().port()
+    }
+}

@@ -1,0 +1,164 @@
+//! The Compose file, read as Compose reads it: each rule that the exercises rely on, for several kinds of file.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use quiniela::compose::{self, Args, DEFAULT_SUBNET};
+use serde_yaml::Value;
+
+fn options(clients: u32, exercise: u8, persist: bool) -> Args {
+    Args { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned() }
+}
+
+fn text(options: Args) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    compose::run(&Args { output: Some(file.clone()), ..options }).unwrap();
+    fs::read_to_string(file).unwrap()
+}
+
+fn parsed(options: Args) -> Value {
+    serde_yaml::from_str(&text(options)).unwrap()
+}
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_sequence().map(|list| list.iter().map(|item| item.as_str().unwrap()).collect()).unwrap_or_default()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_mapping().map(|map| map.keys().map(|key| key.as_str().unwrap()).collect()).unwrap_or_default()
+}
+
+#[test]
+fn whatever_is_named_is_there() {
+    for (clients, exercise, persist) in [(0, 8, false), (1, 1, true), (12, 5, false), (50, 8, true)] {
+        let file = parsed(options(clients, exercise, persist));
+        assert_eq!(file["name"], "tp0");
+        let expected: Vec<String> =
+            std::iter::once("server".to_owned()).chain((1..=clients).map(|id| format!("client{id}"))).collect();
+        assert_eq!(keys(&file["services"]), expected, "in the order of their numbers");
+
+        let built: HashSet<&str> = expected
+            .iter()
+            .filter(|name| !file["services"][name.as_str()]["build"].is_null())
+            .map(|name| file["services"][name.as_str()]["image"].as_str().unwrap())
+            .collect();
+        for name in &expected {
+            let service = &file["services"][name.as_str()];
+            assert_eq!(service["container_name"], name.as_str());
+            assert!(built.contains(service["image"].as_str().unwrap()), "{name} runs an image that a service builds");
+            for network in strings(&service["networks"]) {
+                assert!(keys(&file["networks"]).contains(&network), "{name}: network {network}");
+            }
+            for mount in strings(&service["volumes"]) {
+                let source = mount.split(':').next().unwrap();
+                let is_path = source.starts_with('.') || source.starts_with('/');
+                assert!(is_path || keys(&file["volumes"]).contains(&source), "{name}: volume {source}");
+            }
+            for needed in keys(&service["depends_on"]) {
+                assert!(expected.iter().any(|name| name == needed), "{name} needs {needed}");
+                assert_eq!(service["depends_on"][needed]["condition"], "service_healthy");
+                assert!(file["services"][needed]["healthcheck"].is_null(), "{needed} keeps the image's health check");
+            }
+            assert!(service["ports"].is_null(), "no port of the host is taken");
+        }
+    }
+}
+
+#[test]
+fn network_and_roster_are_those_of_the_exercises() {
+    let file = parsed(options(5, 8, false));
+    assert_eq!(keys(&file["networks"]), ["testing_net"]);
+    assert_eq!(file["networks"]["testing_net"]["ipam"]["config"][0]["subnet"], "172.25.125.0/24");
+    assert_eq!(strings(&file["services"]["server"]["environment"]), ["CLIENT_AMOUNT=5"]);
+    for id in 1..=5 {
+        let client = &file["services"][format!("client{id}").as_str()];
+        assert_eq!(strings(&client["environment"]), [format!("CLI_ID={id}")]);
+    }
+    let other = parsed(Args { subnet: "10.9.0.0/16".to_owned(), ..options(0, 8, false) });
+    assert_eq!(other["networks"]["testing_net"]["ipam"]["config"][0]["subnet"], "10.9.0.0/16");
+    assert_eq!(strings(&other["services"]["server"]["environment"]), ["CLIENT_AMOUNT=0"]);
+}
+
+#[test]
+fn settings_come_from_the_mounted_files_alone() {
+    let file = parsed(options(3, 8, false));
+    let mounted = |service: &str| -> Vec<String> {
+        let mounts = strings(&file["services"][service]["volumes"]);
+        mounts.iter().map(|mount| mount.split_once(':').unwrap().1.to_owned()).collect()
+    };
+    assert_eq!(mounted("server"), ["/config.ini:ro"]);
+    assert_eq!(mounted("client2"), ["/config.yaml:ro", "/data:ro"]);
+    let all = text(options(3, 8, false));
+    for setting in
+        ["SERVER_PORT", "SERVER_IP", "LISTEN_BACKLOG", "LOGGING_LEVEL", "LOG_LEVEL", "LOOP", "BATCH", "12345"]
+    {
+        assert!(!all.contains(setting), "{setting} stands in the Compose file");
+    }
+}
+
+#[test]
+fn the_exercise_chooses_what_the_agencies_do() {
+    for (exercise, mode) in [(1, "echo"), (4, "echo"), (5, "bet"), (6, "lottery"), (8, "lottery")] {
+        let file = parsed(options(2, exercise, false));
+        assert_eq!(strings(&file["services"]["server"]["command"]), ["server"]);
+        assert_eq!(strings(&file["services"]["client2"]["command"]), ["agency", "--mode", mode]);
+        let names: Vec<&str> = strings(&file["services"]["client2"]["environment"])
+            .iter()
+            .map(|line| line.split_once('=').unwrap().0)
+            .collect();
+        let person = ["CLI_ID", "NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
+        assert_eq!(names, if exercise == 5 { &person[..] } else { &person[..1] });
+    }
+}
+
+#[test]
+fn containers_may_do_as_little_as_they_can_do_with() {
+    for persist in [false, true] {
+        let file = parsed(options(1, 8, persist));
+        for name in ["server", "client1"] {
+            let service = &file["services"][name];
+            assert_eq!(strings(&service["cap_drop"]), ["ALL"]);
+            assert_eq!(strings(&service["security_opt"]), ["no-new-privileges:true"]);
+            assert_eq!(service["stop_grace_period"], "10s");
+            assert_eq!(service["logging"]["driver"], "json-file");
+            // Compose passes these on as text, and the engine takes nothing else.
+            assert!(service["logging"]["options"]["max-size"].is_string());
+            assert!(service["logging"]["options"]["max-file"].is_string());
+            let stateless = name == "client1" || persist;
+            assert_eq!(service["read_only"], stateless, "{name}, persist: {persist}");
+        }
+        assert_eq!(strings(&file["services"]["server"]["volumes"]).contains(&"store:/store"), persist);
+        assert_eq!(file["services"]["client1"]["healthcheck"]["disable"], true);
+        assert_eq!(file["services"]["server"]["pull_policy"], "build", "never a stale image");
+        assert_eq!(file["services"]["client1"]["pull_policy"], "never", "no registry is asked for it");
+    }
+}
+
+#[test]
+fn the_same_options_give_the_same_bytes() {
+    assert_eq!(text(options(5, 5, true)), text(options(5, 5, true)));
+}
+
+#[test]
+fn a_refused_count_leaves_the_file_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("compose.yaml");
+    fs::write(&file, "mine\n").unwrap();
+    let error = compose::run(&Args { output: Some(file.clone()), ..options(253, 8, false) }).unwrap_err();
+    assert_eq!(error.kind.exit_code(), 2);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// The course builds each role from a Dockerfile in its own folder, and BuildKit follows no link out of that folder.
+#[test]
+fn both_roles_have_the_one_dockerfile() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let image = fs::read_to_string(root.join("docker/Dockerfile")).unwrap();
+    for role in ["server", "client"] {
+        let copy = fs::read_to_string(root.join(role).join("Dockerfile")).unwrap();
+        assert!(copy == image, "cp docker/Dockerfile {role}/Dockerfile");
+    }
+}

@@ -1,0 +1,92 @@
+//! `docs/PROTOCOL.md` is no promise but a description: every vector in it is played against a real central.
+
+use std::collections::BTreeSet;
+
+use crate::common::client::frame;
+use crate::common::{Central, Folder};
+
+const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
+
+/// One block: a connection to a central of its own.
+struct Block {
+    /// The line of the document that it begins at.
+    line: usize,
+    words: &'static str,
+    steps: Vec<Step>,
+}
+
+struct Step {
+    line: usize,
+    is_sent: bool,
+    text: &'static str,
+    bytes: Vec<u8>,
+}
+
+fn blocks() -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut is_inside = false;
+    for (line, text) in (1..).zip(DOCUMENT.lines()) {
+        if let Some(words) = text.strip_prefix("```vectors") {
+            is_inside = true;
+            blocks.push(Block { line, words, steps: Vec::new() });
+        } else if text == "```" {
+            is_inside = false;
+        } else if is_inside {
+            let steps = &mut blocks.last_mut().unwrap().steps;
+            match text.split_at(2) {
+                ("> ", text) => steps.push(Step { line, is_sent: true, text, bytes: Vec::new() }),
+                ("< ", text) => steps.push(Step { line, is_sent: false, text, bytes: Vec::new() }),
+                ("  ", hex) => {
+                    let byte = |digits| u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("line {line}: {hex}"));
+                    steps.last_mut().unwrap().bytes.extend(hex.split(' ').map(byte));
+                }
+                _ => panic!("line {line}: {text:?} is no part of a vector"),
+            }
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_bytes_are_those_of_the_text_above_them() {
+    for step in blocks().iter().flat_map(|block| &block.steps).filter(|step| !step.text.starts_with('(')) {
+        let text = step.text.replace("\\n", "\n");
+        assert_eq!(step.bytes, frame(&format!("{text}\n")), "line {}", step.line);
+    }
+}
+
+#[test]
+fn every_vector_is_what_a_central_does() {
+    for block in blocks() {
+        println!("the block at line {}", block.line);
+        let folder = Folder::new();
+        let central = Central::on(&folder).with(block.words).start();
+        let mut client = central.client();
+        for step in &block.steps {
+            println!("line {}: {}", step.line, step.text);
+            match (step.is_sent, step.text) {
+                (true, "(closes its side)") => _ = client.half_close(),
+                (false, "(closes)") => client.expect_end(),
+                (true, _) => _ = client.send_bytes(&step.bytes),
+                (false, _) => _ = client.expect_bytes(&step.bytes),
+            }
+        }
+        central.stop();
+    }
+}
+
+#[test]
+fn every_request_and_every_kind_of_reply_has_a_vector() {
+    let blocks = blocks();
+    let words = |is_sent: bool, fields: usize| -> BTreeSet<String> {
+        let steps = blocks.iter().flat_map(|block| &block.steps).filter(|step| step.is_sent == is_sent);
+        steps.map(|step| step.text.split('|').take(fields).collect::<Vec<_>>().join("|")).collect()
+    };
+    for request in ["BET", "BATCH", "DONE", "GET_WINNERS", "HELLO", "WAIT_DRAW"] {
+        assert!(words(true, 1).contains(request), "{request}");
+    }
+    let replies = ["ACK", "ACK_BATCH", "ACK_DONE", "WINNERS"].map(|word| [format!("{word}|OK"), format!("{word}|ERR")]);
+    for reply in replies.as_flattened().iter().map(String::as_str).chain(["HELLO|OK", "DRAW|OK"]) {
+        assert!(words(false, 2).contains(reply), "{reply}");
+    }
+}

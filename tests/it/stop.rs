@@ -1,0 +1,246 @@
+//! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use crate::common::{Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, tells, value};
+
+const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
+
+fn sent(line: &str) -> bool {
+    tells(line, "apuesta_enviada", "success")
+}
+
+fn acknowledged(lines: &[String]) -> usize {
+    lines.iter().filter(|line| sent(line)).map(|line| value(line, "cantidad").unwrap().parse::<usize>().unwrap()).sum()
+}
+
+#[test]
+fn an_idle_central_stops() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = Folder::new();
+        let central = Central::on(&folder).start();
+        central.process.signal(signal);
+        central.stopped();
+    }
+}
+
+#[test]
+fn idle_connections_are_closed_and_told_of() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).agencies(2).start();
+    let mut clients: Vec<Client> = (0..20).map(|_| central.client()).collect();
+    for client in &mut clients {
+        client.ask("HELLO|1", "HELLO|OK|0|open");
+    }
+    // Some owe the rest of a frame, of a batch, of a line; some wait for the draw.
+    clients[0].send_bytes(&[0, 0, 0]);
+    clients[1].send("BATCH|1|2").send(ANA);
+    clients[2].send_bytes(b"a line without its end");
+    clients[3].send("WAIT_DRAW|1").send("GET_WINNERS|1");
+    let exit = central.stop();
+    clients.iter_mut().for_each(Client::expect_end);
+    assert_eq!(exit.count(|line| value(line, "reason") == Some("shutdown")), 20, "{exit}");
+    assert!(folder.stored().is_empty());
+}
+
+#[test]
+fn a_central_under_load_stops_and_goes_on_later() {
+    let folder = Folder::with_data("--agencies 3 --bets 30000 --seed 21 --winners 60");
+    let mut central = Central::on(&folder).agencies(3).start();
+    let proxy = Proxy::to(central.port);
+    let agency = |id| Agency::new(id, proxy.port, &folder).with("--batch-max 10 --in-flight 16").winners().start();
+    let agencies: Vec<Process> = (1..=3).map(agency).collect();
+    for nth in [1, 40, 100, 25, 60] {
+        central.process.wait_for_nth(nth, |line| tells(line, "apuesta_recibida", "success"));
+        assert!(!agencies.iter().any(Process::has_ended), "the lottery is over: give it more bets");
+        central.stop();
+        let told: Vec<usize> = agencies.iter().map(|agency| acknowledged(&agency.lines())).collect();
+        let stored = folder.assert_stored_begins_files(3);
+        assert!(stored.iter().zip(&told).all(|(stored, told)| stored >= told), "{stored:?} of {told:?}");
+        central = Central::on(&folder).agencies(3).start();
+        proxy.point_at(central.port);
+    }
+    for (id, agency) in (1..).zip(agencies) {
+        agency.finish().ok();
+        assert_eq!(folder.winners_told(id), folder.winners_due(id, "7574"), "agency {id}");
+    }
+    folder.assert_stored_equals_files(3);
+    central.stop();
+}
+
+#[test]
+fn what_was_received_before_the_signal_is_answered() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    let mut client = central.client();
+    client.ask("HELLO|1", "HELLO|OK|0|open");
+    for _ in 0..50 {
+        client.send(&format!("BET|1|{ANA}"));
+    }
+    central.stop();
+    for _ in 0..50 {
+        client.expect("ACK|OK");
+    }
+    client.expect_end();
+    assert_eq!(folder.stored_of(1).len(), 50);
+}
+
+#[test]
+fn a_central_stops_before_and_after_the_draw() {
+    let folder = Folder::with_data("--agencies 2 --bets 500 --seed 2 --winners 20");
+    let central = Central::on(&folder).agencies(2).start();
+    let proxy = Proxy::to(central.port);
+    let waiting = Agency::new(1, proxy.port, &folder).winners().start();
+    waiting.wait_for(|line| tells(line, "consulta_ganadores", "in_progress"));
+    let exit = central.stop();
+    assert_eq!(exit.count(|line| value(line, "action") == Some("sorteo")), 0);
+    let central = Central::on(&folder).agencies(2).start();
+    proxy.point_at(central.port);
+    Agency::new(2, proxy.port, &folder).winners().run().ok();
+    waiting.finish().ok();
+    let mut late = central.client();
+    late.ask("HELLO|1", &format!("HELLO|OK|{}|drawn", folder.rows(1).len()));
+    let exit = central.stop();
+    late.expect_end();
+    assert_eq!(exit.count(|line| tells(line, "sorteo", "success")), 1);
+    folder.assert_stored_equals_files(2);
+}
+
+/// Ends an agency, which has to say so and to leave its DONE unsaid. SIGINT is seen to have ended it, as by a shell.
+fn stop(agency: Process, signal: Signal) -> Exit {
+    agency.signal(signal);
+    let exit = agency.finish();
+    match signal {
+        Signal::INT => assert_eq!((exit.status.signal(), exit.stderr.as_str()), (Some(2), ""), "{exit}"),
+        _ => exit.ok(),
+    }
+    let of_shutdown = |line: &&String| value(line, "action") == Some("shutdown");
+    let shutdown: Vec<_> = exit.lines.iter().filter(of_shutdown).filter_map(|line| value(line, "result")).collect();
+    assert_eq!(shutdown, ["in_progress", "success"], "{exit}");
+    exit
+}
+
+#[test]
+fn an_agency_that_reaches_nobody_stops() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = Folder::with_data("--agencies 1 --bets 10");
+        let nobody = Nobody::at_home();
+        let agency = Agency::new(1, nobody.port(), &folder).start();
+        agency.wait_for(|line| tells(line, "connect", "fail"));
+        stop(agency, signal);
+    }
+}
+
+#[test]
+fn a_terminal_that_closes_stops_nobody() {
+    let folder = Folder::with_data("--agencies 1 --bets 2000 --seed 6 --winners 3");
+    let central = Central::on(&folder).agencies(1).start();
+    let agency = Agency::new(1, central.port, &folder).with("--batch-max 10 --batch-period 1ms").winners().start();
+    agency.wait_for(sent);
+    agency.signal(Signal::HUP);
+    central.process.signal(Signal::HUP);
+    agency.finish().ok();
+    assert_eq!(folder.winners_told(1), folder.winners_due(1, "7574"));
+    central.stop();
+}
+
+#[test]
+fn an_agency_that_uploads_stops_without_done() {
+    let folder = Folder::with_data("--agencies 1 --bets 20000 --seed 3");
+    let central = Central::on(&folder).agencies(1).start();
+    // Paced and not, so that it is stopped in its pauses and at its work.
+    for (words, signal) in [
+        ("--batch-max 5 --batch-period 20ms", Signal::TERM),
+        ("--batch-max 10 --in-flight 4", Signal::INT),
+        ("--loop-period 1h", Signal::TERM),
+    ] {
+        let agency = Agency::new(1, central.port, &folder).with(words).start();
+        agency.wait_for(sent);
+        let exit = stop(agency, signal);
+        assert!(folder.assert_stored_begins_files(1)[0] >= acknowledged(&exit.lines));
+        assert!(central.ask("HELLO|1").ends_with("|open"), "it has not said DONE");
+    }
+    Agency::new(1, central.port, &folder).run().ok();
+    folder.assert_stored_equals_files(1);
+    let exit = central.stop();
+    assert_eq!(exit.count(|line| value(line, "action") == Some("agencia_finalizada")), 1, "{exit}");
+}
+
+#[test]
+fn an_agency_that_waits_for_the_draw_stops_and_stays_done() {
+    let folder = Folder::with_data("--agencies 2 --bets 100 --seed 3 --winners 10");
+    let central = Central::on(&folder).agencies(2).start();
+    let agency = Agency::new(1, central.port, &folder).start();
+    agency.wait_for(|line| tells(line, "consulta_ganadores", "in_progress"));
+    let exit = stop(agency, Signal::TERM);
+    assert_eq!(exit.count(|line| tells(line, "consulta_ganadores", "success")), 0);
+    assert!(central.ask("HELLO|1").ends_with("|done"));
+    Agency::new(2, central.port, &folder).winners().run().ok();
+    Agency::new(1, central.port, &folder).winners().run().ok();
+    for agency in [1, 2] {
+        assert_eq!(folder.winners_told(agency), folder.winners_due(agency, "7574"));
+    }
+    central.stop();
+}
+
+#[test]
+fn the_echo_loop_stops_and_otherwise_ends_by_itself() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).agencies(0).start();
+    let agency = |words: &str| Agency::new(3, central.port, &folder).with("--mode echo").with(words).start();
+    let stopped = agency("--loop-period 1h");
+    stopped.wait_for(|line| tells(line, "receive_message", "success"));
+    let exit = stop(stopped, Signal::TERM);
+    assert_eq!(exit.count(|line| value(line, "action") == Some("loop_finished")), 0);
+    let exit = agency("--loop-amount 4 --loop-period 10ms").finish();
+    exit.ok();
+    let is_echo = |line: &str, number: u32| line.ends_with(&format!("| msg: [CLIENT 3] Message N°{number}"));
+    for number in 1..=4 {
+        assert_eq!(exit.count(|line| is_echo(line, number)), 1, "{exit}");
+    }
+    assert_eq!(exit.count(|line| tells(line, "loop_finished", "success")), 1);
+    let exit = central.stop();
+    assert_eq!(exit.count(|line| is_echo(line, 1)), 2, "{exit}");
+}
+
+/// Two signals, both there before the process can act on the first.
+fn stop_twice(process: Process) {
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        process.signal(signal);
+    }
+    let code = process.finish().status.code();
+    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
+}
+
+#[test]
+fn a_second_signal_ends_an_agency_and_a_central_at_once() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    let agency = Agency::new(1, central.port, &folder).with("--mode echo --loop-period 1h").start();
+    agency.wait_for(|line| tells(line, "receive_message", "success"));
+    stop_twice(agency);
+    stop_twice(central.process);
+}
+
+#[test]
+fn a_full_central_refuses_and_the_agency_comes_again() {
+    let folder = Folder::with_data("--agencies 1 --bets 100 --seed 5 --winners 3");
+    let central = Central::on(&folder).agencies(1).with("--max-connections 2").start();
+    let mut inside = [central.client(), central.client()];
+    for client in &mut inside {
+        client.ask("HELLO|1", "HELLO|OK|0|open");
+    }
+    let busy = "ACK|ERR|busy: 2 connections are open; try again later";
+    let mut outside = central.client();
+    outside.expect(busy).expect_end();
+    let agency = Agency::new(1, central.port, &folder).winners().start();
+    agency.wait_for(|line| tells(line, "connection_lost", "fail") && line.contains("busy"));
+    // Those inside are served as ever.
+    inside[0].ask("HELLO|1", "HELLO|OK|0|open");
+    drop(inside);
+    agency.finish().ok();
+    assert_eq!(folder.winners_told(1), folder.winners_due(1, "7574"));
+    folder.assert_stored_equals_files(1);
+    let exit = central.stop();
+    assert!(exit.count(|line| value(line, "reason") == Some("busy")) >= 2, "{exit}");
+}
