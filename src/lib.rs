@@ -59,16 +59,18 @@ where
             if args.print_config {
                 return print(provenance.to_string());
             }
-            let (stop, _log) = set_up(config.level.value, args.stop_on_eof)?;
-            server::run(&config, stop)
+            let ended = server::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            logging::flush();
+            ended
         }
         Command::Agency(args) => {
             let (config, provenance) = config::resolve_agency(&args, &environment)?;
             if args.print_config {
                 return print(provenance.to_string());
             }
-            let (stop, _log) = set_up(config.level.value, args.stop_on_eof)?;
-            agency::run(&config, stop)
+            let ended = agency::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            logging::flush();
+            ended
         }
         Command::EchoCheck(args) => echo_check::run(&args),
         Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?),
@@ -90,13 +92,12 @@ where
 }
 
 /// Installs the signal handlers before anything else, so that a stop can interrupt everything.
-fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<(StopSignal, logging::Log)> {
+fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<StopSignal> {
     let stop = listen()?;
-    let unstarted = |error| Error::failed(format!("cannot start a thread: {error}"));
-    if stop_on_eof {
-        signals::stop_on_eof().map_err(unstarted)?;
-    }
-    Ok((stop, logging::start(level).map_err(unstarted)?))
+    let parent = if stop_on_eof { signals::stop_on_eof() } else { Ok(()) };
+    let started = parent.and_then(|()| logging::start(level));
+    started.map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
+    Ok(stop)
 }
 
 fn listen() -> Result<StopSignal> {

@@ -1,15 +1,17 @@
 //! Standard output, and files that are written in one step.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
 use crate::error::{Error, Kind, Result};
 use crate::logging;
+
+/// Names of standard output. A rename would separate its file from its reader.
+const STDOUT: [&str; 3] = ["-", "/dev/stdout", "/dev/fd/1"];
 
 /// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard output
 /// (`-`), devices and FIFOs are not replaced: they are written to.
@@ -56,40 +58,27 @@ impl WholeFile {
     }
 
     fn open(path: &Path) -> io::Result<WholeFile> {
-        let mut opened = WholeFile { path: path.to_owned(), file: None, renamed: None };
-        let present = match fs::metadata(path) {
-            _ if path == Path::new("-") => return Ok(opened),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            metadata => Some(metadata?),
-        };
-        if let Some(metadata) = &present {
-            if is_stdout(metadata)? {
-                return Ok(opened);
-            }
-            // A rename would also replace a read-only file, so the permission is checked by opening it.
-            opened.file = Some(OpenOptions::new().write(true).open(path)?);
-            if !metadata.is_file() {
-                return Ok(opened);
-            }
+        let opened = |file, renamed| Ok(WholeFile { path: path.to_owned(), file, renamed });
+        if STDOUT.map(Path::new).contains(&path) {
+            return opened(None, None);
         }
+        // A rename would also replace a read-only file, so the permission is checked by opening it.
+        let present = match OpenOptions::new().write(true).open(path) {
+            Ok(file) if !file.metadata()?.is_file() => return opened(Some(file), None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file?.metadata()?.permissions()),
+        };
         let mut target = path.to_owned();
-        // A loop of links has failed above, in `metadata`.
+        // A loop of links could not be opened above.
         while let Ok(next) = target.read_link() {
             target = folder_of(&target).join(next);
         }
         // The umask applies to a new file as to any other.
-        let mode = present.map_or(Permissions::from_mode(0o666), |metadata| metadata.permissions());
+        let mode = present.unwrap_or(Permissions::from_mode(0o666));
         let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
         let (file, beside) = beside.into_parts();
-        Ok(WholeFile { file: Some(file), renamed: Some((beside, target)), ..opened })
+        opened(Some(file), Some((beside, target)))
     }
-}
-
-/// Whether it is standard output under another name, such as `/dev/stdout`. A rename would separate that file from its
-/// reader.
-fn is_stdout(metadata: &Metadata) -> io::Result<bool> {
-    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
-    Ok((stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()))
 }
 
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {
@@ -103,6 +92,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     fn write(path: &Path, text: &str) {

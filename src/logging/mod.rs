@@ -5,24 +5,26 @@ mod writer;
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
+use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::mem;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, OnceLock};
 
 use log::{Level, LevelFilter};
-use simplelog::{ConfigBuilder, WriteLogger};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::domain::visible;
-use writer::{PIECE_BYTES, Queue};
+use writer::Queue;
 
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+/// The most that a thread gathers before it queues the lines as one piece.
+const PIECE_BYTES: usize = 16 * 1024;
+
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
 thread_local! {
-    /// The current second, and its text.
-    static STAMP: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
     /// The gathered lines, if this thread gathers.
     static GATHERED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -48,37 +50,19 @@ pub struct Event {
     line: String,
 }
 
-/// Keeps the log open while a command runs. Dropping it writes everything that was logged, unless standard output has
-/// stalled.
-#[must_use = "the log may lose its end without it"]
-pub struct Log(());
-
 /// While it lives, this thread's lines are gathered. See [`gather`].
 #[must_use = "lines are gathered until it is dropped"]
 pub struct Gathering(PhantomData<*const ()>);
 
-/// The writer behind simplelog. It queues each record once simplelog has written all of it.
-struct Record(Vec<u8>);
-
 /// Starts to log every event of at least this level to standard output. Called once in a process.
-pub fn start(level: LevelFilter) -> io::Result<Log> {
-    let queue = Queue::start(io::stdout(), |dropped| Event::fail("log").with("dropped", dropped).line + "\n")?;
-    let config = ConfigBuilder::new()
-        // Our lines contain the time and the level already: simplelog can write the level only in brackets, and would
-        // format the time for each record.
-        .set_time_level(LevelFilter::Off)
-        .set_max_level(LevelFilter::Off)
-        .set_target_level(LevelFilter::Off)
-        .set_thread_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        // Lines of other crates do not have the form that readers of this log expect.
-        .add_filter_allow_str("quiniela")
-        .build();
-    // Both fail only if a log is installed already.
+pub fn start(level: LevelFilter) -> io::Result<()> {
+    // A file of its own: its lock and its buffer are not those of `io::stdout`.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let queue = Queue::start(output, |dropped| Event::fail("log").with("dropped", dropped).line + "\n")?;
+    // It fails only if the log has started already.
     let _ = QUEUE.set(queue);
-    let _ = WriteLogger::init(LevelFilter::Trace, config, Record(Vec::new()));
     log::set_max_level(level);
-    Ok(Log(()))
+    Ok(())
 }
 
 /// Gathers the lines of this thread, and queues them as one piece when the result is dropped.
@@ -89,11 +73,14 @@ pub fn gather() -> Gathering {
 
 /// Queues the lines that this thread has gathered so far. Called before anything that depends on them becomes visible.
 pub fn send_gathered() {
-    let lines = GATHERED.with_borrow_mut(|gathered| gathered.as_mut().map(std::mem::take));
-    queue(&lines.unwrap_or_default());
+    GATHERED.with_borrow_mut(|gathered| {
+        if let Some(lines) = gathered {
+            queue(&mem::take(lines));
+        }
+    });
 }
 
-/// Waits until everything that was logged is written, unless standard output has stalled.
+/// Waits until everything that was logged is written, unless standard output has taken nothing for a second.
 pub fn flush() {
     send_gathered();
     if let Some(queue) = QUEUE.get() {
@@ -101,23 +88,9 @@ pub fn flush() {
     }
 }
 
-/// From this time on no thread waits for the log, so that a stop ends in time.
-pub fn set_deadline(deadline: Instant) {
-    if let Some(queue) = QUEUE.get() {
-        queue.set_deadline(deadline);
-    }
-}
-
 fn queue(lines: &str) {
-    if !lines.is_empty() {
-        // The record's level has no effect. Each line's own level was checked before.
-        log::error!("{}", lines.strip_suffix('\n').unwrap_or(lines));
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        flush();
+    if let Some(queue) = QUEUE.get().filter(|_| !lines.is_empty()) {
+        queue.push(lines.as_bytes());
     }
 }
 
@@ -125,21 +98,6 @@ impl Drop for Gathering {
     fn drop(&mut self) {
         send_gathered();
         GATHERED.set(None);
-    }
-}
-
-impl io::Write for Record {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(text);
-        // Only simplelog's own line feed after a record ends like this.
-        if let (Some(queue), true) = (QUEUE.get(), text.ends_with(b"\n")) {
-            queue.push(std::mem::take(&mut self.0));
-        }
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -163,7 +121,9 @@ impl Event {
         let mut line = String::new();
         if level <= log::max_level() {
             line.reserve(160);
-            push_time(&mut line);
+            let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+            // This format cannot fail.
+            line.push_str(&OffsetDateTime::now_utc().format(format).unwrap_or_default());
             // Python's names, since the exercises' central was written in it.
             let level = match level {
                 Level::Error => "ERROR",
@@ -171,8 +131,13 @@ impl Event {
                 Level::Info => "INFO",
                 Level::Debug | Level::Trace => "DEBUG",
             };
+            let result = match outcome {
+                Outcome::Success => "success",
+                Outcome::Fail => "fail",
+                Outcome::InProgress => "in_progress",
+            };
             // Writing to a string cannot fail.
-            let _ = write!(line, " {level:<8} action: {action} | result: {}", outcome.word());
+            let _ = write!(line, " {level:<8} action: {action} | result: {result}");
         }
         Event { line }
     }
@@ -185,31 +150,21 @@ impl Event {
         self
     }
 
-    pub fn log(self) {
-        let due = GATHERED.with_borrow_mut(|gathered| match gathered {
-            Some(lines) if !self.line.is_empty() => {
-                lines.push_str(&self.line);
-                lines.push('\n');
-                if lines.len() < PIECE_BYTES { String::new() } else { std::mem::take(lines) }
-            }
-            _ => self.line,
+    pub fn log(mut self) {
+        if self.line.is_empty() {
+            return;
+        }
+        self.line.push('\n');
+        GATHERED.with_borrow_mut(|gathered| match gathered {
+            Some(lines) if lines.len() < PIECE_BYTES => lines.push_str(&self.line),
+            Some(lines) => queue(&mem::replace(lines, self.line)),
+            None => queue(&self.line),
         });
-        queue(&due);
     }
 
     /// At DEBUG if `quiet`, otherwise at INFO.
     pub fn quiet_if(quiet: bool, action: &str, outcome: Outcome) -> Event {
         Event::new(if quiet { Level::Debug } else { Level::Info }, action, outcome)
-    }
-}
-
-impl Outcome {
-    fn word(self) -> &'static str {
-        match self {
-            Outcome::Success => "success",
-            Outcome::Fail => "fail",
-            Outcome::InProgress => "in_progress",
-        }
     }
 }
 
@@ -221,20 +176,6 @@ impl fmt::Write for Escaping<'_> {
         self.0.push_str(&visible(piece));
         Ok(())
     }
-}
-
-/// Appends the current time, which is formatted once a second.
-fn push_time(line: &mut String) {
-    let now = OffsetDateTime::now_utc();
-    STAMP.with_borrow_mut(|(second, text)| {
-        if *second != now.unix_timestamp() {
-            *second = now.unix_timestamp();
-            let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
-            // This format cannot fail.
-            *text = now.format(format).unwrap_or_default();
-        }
-        line.push_str(text);
-    });
 }
 
 #[cfg(test)]

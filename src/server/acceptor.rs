@@ -22,7 +22,7 @@ use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 use crate::ledger::StorageError;
-use crate::logging::{self, Event};
+use crate::logging::Event;
 use crate::signals::StopSignal;
 use crate::transport::Peer;
 
@@ -222,7 +222,6 @@ impl Acceptor {
     /// Stops accepting, answers what was received, closes every connection, ends every worker, closes the files.
     fn shut_down(mut self, timeout: Duration, disk_is_sound: bool) -> Result<()> {
         let deadline = Instant::now() + timeout;
-        logging::set_deadline(deadline);
         Event::in_progress("shutdown").log();
         // Closing is all that is left to do with it, and the drop does that too.
         let _ = self.poll.registry().deregister(&mut self.listener);
