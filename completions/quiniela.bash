@@ -97,7 +97,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --help"
+            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,7 +543,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --print-config --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --print-config --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -49,6 +49,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --stop-timeout 'Time that a stop may take, such as 5s or 500ms [default: 5s]'
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -67,6 +68,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --retry-for 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]'
             cand --winners 'File to write the winners'' documents to, one a line'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

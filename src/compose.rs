@@ -3,10 +3,7 @@
 //! Settings stay in the mounted files. The Compose file sets no port, no level and no amount, so that a change of
 //! `server/config.ini` or `client/config.yaml` takes effect on the next `up`.
 
-use std::fs;
-use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
@@ -17,6 +14,7 @@ use serde::ser::Serializer;
 use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
+use crate::output::{WholeFile, folder_of};
 
 /// The subnet of the exercises.
 pub const DEFAULT_SUBNET: &str = "172.25.125.0/24";
@@ -141,18 +139,11 @@ pub fn run(options: &Args) -> Result<()> {
     check(options)?;
     let root = std::env::current_dir()
         .map_err(|error| Error::failed(format!("cannot tell the current directory: {error}; run it from another")))?;
-    match options.output.as_deref().filter(|file| !is_stdout(file)) {
-        None => {
-            let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(render(options, ".")?.as_bytes()).and_then(|()| stdout.flush());
-            written.map_err(|error| Error::failed(format!("cannot write to stdout: {error}")))
-        }
-        Some(file) => {
-            let folder = folder_of(file)?;
-            let text = render(options, &path_to_root(&folder, &root)?)?;
-            replace(file, &folder, &text).map_err(|error| Error::at_path(Kind::BadInput, file, "write", &error))
-        }
-    }
+    let file = options.output.as_deref().unwrap_or(Path::new("-"));
+    let mut output = WholeFile::create(file)?;
+    let way = if output.is_stdout() { ".".to_owned() } else { path_to_root(folder_of(file), &root)? };
+    output.write(render(options, &way)?.as_bytes())?;
+    output.finish()
 }
 
 /// The text of the file. `root` is the path from the file's folder to the folder of the sources.
@@ -286,18 +277,12 @@ fn parse_subnet(subnet: &str) -> Option<(Ipv4Addr, u32)> {
     Some((address.parse().ok()?, length))
 }
 
-/// The folder that the file really lies in: Compose reads relative paths from there, symbolic links resolved.
-fn folder_of(file: &Path) -> Result<PathBuf> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    folder.canonicalize().map_err(|error| Error::at_path(Kind::BadInput, file, "find its folder", &error))
-}
-
 /// Relative where the file lies inside the project, so that the project can be moved; absolute elsewhere.
 fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
-    let root = root.canonicalize().map_err(|error| Error::at_path(Kind::Failed, root, "resolve", &error))?;
+    let resolve =
+        |path: &Path| path.canonicalize().map_err(|error| Error::at_path(Kind::Failed, path, "resolve", &error));
+    // Compose reads relative paths from the folder that the file really lies in.
+    let (folder, root) = (resolve(folder)?, resolve(root)?);
     let path = match folder.strip_prefix(&root) {
         Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
         Ok(below) => below.components().map(|_| "..").collect(),
@@ -313,35 +298,6 @@ fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
     }
 }
 
-/// Where stdout is a file, its name in /dev leads there, and a rename would take that file from whoever reads it.
-fn is_stdout(file: &Path) -> bool {
-    [Path::new("-"), Path::new("/dev/stdout")].contains(&file)
-}
-
-fn replace(file: &Path, folder: &Path, text: &str) -> io::Result<()> {
-    let present = match fs::metadata(file) {
-        Ok(metadata) => Some(metadata),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    if present.is_some() {
-        // A rename would also replace a file that its owner has protected, so that is asked first.
-        let mut existing = fs::OpenOptions::new().write(true).open(file)?;
-        if !present.as_ref().is_some_and(fs::Metadata::is_file) {
-            // A device or a pipe, such as /dev/null, is written to and not replaced.
-            return existing.write_all(text.as_bytes());
-        }
-    }
-    let target = if present.is_some() { file.canonicalize()? } else { file.to_owned() };
-    let beside = if present.is_some() { target.parent().unwrap_or(folder) } else { folder };
-    let everyone = fs::Permissions::from_mode(0o666);
-    let mode = present.map_or(everyone, |metadata| metadata.permissions());
-    let mut temporary = tempfile::Builder::new().prefix(".gen-compose-").permissions(mode).tempfile_in(beside)?;
-    temporary.write_all(text.as_bytes())?;
-    temporary.persist(target)?;
-    Ok(())
-}
-
 /// A list of pairs as a map in the list's own order: `client10` comes after `client9`.
 fn in_order<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
@@ -351,6 +307,7 @@ fn in_order<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], seriali
 mod tests {
     use super::*;
     use crate::domain::Bet;
+    use std::fs;
 
     fn options(clients: u32) -> Args {
         Args { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned() }
@@ -407,20 +364,6 @@ mod tests {
         let colon = folder.path().join("a:b");
         fs::create_dir(&colon).unwrap();
         assert!(path_to_root(folder.path(), &colon).is_err());
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_with_its_mode_and_through_its_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("real.yaml"), folder.path().join("link.yaml"));
-        fs::write(&file, "a much longer text than the one that takes its place").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        replace(&link, folder.path(), "new").unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left behind");
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! Checking an echo server: any that sends a line back, ours or another.
+//! Checks an echo server, ours or another: it must send a line back.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
+use crate::output::print;
+use crate::resolve;
 use crate::wire::HEALTH_SOURCE;
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,9 +40,8 @@ pub struct Args {
 pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
     let verdict = check(address, message, Instant::now() + *timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
-    // The exit code still tells when nobody reads the output.
-    let _ = writeln!(io::stdout(), "action: test_echo_server | result: {word}");
-    verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
+    let printed = print(format!("action: test_echo_server | result: {word}\n"));
+    verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
 /// Whether the central that listens here answers. Prints nothing if it does.
@@ -70,7 +70,8 @@ fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpS
 
 fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in resolve(address, deadline)? {
+    let resolving = resolve::start(address, || ())?;
+    for address in resolving.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?? {
         match TcpStream::connect_timeout(&address, left(deadline)?) {
             Ok(mut stream) => return exchange(&mut stream, message, deadline),
             Err(error) => failure = error,
@@ -79,37 +80,26 @@ fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
     Err(failure)
 }
 
-/// The system's resolver knows no deadline, so another thread waits for it.
-fn resolve(address: &str, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let (sender, receiver) = mpsc::channel();
-    let name = address.to_owned();
-    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        // Nobody listens any more once the time is up.
-        let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
-    })?;
-    receiver.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?
-}
-
 fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {
     let line = format!("{message}\n");
-    // A line that is sent whole before any of it is read back would wait for ever for a server that echoes as it
-    // reads, once it is longer than the buffers between. So both go on at once.
+    // Writing and reading run at the same time: a server that echoes as it reads would otherwise block on a line that is
+    // longer than the socket buffers.
     let mut writer = stream.try_clone()?;
     writer.set_write_timeout(Some(left(deadline)?))?;
     thread::scope(|scope| {
         let written = scope.spawn(|| writer.write_all(line.as_bytes()));
         let echoed = read_back(stream, line.as_bytes(), deadline);
         if echoed.is_err() {
-            // Ends a write that nobody takes; the connection may be gone already.
+            // Ends a write that blocks. The connection may be closed already.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        // A write that failed shows in what came back.
+        // A failed write shows as a wrong or short answer.
         let _ = written.join();
         echoed
     })
 }
 
-/// The peer may close the connection after its echo, or keep it open: what counts is the line.
+/// Only the line counts: the peer may close the connection after it or keep it open.
 fn read_back(stream: &mut TcpStream, expected: &[u8], deadline: Instant) -> io::Result<()> {
     let mut received = 0;
     let mut buffer = [0; 4096];

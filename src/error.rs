@@ -16,6 +16,8 @@ pub enum Kind {
     Refused,
     /// The ledger's files do not add up, or the disk failed.
     Storage,
+    /// SIGINT came before it was done. `main` ends the process as that signal does.
+    Interrupted,
 }
 
 /// A failure: its kind, and a sentence that says where it is and what to do.
@@ -36,6 +38,7 @@ impl Kind {
             Kind::Unreachable => 3,
             Kind::Refused => 4,
             Kind::Storage => 5,
+            Kind::Interrupted => 130,
         }
     }
 }
@@ -85,8 +88,8 @@ mod tests {
 
     #[test]
     fn exit_codes_are_distinct_and_never_zero() {
-        let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage];
+        let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage, Kind::Interrupted];
         let codes: Vec<u8> = kinds.iter().map(|kind| kind.exit_code()).collect();
-        assert_eq!(codes, [1, 2, 3, 4, 5]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 130]);
     }
 }

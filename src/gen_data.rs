@@ -1,7 +1,6 @@
 //! `quiniela gen-data`: files of plausible Argentine bets, the same bytes for the same seed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
@@ -11,6 +10,7 @@ use time::Month;
 use crate::config::whole_number;
 use crate::domain::{MAX_AGENCIES, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
+use crate::output::WholeFile;
 
 /// The numbers that people bet on are below this.
 const NUMBERS: u32 = 10_000;
@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<Made> {
     }
     let mut numbers = Numbers { winning: args.winning_number, winners: args.winners, bets: args.bets, won: 0 };
     for (agency, bets) in shares.into_iter().enumerate() {
-        write_file(&path(agency), args.force, bets, &mut rng, &mut numbers)?;
+        write_file(&path(agency), bets, &mut rng, &mut numbers)?;
     }
     Ok(Made { bets: args.bets, winners: numbers.won })
 }
@@ -133,22 +133,18 @@ fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
     weights.into_iter().map(share).collect()
 }
 
-fn write_file(path: &Path, replace: bool, bets: u64, rng: &mut Rng, numbers: &mut Numbers) -> Result<()> {
-    let failed = |error: io::Error| Error::at_path(Kind::Failed, path, "write it", &error);
-    let mut file = open(path, replace).map_err(failed)?;
+fn write_file(path: &Path, bets: u64, rng: &mut Rng, numbers: &mut Numbers) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
     let mut rows = Vec::with_capacity(WRITE_BYTES + 256);
     for _ in 0..bets {
         push_row(&mut rows, rng, numbers);
         if rows.len() >= WRITE_BYTES {
-            file.write_all(&rows).map_err(failed)?;
+            file.write(&rows)?;
             rows.clear();
         }
     }
-    file.write_all(&rows).map_err(failed)
-}
-
-fn open(path: &Path, replace: bool) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).create_new(!replace).truncate(replace).open(path)
+    file.write(&rows)?;
+    file.finish()
 }
 
 fn push_row(row: &mut Vec<u8>, rng: &mut Rng, numbers: &mut Numbers) {

@@ -10,6 +10,8 @@ pub mod error;
 pub mod gen_data;
 pub mod ledger;
 pub mod logging;
+pub mod output;
+pub mod resolve;
 pub mod server;
 pub mod signals;
 pub mod transport;
@@ -17,7 +19,6 @@ pub mod wire;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
 
 use clap::error::ErrorKind;
@@ -26,6 +27,7 @@ use log::LevelFilter;
 
 use cli::{Cli, Command};
 use error::{Error, Kind, Result};
+use output::{WholeFile, print};
 use signals::StopSignal;
 
 /// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
@@ -40,8 +42,8 @@ use signals::StopSignal;
 /// - [`echo_check`], [`compose`], [`gen_data`] and the small commands below.
 ///
 /// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`transport`], [`logging`],
-/// [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server and agency never import each
-/// other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
+/// [`output`], [`resolve`], [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server
+/// and agency never import each other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
     I: IntoIterator<Item = OsString>,
@@ -55,16 +57,20 @@ where
         Command::Server(args) => {
             let (config, provenance) = config::resolve_server(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string().as_bytes());
+                return print(provenance.to_string());
             }
-            server::run(&config, set_up(config.level.value)?)
+            let ended = server::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            logging::flush();
+            ended
         }
         Command::Agency(args) => {
             let (config, provenance) = config::resolve_agency(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string().as_bytes());
+                return print(provenance.to_string());
             }
-            agency::run(&config, set_up(config.level.value)?)
+            let ended = agency::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            logging::flush();
+            ended
         }
         Command::EchoCheck(args) => echo_check::run(&args),
         Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?),
@@ -72,25 +78,25 @@ where
         Command::GenData(args) => {
             let made = gen_data::run(&args)?;
             let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
-            print(
-                format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners).as_bytes(),
-            )
+            print(format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners))
         }
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);
-            print(&script)
+            print(script)
         }
         Command::Man { dir: Some(dir) } => write_manual(&dir),
-        Command::Man { dir: None } => print(&manual()?.into_iter().flat_map(|(_, page)| page).collect::<Vec<_>>()),
+        Command::Man { dir: None } => print(manual()?.into_iter().flat_map(|(_, page)| page).collect::<Vec<_>>()),
     }
 }
 
-/// Listens to signals before anything else is begun, so that a stop can interrupt all of it.
-fn set_up(level: LevelFilter) -> Result<StopSignal> {
+/// Installs the signal handlers before anything else, so that a stop can interrupt everything.
+fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<StopSignal> {
     let stop = listen()?;
-    logging::start(level);
+    let parent = if stop_on_eof { signals::stop_on_eof() } else { Ok(()) };
+    let started = parent.and_then(|()| logging::start(level));
+    started.map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
     Ok(stop)
 }
 
@@ -101,10 +107,10 @@ fn listen() -> Result<StopSignal> {
 /// What clap says instead of a parsed command line: the help or the version that was asked for, or what is wrong.
 fn refuse_or_help(usage: &clap::Error) -> Result<()> {
     if usage.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return print(usage.render().to_string().as_bytes());
+        return print(usage.render().to_string());
     }
     if !usage.use_stderr() {
-        // The reader of a help may have gone, as `head` does.
+        // The reader of the help may have closed the pipe, as `head` does.
         let _ = usage.print();
         return Ok(());
     }
@@ -130,21 +136,11 @@ fn manual() -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn write_manual(dir: &Path) -> Result<()> {
-    let failed = |path: &Path, error| Error::at_path(Kind::Failed, path, "write the manual", &error);
-    fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    fs::create_dir_all(dir).map_err(|error| Error::at_path(Kind::Failed, dir, "make this folder", &error))?;
     for (name, page) in manual()? {
-        let path = dir.join(format!("{name}.1"));
-        fs::write(&path, page).map_err(|error| failed(&path, error))?;
+        let mut file = WholeFile::create(&dir.join(format!("{name}.1")))?;
+        file.write(&page)?;
+        file.finish()?;
     }
     Ok(())
-}
-
-fn print(text: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // The reader has had enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Error::failed(format!("standard output: cannot write: {error}"))),
-        Ok(()) => Ok(()),
-    }
 }

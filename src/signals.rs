@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, as something to wait for beside sockets.
+//! SIGTERM and SIGINT, as events that a poll waits for beside sockets.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -6,33 +6,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
-/// Turns readable, and [`StopSignal::is_raised`], once the process is told to stop. A second signal ends the process at
-/// once, with the code that a shell gives to a process which that signal killed.
+/// Becomes readable, and [`StopSignal::is_raised`], once the process gets a signal to stop. A second signal ends the
+/// process at once, with the code that a shell reports for that signal. SIGHUP is ignored.
 pub struct StopSignal {
     raised: Arc<AtomicBool>,
+    interrupted: Arc<AtomicBool>,
     wake: UnixStream,
 }
 
 impl StopSignal {
-    /// Listens from here on. To be called before anything that a stop must be able to interrupt.
+    /// Installs the handlers. Called before any work that a stop must be able to interrupt.
     pub fn listen() -> io::Result<StopSignal> {
-        let raised = Arc::new(AtomicBool::new(false));
+        let (raised, interrupted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
+        // The process goes on when its terminal closes. Nothing reads this flag.
+        flag::register(SIGHUP, Arc::default())?;
+        // Registered first, so that code that sees the stop can already tell the signal.
+        flag::register(SIGINT, Arc::clone(&interrupted))?;
         for signal in [SIGTERM, SIGINT] {
-            // In this order: the first signal finds the flag down and raises it, the second finds it up and exits.
+            // The order matters: the first signal finds the flag unset and sets it, the second finds it set and exits.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&raised))?;
             flag::register(signal, Arc::clone(&raised))?;
             low_level::pipe::register(signal, sender.try_clone()?)?;
         }
-        Ok(StopSignal { raised, wake: UnixStream::from_std(wake) })
+        Ok(StopSignal { raised, interrupted, wake: UnixStream::from_std(wake) })
     }
 
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
+    }
+
+    /// Whether SIGINT (Ctrl-C) was among the signals.
+    pub fn is_interrupt(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
     }
 
     /// Makes the signal an event of this poll.
@@ -40,11 +50,23 @@ impl StopSignal {
         registry.register(&mut self.wake, token, Interest::READABLE)
     }
 
-    /// Takes the wake-up bytes, so that a level-triggered poll would not report them again.
+    /// Reads the wake-up bytes, so that the poll does not report them again.
     pub fn acknowledge(&mut self) {
         let mut bytes = [0; 16];
         while matches!(self.wake.read(&mut bytes), Ok(read) if read > 0) {}
     }
+}
+
+/// Stops the process, as SIGTERM does, once standard input ends. The parent holds the other end, so it ends with the
+/// parent, however that ends.
+pub fn stop_on_eof() -> io::Result<()> {
+    let wait = || {
+        // An error counts as the end.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        // It fails only for a signal that does not exist.
+        let _ = low_level::raise(SIGTERM);
+    };
+    std::thread::Builder::new().name("parent".to_owned()).spawn(wait).map(drop)
 }
 
 /// Raises a [`StopSignal`] of a test. Real signals would reach every test of the process.
@@ -57,10 +79,11 @@ pub struct StopSwitch {
 #[cfg(test)]
 impl StopSignal {
     pub fn by_hand() -> io::Result<(StopSignal, StopSwitch)> {
-        let raised = Arc::new(AtomicBool::new(false));
+        let raised = Arc::<AtomicBool>::default();
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        let signal = StopSignal { raised: Arc::clone(&raised), wake: UnixStream::from_std(wake) };
+        let wake = UnixStream::from_std(wake);
+        let signal = StopSignal { raised: Arc::clone(&raised), interrupted: Arc::default(), wake };
         Ok((signal, StopSwitch { raised, sender }))
     }
 }

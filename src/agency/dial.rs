@@ -1,9 +1,7 @@
 //! Reaching the central: resolving its name, connecting, and the patience to try again.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::Interest;
@@ -14,6 +12,7 @@ use super::link::Link;
 use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
 use crate::logging::{Event, Outcome};
+use crate::resolve::{self, Resolving};
 
 /// The longest that one attempt to resolve the name, and one to connect to an address, may take.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
@@ -35,8 +34,8 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Dialer {
     pub(super) patience: Patience,
     address: String,
-    /// A name that is being resolved. The system's resolver can neither be hurried nor told to stop.
-    resolving: Option<Receiver<io::Result<Vec<SocketAddr>>>>,
+    /// A name that is being resolved.
+    resolving: Option<Resolving>,
     /// Connections are told of at DEBUG only: there is one for each message.
     quiet: bool,
 }
@@ -142,16 +141,16 @@ impl Dialer {
         };
         let resolving = match self.resolving.take() {
             Some(resolving) => resolving,
-            None => start_resolving(self.address.clone(), reactor).map_err(failed)?,
+            None => {
+                let waker = reactor.waker();
+                // A wake-up that fails makes the wait last until its deadline.
+                resolve::start(&self.address, move || drop(waker.wake())).map_err(failed)?
+            }
         };
         let (begun, deadline) = (Instant::now(), self.patience.deadline(RESOLVE_DEADLINE));
         loop {
-            match resolving.try_recv() {
-                Ok(result) => return result.map_err(failed),
-                Err(TryRecvError::Disconnected) => {
-                    return Err(Halt::Lost(format!("{}: the resolver failed", self.address)));
-                }
-                Err(TryRecvError::Empty) => {}
+            if let Ok(result) = resolving.try_recv() {
+                return result.map_err(failed);
             }
             if check_deadline(Some(deadline), begun).is_err() {
                 // The next attempt goes on waiting for the same answer: threads must not pile up.
@@ -203,18 +202,6 @@ pub(super) fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Resul
         }
         _ => Ok(()),
     }
-}
-
-fn start_resolving(address: String, reactor: &Reactor) -> io::Result<Receiver<io::Result<Vec<SocketAddr>>>> {
-    let (sender, receiver) = mpsc::channel();
-    let waker = reactor.waker();
-    thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        let result = address.to_socket_addrs().map(Iterator::collect);
-        // Nobody waits any more after a stop.
-        let _ = sender.send(result);
-        let _ = waker.wake();
-    })?;
-    Ok(receiver)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::winners::WinnersOutput;
 use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
@@ -128,6 +128,7 @@ impl Lottery<'_> {
                 return Ok(is_in_step);
             }
             let mut heard = false;
+            let gathered = logging::gather();
             while let Some(reply) = conversation.try_reply()? {
                 if !is_in_step {
                     self.batches.pop_oldest();
@@ -136,6 +137,7 @@ impl Lottery<'_> {
                 }
                 heard = true;
             }
+            drop(gathered);
             let can_send = more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT;
             if !heard && !can_send {
                 conversation.wait()?;

@@ -22,25 +22,25 @@ mod winners;
 use log::LevelFilter;
 
 use crate::config::{AgencyConfig, Task};
-use crate::error::{Error, Result};
-use crate::logging::{self, Event};
+use crate::error::{Error, Kind, Result};
+use crate::logging::Event;
 use crate::signals::StopSignal;
 use dial::{Dialer, Patience};
 use reactor::{Halt, Reactor};
 
-/// Does what the configuration says, to its end or until it is told to stop, which is no failure.
+/// Does what the configuration says, to its end or until a signal stops it. SIGTERM is no failure, SIGINT is.
 pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     // Whatever the level, the log begins with what it was written under.
-    logging::start(config.level.value.max(LevelFilter::Info));
+    log::set_max_level(config.level.value.max(LevelFilter::Info));
     tell(config);
-    logging::start(config.level.value);
+    log::set_max_level(config.level.value);
     let mut reactor =
         Reactor::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
     match play(&mut reactor, config) {
         Ok(()) => Ok(()),
         Err(Halt::Stopped) => {
             reactor.log(Event::success("shutdown").with("client_id", config.id));
-            Ok(())
+            if reactor.is_interrupted() { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) }
         }
         Err(Halt::Lost(cause)) => Err(Error::unreachable(cause)),
         Err(Halt::Fatal(error)) => {

@@ -1,6 +1,6 @@
 //! The one place where an agency waits, and the one that its log lines go through.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::domain::AgencyId;
 use crate::error::Error;
-use crate::logging::{Event, Outcome};
+use crate::logging::{self, Event, Outcome};
 use crate::signals::StopSignal;
 
 /// The events of the socket to the central. There is one at a time.
@@ -17,17 +17,17 @@ pub(super) const SOCKET: Token = Token(0);
 const STOP: Token = Token(1);
 const WAKE: Token = Token(2);
 
-/// Sockets, the stop and one helper thread: more events than these never wait together.
+/// More than the sources of events: the socket, the stop and the waker.
 const EVENTS: usize = 8;
 
-/// Why an agency does not go on.
+/// Why an agency does not continue.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// It was told to stop, which is a clean end.
+    /// A signal told it to stop, which is a clean end.
     Stopped,
-    /// The connection, or the central's ability to answer, was lost: a later attempt may fare better.
+    /// The connection, or the central's ability to answer, was lost. A later attempt may succeed.
     Lost(String),
-    /// Trying again would change nothing.
+    /// Another attempt would fail in the same way.
     Fatal(Error),
 }
 
@@ -51,9 +51,19 @@ impl Reactor {
         Ok(Reactor { id, bar: ProgressBar::hidden(), poll, events, waker, stop, stopping: false })
     }
 
-    /// Writes a log line. A progress bar on the same terminal makes way for it.
+    /// Logs an event. A progress bar on the same terminal is hidden until the line is written.
     pub(super) fn log(&self, event: Event) {
-        self.bar.suspend(|| event.log());
+        let is_beside_bar = !self.bar.is_hidden() && io::stdout().is_terminal();
+        self.bar.suspend(|| {
+            event.log();
+            if is_beside_bar {
+                logging::flush();
+            }
+        });
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.stop.is_interrupt()
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -65,7 +75,7 @@ impl Reactor {
         Arc::clone(&self.waker)
     }
 
-    /// Fails once the process is told to stop. To be called now and then by whatever works long without waiting.
+    /// Fails once the process is told to stop. Code that works for long without waiting calls it regularly.
     pub(super) fn check(&mut self) -> Result<(), Halt> {
         if !self.stop.is_raised() {
             return Ok(());
@@ -78,7 +88,7 @@ impl Reactor {
         Err(Halt::Stopped)
     }
 
-    /// Waits for anything at all to happen, or for the deadline. A stop ends it at once.
+    /// Waits for any event, or for the deadline. A stop ends the wait at once.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
         self.check()?;
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -94,9 +104,9 @@ impl Reactor {
         self.check()
     }
 
-    /// Lets time pass.
+    /// Waits for a duration.
     pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
-        // A pause that is longer than time can be told lasts for ever.
+        // A pause whose end overflows never ends.
         let end = Instant::now().checked_add(duration);
         self.check()?;
         while end.is_none_or(|end| Instant::now() < end) {
@@ -105,7 +115,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Tells of a connection that was closed: at INFO when it is part of a stop, where each resource is told of.
+    /// Logs a closed connection: at INFO during a stop, where every resource is logged.
     pub(super) fn tell_closed(&self) {
         let event = Event::quiet_if(!self.stopping, "close_connection", Outcome::Success);
         self.log(event.with("client_id", self.id));

@@ -87,6 +87,10 @@ pub struct AgencyArgs {
     /// Print every setting and where its value came from, and exit
     #[arg(long, display_order = 0)]
     pub print_config: bool,
+
+    /// Stop when standard input ends, as the demo's processes do
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
 }
 
 impl Settings for AgencyArgs {

@@ -80,6 +80,10 @@ pub struct ServerArgs {
     /// Print every setting and where its value came from, and exit
     #[arg(long, display_order = 0)]
     pub print_config: bool,
+
+    /// Stop when standard input ends, as the demo's processes do
+    #[arg(long, hide = true)]
+    pub stop_on_eof: bool,
 }
 
 /// Checks that the central on this machine echoes a line, and exits with 0 if it does: a container's health check.

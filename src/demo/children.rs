@@ -1,4 +1,4 @@
-//! Processes of this very program: started, listened to, stopped. None is left behind.
+//! Child processes that run this program: starts them, reads their logs, stops them. None outlives this process.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::{Error, Kind, Result};
 use crate::signals::StopSignal;
 
-/// Lines heard and not yet looked at; a child that says more waits.
+/// Log lines that were read from children and not yet handled. A child that logs more waits.
 const UNREAD_LINES: usize = 4_096;
-/// How soon a stop signal or a child's end is noticed.
+/// How often a wait looks for a stop signal or a child's end.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
-/// What a child may take to stop before it is killed.
+/// The time that a child has to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(6);
 
 pub struct Children<'a> {
@@ -32,7 +32,7 @@ pub struct Children<'a> {
 
 /// A line of a child's log, or its end.
 pub struct Message {
-    /// The child's place in the order in which they were started.
+    /// The child's index, in the order of their start.
     pub child: usize,
     pub line: Option<String>,
 }
@@ -41,12 +41,12 @@ struct Running {
     name: String,
     process: Child,
     begun: Instant,
-    /// What it writes to standard error, where a failure says why.
+    /// The file that holds its standard error, where it explains a failure.
     complaints: PathBuf,
 }
 
 impl<'a> Children<'a> {
-    /// Their logs go to this folder.
+    /// Logs are written to this folder.
     pub fn new(folder: &Path, stop: &'a StopSignal) -> Result<Children<'a>> {
         let unknown = |error| Error::failed(format!("cannot find this program's own file: {error}"));
         let program = std::env::current_exe().map_err(unknown)?;
@@ -54,7 +54,7 @@ impl<'a> Children<'a> {
         Ok(Children { program, folder: folder.to_owned(), stop, all: Vec::new(), speak, heard })
     }
 
-    /// Starts one. It gets no environment and no configuration file, so that what the caller says is all that counts.
+    /// Starts a child. It gets no environment and no configuration file, so that only the arguments count.
     pub fn start<'b>(&mut self, name: &str, words: impl Iterator<Item = &'b OsStr>) -> Result<()> {
         let create = |ending: &str| {
             let path = self.folder.join(format!("{name}.{ending}"));
@@ -66,9 +66,10 @@ impl<'a> Children<'a> {
         let (_, log) = create("log")?;
         let mut process = Command::new(&self.program)
             .args(words)
-            .args(["--config", "/dev/null"])
+            .args(["--stop-on-eof", "--config", "/dev/null"])
             .env_clear()
-            .stdin(Stdio::null())
+            // Nothing is written to it. It closes when this process ends, even by SIGKILL, and the child then stops.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
@@ -85,7 +86,7 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
-    /// What anyone says next; none when all are silent for so long. An error once this process is told to stop.
+    /// The next message of any child, or none if none comes within the limit. An error once this process is told to stop.
     pub fn hear(&self, limit: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -100,7 +101,7 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// After its log has ended: waits for its end, which must be a success, and tells how long it ran.
+    /// Waits for a child whose log has ended. It must succeed. Returns how long it ran.
     pub fn finish(&mut self, child: usize) -> Result<Duration> {
         match self.wait(child, GRACE)? {
             Some(status) if status.success() => Ok(self.all[child].begun.elapsed()),
@@ -108,26 +109,22 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// Tells the last one that runs to stop, which must succeed within a limit.
+    /// Sends SIGTERM to the last child that runs. It must end with success within the limit.
     pub fn stop(&mut self, child: usize, limit: Duration) -> Result<()> {
         let Running { name, process, .. } = &self.all[child];
         kill_process(Pid::from_child(process), Signal::TERM)
             .map_err(|error| Error::failed(format!("{name}: cannot signal it: {error}")))?;
         let deadline = Instant::now() + limit;
-        // What it has to say must be heard, or it would wait with it and not stop.
-        let left = || deadline.saturating_duration_since(Instant::now());
-        while self.hear(left())?.is_some_and(|message| message.child != child || message.line.is_some()) {}
-        match self.wait(child, left())? {
-            Some(status) if status.success() => Ok(()),
-            Some(_) => Err(self.unexpected_end(child)),
-            None => {
-                let name = &self.all[child].name;
-                Err(Error::failed(format!("{name}: has not stopped {} s after SIGTERM", limit.as_secs())))
+        while let Some(message) = self.hear(deadline.saturating_duration_since(Instant::now()))? {
+            if message.child == child && message.line.is_none() {
+                return self.finish(child).map(drop);
             }
         }
+        let name = &self.all[child].name;
+        Err(Error::failed(format!("{name}: has not stopped {} s after SIGTERM", limit.as_secs())))
     }
 
-    /// The error that a child has ended when or as it should not have, in its own words.
+    /// The error for a child that failed or ended too early, with its standard error.
     pub fn unexpected_end(&mut self, child: usize) -> Error {
         let status = self.wait(child, GRACE).ok().flatten();
         let Running { name, complaints, .. } = &self.all[child];
@@ -136,7 +133,7 @@ impl<'a> Children<'a> {
         Error::failed(format!("{name} {how}\n{}", said.trim_end()).trim_end())
     }
 
-    /// Does not listen meanwhile: for a child that has nothing more to say, or to nobody.
+    /// Waits for a child's end, and reads no log meanwhile.
     fn wait(&mut self, child: usize, limit: Duration) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         let Running { name, process, .. } = &mut self.all[child];
@@ -155,7 +152,7 @@ impl<'a> Children<'a> {
 
 impl Drop for Children<'_> {
     fn drop(&mut self) {
-        // Whoever is told to stop may still have much to log, and nobody would read it.
+        // A child that stops may still log more than the channel holds, and nothing reads the channel any more.
         self.heard = crossbeam_channel::never();
         for Running { process, .. } in &mut self.all {
             if matches!(process.try_wait(), Ok(None)) {
@@ -167,18 +164,19 @@ impl Drop for Children<'_> {
             let left = deadline.saturating_duration_since(Instant::now());
             if !matches!(self.wait(child, left), Ok(Some(_))) {
                 let _ = self.all[child].process.kill();
-                let _ = self.all[child].process.wait();
+                let _ = self.wait(child, GRACE);
             }
         }
     }
 }
 
-/// Passes a child's lines on, and keeps them in its log file. Goes on when nobody listens, so that the child can.
+/// Sends a child's log lines to the channel and to its log file. It reads on when the channel is closed, so that the child
+/// is not blocked.
 fn listen(child: usize, stdout: impl Read, mut log: File, speak: &Sender<Message>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     while matches!(stdout.read_until(b'\n', &mut line), Ok(1..)) {
-        // The log is for people to look at later: the lottery does not depend on it.
+        // The log file is for later inspection. The lottery does not depend on it.
         let _ = log.write_all(&line);
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let _ = speak.send(Message { child, line: Some(text) });
@@ -187,7 +185,7 @@ fn listen(child: usize, stdout: impl Read, mut log: File, speak: &Sender<Message
     let _ = speak.send(Message { child, line: None });
 }
 
-/// The value of a key in a log line. No value holds the sign that separates them.
+/// The value of a key in a log line. No value contains the separator.
 pub fn log_value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     let details = &line[line.find("action: ")?..];
     details.split(" | ").find_map(|detail| detail.strip_prefix(key)?.strip_prefix(": "))

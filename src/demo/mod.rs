@@ -1,4 +1,4 @@
-//! `quiniela demo`: a whole lottery on this machine, each part its own process, and the proof that it went well.
+//! `quiniela demo`: runs a whole lottery on this machine, each part in its own process, and checks the result.
 
 mod audit;
 mod children;
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::config::whole_number;
 use crate::domain::WINNING_NUMBER;
 use crate::error::{Error, Kind, Result};
+use crate::output::print;
 use crate::signals::StopSignal;
 use audit::Account;
 use children::{Children, Message, log_value};
@@ -19,7 +20,7 @@ use show::{Row, Show};
 
 /// The central has nothing to recover and a free port to bind.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// Somebody always has something to say sooner, be it that a central does not answer.
+/// In a working lottery some process logs more often, if only that the central does not answer.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 /// The central promises to stop within 5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -98,7 +99,7 @@ fn hold(options: &Args, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> 
     show.say("the central and its agencies ended with exit code 0.")
 }
 
-/// The port that it listens on, once it does.
+/// Starts the central, and returns the port that it listens on.
 fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Result<String> {
     let (agencies, winning_number) = (agencies.to_string(), WINNING_NUMBER.to_string());
     let words = ["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies];
@@ -119,7 +120,7 @@ fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Re
     }
 }
 
-/// Follows everybody's log until the last agency ends, and tells how long each took.
+/// Reads all logs until the last agency ends, and returns how long each agency took.
 fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Result<Vec<Duration>> {
     let mut times = vec![None; agencies];
     while times.contains(&None) {
@@ -146,7 +147,7 @@ fn winners_file(folder: &Path, agency: usize) -> PathBuf {
 fn close(folder: TempDir, keep: bool) -> Result<()> {
     if keep {
         let path = folder.keep();
-        return show::print(&format!("what was stored and logged is in {}", path.display()));
+        return print(format!("what was stored and logged is in {}\n", path.display()));
     }
     let path = folder.path().to_owned();
     folder.close().map_err(|error| Error::at_path(Kind::Failed, &path, "remove this folder", &error))

@@ -1,16 +1,17 @@
-//! What the demo's onlooker sees: bars on a terminal, plain lines elsewhere, and a table in the end.
+//! What the demo shows: progress bars on a terminal, plain lines elsewhere, and a table at the end.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::children::log_value;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::output::print;
 
-/// Between two lines about the same agency, where no bar can be drawn.
+/// The time between two lines about the same agency, where there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
 
 /// One agency's line of the table.
@@ -52,16 +53,14 @@ impl Show {
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
-        match &self.bars {
-            Some(bars) => bars.suspend(|| print(text)),
-            None => print(text),
-        }
+        let say = || print(format!("{text}\n"));
+        self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
-    /// Takes the bars away: what is said from here on would move them.
+    /// Removes the bars, since later output would move them.
     pub fn end_bars(&mut self) {
         if let Some(bars) = self.bars.take() {
-            // A terminal that cannot be cleared can still be written to.
+            // If this fails, later output still works.
             let _ = bars.clear();
         }
     }
@@ -93,7 +92,7 @@ impl Show {
             (Some("consulta_ganadores"), Some("in_progress")) => {
                 agency.bar.set_message("waits for the draw");
                 if plain {
-                    // Logs are heard one by one: the draw may be heard of before those who waited for it.
+                    // Each log is read by its own thread, so the draw may be seen before an agency's wait for it.
                     let (sent, waits) = (agency.sent, if self.drawn { "" } else { ", waits for the draw" });
                     return self.say(&format!("agency {id}: {sent} bets stored{waits}"));
                 }
@@ -115,16 +114,6 @@ impl Show {
     }
 }
 
-/// Standard output may be a pipe that is closed at any time: that is no reason to panic, nor to stop.
-pub fn print(text: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::failed(format!("standard output: cannot write: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 pub fn table(rows: &[Row], total: Duration) -> String {
     let line = |name: &str, row: &Row| {
         format!("{name:>6}  {:>10}  {:>7}  {:>7.2}\n", row.bets, row.winners, row.time.as_secs_f64())
@@ -136,7 +125,7 @@ pub fn table(rows: &[Row], total: Duration) -> String {
     table + &line("all", &Row { bets, winners, time: total })
 }
 
-/// The length of a bar. A row with a line feed in a name counts twice, which a bar can bear.
+/// The length of a bar. It is an estimate: a row with a line feed in a name counts twice.
 fn count_lines(path: &Path) -> u64 {
     let Ok(file) = File::open(path) else { return 0 };
     let mut file = BufReader::with_capacity(256 * 1024, file);

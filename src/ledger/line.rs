@@ -152,7 +152,7 @@ impl<O, W> Line<O, W> {
     pub fn hurry(&self) {
         let mut inner = self.inner.lock();
         // What is being written already needs no hurry.
-        if !inner.entries.is_empty() && !inner.is_urgent {
+        if !inner.entries.is_empty() {
             inner.is_urgent = true;
             self.work.notify_one();
         }
@@ -190,7 +190,7 @@ impl<O, W> Line<O, W> {
         let mut inner = self.inner.lock();
         inner.era += 1;
         inner.failure = Some(error);
-        inner.bytes = 0;
+        (inner.bytes, inner.is_urgent) = (0, false);
         Leaving { group: mem::take(&mut inner.entries).into(), waiting: inner.grant() }
     }
 }
@@ -240,4 +240,92 @@ fn weight(entry: &Entry) -> usize {
         Entry::Done { .. } | Entry::Account { .. } | Entry::Announced | Entry::Void(_) => 0,
     };
     rows + ENTRY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AgencyId;
+
+    const DONE: fn() -> Entry = || Entry::Done { agency: AgencyId(1) };
+
+    /// A line of entries and waiters that are numbers.
+    fn line() -> Line<u32, u32> {
+        Line::new()
+    }
+
+    #[track_caller]
+    fn orders(leaving: Option<Leaving<u32, u32>>) -> Vec<u32> {
+        leaving.unwrap().group.into_iter().map(|(_, order)| order).collect()
+    }
+
+    #[test]
+    fn what_somebody_waits_for_leaves_also_behind_a_failure() {
+        let (line, claim) = (line(), Claim::default());
+        line.put(&claim, DONE(), 1);
+        line.hurry();
+        let failed = line.fail(StorageError("full".to_owned()));
+        assert_eq!(orders(Some(failed)), [1]);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| orders(line.next_group()));
+            line.put(&claim, DONE(), 2);
+            line.hurry();
+            assert_eq!(writer.join().unwrap(), [2]);
+        });
+    }
+
+    #[test]
+    fn what_follows_a_failure_that_was_not_heard_of_is_void() {
+        let (line, mut claim) = (line(), Claim::default());
+        assert!(line.claim(&mut claim, true, || 0));
+        line.fail(StorageError("full".to_owned()));
+        line.put(&claim, DONE(), 1);
+        assert!(line.claim(&mut claim, false, || 0), "it has a verdict to hear");
+        line.put(&claim, DONE(), 2);
+        assert!(line.claim(&mut claim, true, || 0), "it has heard");
+        line.put(&claim, DONE(), 3);
+        line.close();
+        let group = line.next_group().unwrap().group;
+        let voids: Vec<bool> = group.iter().map(|(entry, _)| matches!(entry, Entry::Void(_))).collect();
+        assert_eq!(voids, [true, true, false]);
+        assert!(line.next_group().is_none());
+    }
+
+    #[test]
+    fn room_goes_to_those_who_wait_in_their_order() {
+        let line = line();
+        let mut claims: Vec<Claim> = (0..MAX_LINE / CLAIM).map(|_| Claim::default()).collect();
+        assert!(claims.iter_mut().all(|claim| line.claim(claim, true, || 0)));
+        let mut late = [Claim::default(), Claim::default(), Claim::default()];
+        for (who, claim) in (1..).zip(&mut late) {
+            assert!(!line.claim(claim, true, || who) && line.is_waiting(claim));
+        }
+        assert!(line.give_back(&mut late[1]).is_empty(), "it does not wait any more");
+        assert_eq!(line.give_back(&mut claims[0]), [1]);
+        assert!(!line.claim(&mut claims[0], true, || 4), "who comes later does not pass those who wait");
+        assert!(line.claim(&mut late[0], true, || 0));
+        assert_eq!(line.give_back(&mut claims[1]), [3]);
+        assert_eq!(line.give_back(&mut late[2]), [4], "a claim that was never taken up is given back");
+    }
+
+    #[test]
+    fn a_group_is_no_larger_than_may_be() {
+        let (line, claim) = (line(), Claim::default());
+        let bet = crate::domain::Bet::new(["Ana", "Paz", "1", "2000-01-01", "7"]).unwrap();
+        let rows = || {
+            let mut rows = crate::domain::Rows::new(AgencyId(1));
+            (0..2000).for_each(|_| rows.push(&bet));
+            rows
+        };
+        let bytes = rows().bytes().len();
+        (0..100)
+            .for_each(|order| line.put(&claim, Entry::Bets { agency: AgencyId(1), place: None, rows: rows() }, order));
+        line.close();
+        let mut left = 0..100;
+        while let Some(Leaving { group, .. }) = line.next_group() {
+            assert!(group.len() * bytes <= MAX_GROUP);
+            assert!(group.into_iter().all(|(_, order)| left.next() == Some(order)));
+        }
+        assert!(left.is_empty());
+    }
 }

@@ -14,7 +14,7 @@ use crate::config::ServerConfig;
 use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Held, Ledger, State, StorageError, Store, Verdict};
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::transport::Peer;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
@@ -237,6 +237,8 @@ impl Central {
             let winners = self.lottery.keep_winners(store.winners()?);
             if !is_announced {
                 Event::success("sorteo").with("numero", number).with("ganadores", winners.total()).log();
+                // The mark says that the log has told of the draw.
+                logging::flush();
             }
         }
         if is_announced {
@@ -313,6 +315,7 @@ impl Central {
 
 impl Audience<Order, Arc<Connection>> for Central {
     fn settle(&self, verdicts: Vec<(Order, Verdict)>) {
+        let gathered = logging::gather();
         let is_drawn = self.lottery.is_drawn();
         let mut settled = Vec::new();
         let mut has_changed = false;
@@ -334,6 +337,7 @@ impl Audience<Order, Arc<Connection>> for Central {
             }
         }
         // Whatever comes of these outcomes comes behind them in the log.
+        drop(gathered);
         if has_changed {
             self.look_at_store();
         }

@@ -81,7 +81,7 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
 /// Written whatever the level is: it is how a caller learns the port that was taken.
 fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
     let port = if config.port.value == 0 { address.port().to_string() } else { config.port.text.clone() };
-    crate::logging::start(config.level.value.max(log::LevelFilter::Info));
+    log::set_max_level(config.level.value.max(log::LevelFilter::Info));
     Event::success("config")
         .with("port", port)
         .with("listen_backlog", &config.backlog.text)
@@ -91,7 +91,7 @@ fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
         .with("store", config.store.display())
         .with("workers", config.workers)
         .log();
-    crate::logging::start(config.level.value);
+    log::set_max_level(config.level.value);
 }
 
 fn log_recovery(recovered: &Recovered) {

@@ -124,6 +124,7 @@ impl Session {
         if is_stopping {
             self.stop_budget.get_or_insert(STOP_BYTES);
         }
+        let _gathered = logging::gather();
         input.load(&mem::take(&mut self.untaken));
         let next = self.pass(central, connection, input);
         self.untaken = input.rest().to_vec();
@@ -209,6 +210,10 @@ impl Session {
         }
         if collected.has_drawn && matches!(self.state, State::AtDraw) {
             self.state = State::Talking;
+        }
+        if self.owed.has_unsent() {
+            // A reply is sent only after the log lines about it are queued.
+            logging::send_gathered();
         }
         if self.owed.send(&mut *self.stream)? > 0 {
             self.clocks.replies = None;

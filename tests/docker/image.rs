@@ -19,7 +19,7 @@ fn up_builds_a_missing_image_and_never_runs_a_stale_one() {
     let first = inspect("server", "{{.Image}}");
     stage.compose(&["down"]);
 
-    let source = stage.path("src/logging.rs");
+    let source = stage.path("src/logging/mod.rs");
     let text = fs::read_to_string(&source).unwrap();
     let changed = text.replace("Level::Info => \"INFO\"", "Level::Info => \"NOTE\"");
     assert!(changed != text);

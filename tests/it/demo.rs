@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -98,6 +100,44 @@ fn a_refused_bet_ends_it_with_the_agencys_own_words() {
     assert!(complaints.starts_with("quiniela: agency-1 ended: exit status: 4\n"), "{complaints}");
     assert!(complaints.contains("agency-1.csv:2: birthdate \"2000-02-31\""), "{complaints}");
     assert_eq!(session.left_behind(), [] as [PathBuf; 0]);
+}
+
+/// The processes that a process has started and that run.
+fn children_of(parent: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+    let pids = entries.filter_map(|name| name.to_str()?.parse().ok());
+    pids.filter(|pid| runs(*pid).is_some_and(|its_parent| its_parent == parent)).collect()
+}
+
+/// The parent of a process that runs.
+fn runs(pid: u32) -> Option<u32> {
+    // It may end at any time, and then it stays for a while in the state Z.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    (fields.next()? != "Z").then(|| fields.next()?.parse().ok())?
+}
+
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it has not come to that");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_demo_that_is_killed_takes_its_children_with_it() {
+    let session = Session::with_data("--agencies 2 --bets 400000");
+    let mut demo = session.demo("--agencies 2").stdout(Stdio::null()).spawn().unwrap();
+    wait_until(|| children_of(demo.id()).len() == 3);
+    let stored = || fs::metadata(session.left_behind().first()?.join("central/bets.csv")).ok();
+    wait_until(|| stored().is_some_and(|file| file.len() > 0));
+    let children = children_of(demo.id());
+    assert_eq!(children.len(), 3, "the lottery is over: give it more bets");
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    wait_until(|| !children.iter().any(|child| runs(*child).is_some()));
 }
 
 #[test]

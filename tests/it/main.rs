@@ -21,7 +21,9 @@ mod gen_data;
 #[cfg(target_os = "linux")]
 mod linux;
 mod load;
+mod log;
 mod lottery;
+mod output;
 mod protocol_doc;
 mod readme;
 mod rules;

@@ -1,15 +1,10 @@
 //! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
 
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::os::unix::process::ExitStatusExt as _;
 
 use crate::common::{
-    ANA, Agency, Central, Client, Exit, Folder, LIMIT, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
+    ANA, Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
 };
-use rustix::process::{Pid, kill_process};
 
 #[test]
 fn an_idle_central_stops() {
@@ -109,11 +104,14 @@ fn a_central_stops_before_and_after_the_draw() {
     folder.assert_stored_equals_files(2);
 }
 
-/// Ends an agency, which has to say so and to leave its DONE unsaid.
+/// Ends an agency, which has to say so and to leave its DONE unsaid. SIGINT is seen to have ended it, as by a shell.
 fn stop(agency: Process, signal: Signal) -> Exit {
     agency.signal(signal);
     let exit = agency.finish();
-    exit.ok();
+    match signal {
+        Signal::INT => assert_eq!((exit.status.signal(), exit.stderr.as_str()), (Some(2), ""), "{exit}"),
+        _ => exit.ok(),
+    }
     let of_shutdown = |line: &&String| value(line, "action") == Some("shutdown");
     let shutdown: Vec<_> = exit.lines.iter().filter(of_shutdown).filter_map(|line| value(line, "result")).collect();
     assert_eq!(shutdown, ["in_progress", "success"], "{exit}");
@@ -132,17 +130,33 @@ fn an_agency_that_reaches_nobody_stops() {
 }
 
 #[test]
+fn a_terminal_that_closes_stops_nobody() {
+    let folder = Folder::with_data("--agencies 1 --bets 2000 --seed 6 --winners 3");
+    let central = Central::on(&folder).agencies(1).start();
+    let agency = Agency::new(1, central.port, &folder).with("--batch-max 10 --batch-period 1ms").winners().start();
+    agency.wait_for(sent);
+    agency.signal(Signal::HUP);
+    central.process.signal(Signal::HUP);
+    agency.finish().ok();
+    assert_eq!(folder.winners_told(1), folder.winners_due(1, "7574"));
+    central.stop();
+}
+
+#[test]
 fn an_agency_that_uploads_stops_without_done() {
     let folder = Folder::with_equal_files(1, 600);
     let central = Central::on(&folder).agencies(1).start();
     let proxy = Proxy::to(central.port);
     proxy.hold_after(4096);
     // Paced and not, so that it is stopped in its pauses and at its work.
-    for words in ["--batch-max 5 --batch-period 20ms", "--batch-max 10 --in-flight 4", "--batch-max 9 --loop-period 1h"]
-    {
+    for (words, signal) in [
+        ("--batch-max 5 --batch-period 20ms", Signal::TERM),
+        ("--batch-max 10 --in-flight 4", Signal::INT),
+        ("--batch-max 9 --loop-period 1h", Signal::TERM),
+    ] {
         let agency = Agency::new(1, proxy.port, &folder).with(words).start();
         agency.wait_for(sent);
-        let exit = stop(agency, Signal::TERM);
+        let exit = stop(agency, signal);
         assert!(central.stored_while_open(1) >= acknowledged(&exit.lines));
     }
     proxy.let_go();
@@ -189,49 +203,23 @@ fn the_echo_loop_stops_and_otherwise_ends_by_itself() {
     assert_eq!(exit.count(|line| is_echo(line, 1)), 2, "{exit}");
 }
 
+/// Two signals, both there before the process can act on the first.
+fn stop_twice(process: Process) {
+    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
+        process.signal(signal);
+    }
+    let code = process.finish().status.code();
+    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
+}
+
 #[test]
-fn a_second_signal_ends_an_agency_at_once() {
+fn a_second_signal_ends_an_agency_and_a_central_at_once() {
     let folder = Folder::new();
     let central = Central::on(&folder).start();
     let agency = Agency::new(1, central.port, &folder).with("--mode echo --loop-period 1h").start();
     agency.wait_for(|line| tells(line, "receive_message", "success"));
-    // Held, so that both have come before it can act on the first.
-    for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
-        agency.signal(signal);
-    }
-    let code = agency.finish().status.code();
-    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
-    central.stop();
-}
-
-#[test]
-fn a_second_signal_ends_a_central_that_cannot_stop() {
-    let folder = Folder::new();
-    // Its log goes where nobody reads and nothing fits any more, so it hangs at its first line.
-    let (log, _unread) = UnixStream::pair().unwrap();
-    log.set_nonblocking(true).unwrap();
-    while (&log).write(&[b'x'; 1024]).is_ok() {}
-    while (&log).write(b"x").is_ok() {}
-    log.set_nonblocking(false).unwrap();
-    let mut central = Central::on(&folder).command().stdout(Stdio::from(OwnedFd::from(log))).spawn().unwrap();
-    let deadline = Instant::now() + LIMIT;
-    // It listens to signals before it touches its files.
-    while !folder.bets().exists() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    kill_process(Pid::from_child(&central), Signal::TERM).unwrap();
-    // Another kind of signal: two of the same could arrive as one.
-    kill_process(Pid::from_child(&central), Signal::INT).unwrap();
-    let code = loop {
-        if let Some(status) = central.try_wait().unwrap() {
-            break status.code();
-        }
-        if Instant::now() >= deadline {
-            central.kill().unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    assert!(code == Some(128 + 2) || code == Some(128 + 15), "{code:?}");
+    stop_twice(agency);
+    stop_twice(central.process);
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! The log: one event one line, `2024-08-21 22:11:15 INFO     action: <what> | result: <how> | key: value | …`, to
+//! stdout, in UTC, with Python's level names. Values are escaped, so no value can forge a field or a line.
+
+mod writer;
+
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io;
+use std::marker::PhantomData;
+use std::mem;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, OnceLock};
+
+use log::{Level, LevelFilter};
+use simplelog::{ConfigBuilder, WriteLogger, format_description};
+
+use crate::domain::visible;
+use writer::Queue;
+
+/// The most that a thread gathers before it queues the lines as one piece.
+const PIECE_BYTES: usize = 16 * 1024;
+
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+
+thread_local! {
+    static GATHERED: RefCell<Gathered> = const { RefCell::new(Gathered { lines: Vec::new(), goes_on: false }) };
+}
+
+/// The lines of this thread that are not queued yet.
+struct Gathered {
+    lines: Vec<u8>,
+    goes_on: bool,
+}
+
+/// Where the logger writes: the gathered lines of the thread that logs.
+struct Gatherer;
+
+/// The result of an action. There is no fourth value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    Fail,
+    InProgress,
+}
+
+/// An event on its way to the log. Nothing is formatted when its level is not logged.
+///
+/// ```
+/// use quiniela::logging::Event;
+///
+/// Event::success("apuesta_recibida").with("cantidad", 100).with("agency", 3).log();
+/// ```
+#[must_use = "an event is written by its method log"]
+pub struct Event {
+    level: Level,
+    /// Empty if its level is not logged.
+    line: String,
+}
+
+/// While it lives, this thread's lines are gathered. See [`gather`].
+#[must_use = "lines are gathered until it is dropped"]
+pub struct Gathering(PhantomData<*const ()>);
+
+/// Starts to log every event of at least this level to standard output. Called once in a process.
+pub fn start(level: LevelFilter) -> io::Result<()> {
+    // A file of its own: its lock and its buffer are not those of `io::stdout`.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    // The line is written by the queue's own thread, which gathers and never queues.
+    let queue = Queue::start(output, |dropped| {
+        GATHERED.with_borrow_mut(|gathered| gathered.goes_on = true);
+        Event::fail("log").with("dropped", dropped).log();
+        GATHERED.with_borrow_mut(|gathered| mem::take(&mut gathered.lines))
+    })?;
+    let config = ConfigBuilder::new()
+        .set_time_format_custom(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
+        .set_time_level(LevelFilter::Error)
+        // The level's name is part of our own line: simplelog can only write it in brackets.
+        .set_max_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off)
+        // Lines of other crates would not have the form that readers of this log rely on.
+        .add_filter_allow_str("quiniela")
+        .build();
+    // Both fail only if the log has started already.
+    let _ = QUEUE.set(queue);
+    let _ = WriteLogger::init(LevelFilter::Trace, config, Gatherer);
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// Gathers the lines of this thread, and queues them as one piece when the result is dropped.
+pub fn gather() -> Gathering {
+    GATHERED.with_borrow_mut(|gathered| gathered.goes_on = true);
+    Gathering(PhantomData)
+}
+
+/// Queues the lines that this thread has gathered so far. Called before anything that depends on them becomes visible.
+pub fn send_gathered() {
+    let lines = GATHERED.with_borrow_mut(|gathered| mem::take(&mut gathered.lines));
+    if let Some(queue) = QUEUE.get().filter(|_| !lines.is_empty()) {
+        queue.push(&lines);
+    }
+}
+
+/// Waits until everything that was logged is written, unless standard output has taken nothing for a second.
+pub fn flush() {
+    send_gathered();
+    if let Some(queue) = QUEUE.get() {
+        queue.flush();
+    }
+}
+
+impl io::Write for Gatherer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        GATHERED.with_borrow_mut(|gathered| gathered.lines.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        send_gathered();
+        GATHERED.with_borrow_mut(|gathered| gathered.goes_on = false);
+    }
+}
+
+impl Event {
+    /// At INFO.
+    pub fn success(action: &str) -> Event {
+        Event::new(Level::Info, action, Outcome::Success)
+    }
+
+    /// At ERROR.
+    pub fn fail(action: &str) -> Event {
+        Event::new(Level::Error, action, Outcome::Fail)
+    }
+
+    /// At INFO.
+    pub fn in_progress(action: &str) -> Event {
+        Event::new(Level::Info, action, Outcome::InProgress)
+    }
+
+    pub fn new(level: Level, action: &str, outcome: Outcome) -> Event {
+        let mut line = String::new();
+        if level <= log::max_level() {
+            line.reserve(160);
+            // Python's names, since the exercises' central was written in it.
+            let name = match level {
+                Level::Error => "ERROR",
+                Level::Warn => "WARNING",
+                Level::Info => "INFO",
+                Level::Debug | Level::Trace => "DEBUG",
+            };
+            let result = match outcome {
+                Outcome::Success => "success",
+                Outcome::Fail => "fail",
+                Outcome::InProgress => "in_progress",
+            };
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{name:<8} action: {action} | result: {result}");
+        }
+        Event { level, line }
+    }
+
+    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Event {
+        if !self.line.is_empty() {
+            let _ = write!(self.line, " | {key}: ");
+            let _ = write!(Escaping(&mut self.line), "{value}");
+        }
+        self
+    }
+
+    pub fn log(self) {
+        if self.line.is_empty() {
+            return;
+        }
+        log::log!(self.level, "{}", self.line);
+        if GATHERED.with_borrow(|gathered| !gathered.goes_on || gathered.lines.len() >= PIECE_BYTES) {
+            send_gathered();
+        }
+    }
+
+    /// At DEBUG if `quiet`, otherwise at INFO.
+    pub fn quiet_if(quiet: bool, action: &str, outcome: Outcome) -> Event {
+        Event::new(if quiet { Level::Debug } else { Level::Info }, action, outcome)
+    }
+}
+
+/// Escapes what is written through it. Values may come in pieces, but no piece ends inside a character.
+struct Escaping<'a>(&'a mut String);
+
+impl fmt::Write for Escaping<'_> {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.0.push_str(&visible(piece));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cannot_forge_fields_or_lines() {
+        log::set_max_level(LevelFilter::Debug);
+        let event =
+            Event::fail("receive_message").with("msg", "x | result: success\n2024-01-01 action: sorteo").with("n", 3);
+        assert_eq!(
+            event.line,
+            "ERROR    action: receive_message | result: fail | \
+             msg: x \\u{7c} result: success\\n2024-01-01 action: sorteo | n: 3"
+        );
+    }
+
+    #[test]
+    fn levels_are_named_as_python_names_them() {
+        log::set_max_level(LevelFilter::Debug);
+        let level = |level| Event::new(level, "config", Outcome::Success).line;
+        assert_eq!(level(Level::Info), "INFO     action: config | result: success");
+        assert_eq!(level(Level::Warn), "WARNING  action: config | result: success");
+        assert_eq!(level(Level::Debug), "DEBUG    action: config | result: success");
+    }
+}

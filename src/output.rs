@@ -1,0 +1,148 @@
+//! Standard output, and files that are written in one step.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use crate::error::{Error, Kind, Result};
+use crate::logging;
+
+/// Names of standard output. A rename would separate its file from its reader.
+const STDOUT: [&str; 3] = ["-", "/dev/stdout", "/dev/fd/1"];
+
+/// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard output
+/// (`-`), devices and FIFOs are not replaced: they are written to.
+pub struct WholeFile {
+    path: PathBuf,
+    /// None for standard output.
+    file: Option<File>,
+    /// The temporary file, which is deleted if it is dropped, and the path that it is renamed to.
+    renamed: Option<(TempPath, PathBuf)>,
+}
+
+/// Prints to standard output, after all earlier log lines. It is no failure if the reader has closed the pipe.
+pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
+    logging::flush();
+    let mut stdout = io::stdout().lock();
+    let written = unless_closed(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()));
+    written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
+}
+
+/// The folder of a path's file.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+impl WholeFile {
+    /// Fails at once if the path cannot be written.
+    pub fn create(path: &Path) -> Result<WholeFile> {
+        WholeFile::open(path).map_err(|error| unwritable(path, &error))
+    }
+
+    pub fn is_stdout(&self) -> bool {
+        self.file.is_none()
+    }
+
+    pub fn write(&mut self, text: &[u8]) -> Result<()> {
+        let Some(file) = &mut self.file else { return print(text) };
+        unless_closed(file.write_all(text)).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    pub fn finish(self) -> Result<()> {
+        let (Some(file), Some((beside, target))) = (self.file, self.renamed) else { return Ok(()) };
+        let put = file.sync_all().and_then(|()| Ok(beside.persist(target)?));
+        put.map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn open(path: &Path) -> io::Result<WholeFile> {
+        let opened = |file, renamed| Ok(WholeFile { path: path.to_owned(), file, renamed });
+        if STDOUT.map(Path::new).contains(&path) {
+            return opened(None, None);
+        }
+        // A rename would also replace a read-only file, so the permission is checked by opening it.
+        let present = match OpenOptions::new().write(true).open(path) {
+            Ok(file) if !file.metadata()?.is_file() => return opened(Some(file), None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file?.metadata()?.permissions()),
+        };
+        let mut target = path.to_owned();
+        // A loop of links could not be opened above.
+        while let Ok(next) = target.read_link() {
+            target = folder_of(&target).join(next);
+        }
+        // The umask applies to a new file as to any other.
+        let mode = present.unwrap_or(Permissions::from_mode(0o666));
+        let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
+        let (file, beside) = beside.into_parts();
+        opened(Some(file), Some((beside, target)))
+    }
+}
+
+fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::at_path(Kind::BadInput, path, "write", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn write(path: &Path, text: &str) {
+        let mut file = WholeFile::create(path).unwrap();
+        file.write(text.as_bytes()).unwrap();
+        file.finish().unwrap();
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_through_its_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("other")).unwrap();
+        fs::write(path("other/real"), "a much longer text than the one that takes its place").unwrap();
+        fs::set_permissions(path("other/real"), Permissions::from_mode(0o640)).unwrap();
+        symlink("real", path("other/link")).unwrap();
+        symlink("other/link", path("link")).unwrap();
+        write(&path("link"), "new");
+        assert_eq!(fs::read_to_string(path("other/real")).unwrap(), "new");
+        assert_eq!(fs::metadata(path("other/real")).unwrap().permissions().mode() & 0o777, 0o640);
+        fs::remove_file(path("other/real")).unwrap();
+        write(&path("link"), "where a link leads to nothing");
+        assert_eq!(fs::read_to_string(path("other/real")).unwrap(), "where a link leads to nothing");
+        assert!(path("link").is_symlink() && path("other/link").is_symlink() && !path("other/real").is_symlink());
+        let count = |name: &str| fs::read_dir(path(name)).unwrap().count();
+        assert_eq!((count("."), count("other")), (2, 2), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_file_that_never_gets_whole_is_never_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w");
+        fs::write(&path, "of before\n").unwrap();
+        let mut file = WholeFile::create(&path).unwrap();
+        file.write(b"1\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of before\n");
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "of before\n");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_unwritable_place_is_named_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let circle = folder.path().join("circle");
+        symlink("circle", &circle).unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("none/winners.txt"), circle] {
+            let error = WholeFile::create(&path).err().unwrap();
+            assert_eq!(error.kind, Kind::BadInput);
+            assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+        }
+    }
+}
