@@ -45,10 +45,9 @@ fn main() {
             let seconds = median(&times[version]).as_secs_f64();
             let rate = bets as f64 / seconds;
             let nanoseconds = median(&processor[version]).as_nanos() / u128::from(bets);
-            println!(
-                "{bets:>10} bets  {name}  {seconds:>6.2} s  {rate:>9.0} bets/s  {:.2} times  {nanoseconds:>4} ns of processor a bet",
-                base / seconds
-            );
+            let ratio = base / seconds;
+            print!("{bets:>10} bets  {name}  {seconds:>6.2} s  {rate:>9.0} bets/s  {ratio:.2} times");
+            println!("  {nanoseconds:>4} ns of processor a bet");
         }
     }
     std::fs::remove_dir_all(folder).unwrap();
