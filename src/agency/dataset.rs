@@ -131,7 +131,7 @@ impl Dataset {
 
     /// How many values it has.
     pub fn value_count(&self) -> usize {
-        if self.reader.is_plain() { 5 } else { self.reader.field_count() }
+        if self.reader.is_plain() { 5 } else { self.reader.fields().count() }
     }
 
     /// Before the row that was read last.

@@ -1,8 +1,8 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
-//! `reader` splits the file, `dataset` knows what its rows mean, `batches` fills frames with its rows, `link` is a connection and `dial` makes one, as often
-//! as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be told to do. Every
-//! wait goes through the `reactor`, which is where a stop is noticed.
+//! `reader` splits the file, `dataset` knows what its rows mean, `batches` fills frames with them, `link` is a connection and
+//! `dial` makes one, as often as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be
+//! told to do. Every wait goes through the `reactor`, which is where a stop is noticed.
 
 mod batches;
 mod bet;

@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use crate::domain::plain_bet;
 use csv_core::ReadRecordResult;
+
+use crate::domain::plain_bet;
 
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -49,8 +50,6 @@ pub struct Reader {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     field_count: usize,
-    /// Whether they are known to be UTF-8.
-    is_utf8: bool,
 }
 
 /// Where a plain row stands in the buffer, and where its separators are.
@@ -79,7 +78,6 @@ impl Reader {
             bytes: vec![0; 1024],
             ends: vec![0; 16],
             field_count: 0,
-            is_utf8: false,
         }
     }
 
@@ -128,11 +126,6 @@ impl Reader {
         starts.zip(&self.ends).take(self.field_count).map(|(start, end)| &self.bytes[start..*end])
     }
 
-    /// How many there are.
-    pub fn field_count(&self) -> usize {
-        self.field_count
-    }
-
     /// All of their bytes.
     pub fn field_bytes(&self) -> &[u8] {
         &self.bytes[..self.ends[..self.field_count].last().copied().unwrap_or(0)]
@@ -140,7 +133,8 @@ impl Reader {
 
     /// The place of the first that is not UTF-8.
     pub fn broken_field(&self) -> Option<usize> {
-        if self.is_utf8 { None } else { self.fields().position(|field| str::from_utf8(field).is_err()) }
+        // A row that ends within what is known to be UTF-8 began there as well.
+        if self.taken < self.valid { None } else { self.fields().position(|field| str::from_utf8(field).is_err()) }
     }
 
     /// That bet, with `|` between its values, and the places of these.
@@ -213,7 +207,7 @@ impl Reader {
     }
 
     fn read_fields(&mut self) -> io::Result<()> {
-        let (mut length, mut is_in_one_piece) = (0, true);
+        let mut length = 0;
         loop {
             let line = self.engine.line();
             let input = &self.buffer[self.taken..self.filled];
@@ -223,18 +217,16 @@ impl Reader {
             length += more;
             self.field_count += fields;
             match result {
-                ReadRecordResult::Record | ReadRecordResult::End => {
-                    self.is_utf8 = is_in_one_piece && self.taken <= self.valid;
-                    return Ok(());
-                }
+                ReadRecordResult::Record | ReadRecordResult::End => return Ok(()),
                 ReadRecordResult::OutputFull => self.bytes.resize(2 * self.bytes.len(), 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
                 ReadRecordResult::InputEmpty => {
                     if self.position.byte - self.row_position.byte >= MOST_ROW_BYTES {
                         return Err(io::ErrorKind::FileTooLarge.into());
                     }
-                    is_in_one_piece = false;
                     self.fill()?;
+                    // The row began before what was looked at now, perhaps in the middle of a character.
+                    self.valid = 0;
                 }
             }
         }
