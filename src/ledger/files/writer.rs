@@ -161,12 +161,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end.
+    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end. The cut is synced: a clean
+    /// stop's snapshot says that nothing follows the committed rows, and a power loss could bring unsynced ones back.
     fn undo(&self, length: u64, failure: Failure) -> Failure {
+        let cut = || {
+            self.bets.set_len(length).map_err(|error| fatal(BETS, "shorten", error))?;
+            self.bets.sync().map_err(|error| fatal(BETS, "sync", error))
+        };
         match failure {
-            Failure::Undone(_) => {
-                self.bets.set_len(length).map_or_else(|error| fatal(BETS, "shorten", error), |()| failure)
-            }
+            Failure::Undone(_) => cut().err().unwrap_or(failure),
             Failure::Final(_) => failure,
         }
     }
