@@ -241,3 +241,63 @@ fn weight(entry: &Entry) -> usize {
     };
     rows + ENTRY
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AgencyId, Bet, Rows};
+
+    const ONE: AgencyId = AgencyId(1);
+
+    fn bets(count: usize) -> Entry {
+        let (name, mut rows) = ("x".repeat(100), Rows::new(ONE));
+        (0..count).for_each(|_| rows.push(&Bet::new([&name, &name, "1", "2000-01-01", "7"]).unwrap()));
+        Entry::Bets { agency: ONE, first: None, rows }
+    }
+
+    fn orders(leaving: &Leaving<u32, ()>) -> Vec<u32> {
+        leaving.group.iter().map(|(_, order)| *order).collect()
+    }
+
+    #[test]
+    fn a_group_is_as_large_as_it_may_be_and_no_larger() {
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        (0..40).for_each(|order| line.put(&claim, bets(280), order));
+        let groups = [line.next_group().unwrap(), line.next_group().unwrap()];
+        let weighs = |group: &Leaving<u32, ()>| group.group.iter().map(|(entry, _)| weight(entry)).sum::<usize>();
+        assert!(weighs(&groups[0]) <= MAX_GROUP && weighs(&groups[0]) + weight(&bets(280)) > MAX_GROUP);
+        assert!(orders(&groups[0]).into_iter().chain(orders(&groups[1])).eq(0..40));
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn what_stands_behind_a_failed_group_fails_too_and_so_does_what_comes_before_that_is_heard() {
+        let line = Line::<u32, ()>::new();
+        let [mut sender, mut other] = [Claim::default(), Claim::default()];
+        assert!(line.claim(&mut sender, true, || ()));
+        line.put(&sender, bets(1), 1);
+        line.hurry();
+        assert_eq!(orders(&line.next_group().unwrap()), [1]);
+        line.put(&sender, bets(1), 2);
+        line.put(&sender, Entry::Done { agency: ONE }, 3);
+        let error = StorageError("full".to_owned());
+        let behind = line.fail(error.clone());
+        assert_eq!(orders(&behind), [2, 3], "who put them there believed that the first would be stored");
+        assert!(line.is_empty());
+
+        line.put(&sender, Entry::Done { agency: ONE }, 4);
+        assert!(line.claim(&mut other, true, || ()));
+        line.put(&other, bets(1), 5);
+        assert!(line.claim(&mut sender, true, || ()));
+        line.put(&sender, bets(1), 6);
+        line.hurry();
+        let next = line.next_group().unwrap();
+        assert_eq!(orders(&next), [4, 5, 6]);
+        let is_void: Vec<bool> = next.group.iter().map(|(entry, _)| matches!(entry, Entry::Void(_))).collect();
+        assert_eq!(
+            is_void,
+            [true, false, false],
+            "who has heard of the failure, or waits for nothing, is not part of it"
+        );
+    }
+}

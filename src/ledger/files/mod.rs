@@ -6,6 +6,8 @@ mod journal;
 mod recovery;
 mod rows;
 #[cfg(test)]
+mod simulated_disk;
+#[cfg(test)]
 mod simulation;
 mod writer;
 
@@ -18,9 +20,11 @@ use super::judge::Judged;
 use super::winners::Winners;
 use super::{Entry, Held, State, StorageError, Store, Verdict};
 use crate::domain::{AgencyId, Draw, Register, Roster};
+use blocks::BLOCK;
 use disk::{Folder, RealFolder};
+use journal::GROWTH;
 use rows::{WinnerFinder, for_each_chunk};
-use writer::Writer;
+use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
 pub use recovery::{OpenError, Recovered};
 
@@ -28,6 +32,15 @@ pub use recovery::{OpenError, Recovered};
 pub const BETS: &str = "bets.csv";
 /// The rest: see the module `journal`.
 pub const JOURNAL: &str = "journal";
+
+/// Sizes that tests make small, to reach what lies beyond them.
+#[derive(Clone, Copy)]
+struct Limits {
+    block: u64,
+    growth: u64,
+    log_bytes: u64,
+    rows_behind: u64,
+}
 
 /// See the module.
 pub struct Files {
@@ -53,11 +66,12 @@ impl Files {
     pub fn open(path: &Path, roster: Roster) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path)
             .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
-        Files::open_in(Box::new(folder), roster)
+        let limits = Limits { block: BLOCK, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
+        Files::open_in(Box::new(folder), roster, limits)
     }
 
-    fn open_in(folder: Box<dyn Folder>, roster: Roster) -> Result<(Files, Recovered), OpenError> {
-        let (writer, register, recovered) = recovery::open(&*folder, roster)?;
+    fn open_in(folder: Box<dyn Folder>, roster: Roster, limits: Limits) -> Result<(Files, Recovered), OpenError> {
+        let (writer, register, recovered) = recovery::open(&*folder, roster, limits)?;
         let (register, writer) = (RwLock::new(register), Mutex::new(writer));
         Ok((Files { folder, register, writer, broken: OnceLock::new() }, recovered))
     }

@@ -3,14 +3,15 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
-use super::blocks::{BLOCK, Checksums};
+use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
-use super::{BETS, JOURNAL};
+use super::{BETS, JOURNAL, Limits};
 use crate::domain::{Draw, Register, Roster};
 use crate::ledger::line::MAX_GROUP;
 
@@ -46,12 +47,13 @@ struct Replayed {
     in_use: bool,
 }
 
-pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Recovered), OpenError> {
+pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writer, Register, Recovered), OpenError> {
     let at = |name: &str| {
         let path = folder.path(name);
         move |error: io::Error| OpenError::at(&path, &error.to_string())
     };
-    let replay_from = |journal: &Journal| replay(journal).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+    let replay_from =
+        |journal: &Journal| replay(journal, limits.block).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
     if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
         // Asked before the file is opened, which would make an empty one.
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
@@ -75,8 +77,10 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
         return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
     }
     if length > committed {
-        bets.set_len(committed).and_then(|()| bets.sync()).map_err(at(BETS))?;
+        bets.set_len(committed).map_err(at(BETS))?;
     }
+    // Even without a cut: one that an earlier start made and could not sync looks no different.
+    bets.sync().map_err(at(BETS))?;
     let recovered = Recovered {
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
         after_crash: in_use,
@@ -87,7 +91,7 @@ pub fn open(folder: &dyn Folder, roster: Roster) -> Result<(Writer, Register, Re
             Draw::Held { number, .. } => Some(number),
         },
     };
-    let writer = Writer::start(folder, bets, checksums, &register)
+    let writer = Writer::start(folder, bets, checksums, &register, limits)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, recovered))
 }
@@ -114,7 +118,7 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
     })
 }
 
-fn replay(journal: &Journal) -> Result<Replayed, String> {
+fn replay(journal: &Journal, block: u64) -> Result<Replayed, String> {
     let mut register = Register::default();
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
     let mut counted = 0;
@@ -143,8 +147,8 @@ fn replay(journal: &Journal) -> Result<Replayed, String> {
         }
     }
     // A torn write may have left the checksums of blocks whose commit it did not.
-    blocks.truncate(usize::try_from(length / BLOCK).unwrap_or(usize::MAX));
-    let checksums = Checksums::resume(length, blocks, last)
+    blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
+    let checksums = Checksums::resume(block, length, blocks, last)
         .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
     Ok(Replayed { register, checksums, counted, in_use })
 }
@@ -165,8 +169,7 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(),
         ));
     }
     let mismatch = replayed.checksums.first_mismatch(bets).map_err(|error| format!("cannot read: {error}"))?;
-    mismatch.map_or(Ok(()), |block| {
-        let (start, end) = (block * BLOCK, (block * BLOCK + BLOCK).min(committed));
+    mismatch.map_or(Ok(()), |Range { start, end }| {
         Err(format!(
             "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \
              restore both files from a copy"

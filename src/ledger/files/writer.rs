@@ -6,21 +6,22 @@ use std::io;
 use std::sync::Arc;
 
 use super::blocks::Checksums;
-use super::disk::{Folder, Medium, ReplaceError};
-use super::journal::{self, GROWTH, RECORD, Record};
-use super::{BETS, Change, JOURNAL, StorageError};
+use super::disk::{Folder, Medium, ReplaceError, replace};
+use super::journal::{self, RECORD, Record};
+use super::{BETS, Change, JOURNAL, Limits, StorageError};
 use crate::domain::{Draw, Register};
 
 /// A log of this size, or so many rows behind the snapshot, is worth a new snapshot: it bounds what a start after a crash
 /// has to replay.
-const MAX_LOG_BYTES: u64 = 1024 * 1024;
-const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
+pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
+pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
 
 /// The group of the log's first record, which says that the files are in use.
 const FIRST_GROUP: u64 = 1;
 
 /// The open files, and how far they are written.
 pub struct Writer {
+    limits: Limits,
     bets: Arc<dyn Medium>,
     journal: Box<dyn Medium>,
     checksums: Checksums,
@@ -52,9 +53,11 @@ impl Writer {
         bets: Box<dyn Medium>,
         checksums: Checksums,
         register: &Register,
+        limits: Limits,
     ) -> Result<Writer, Failure> {
-        let (journal, journal_end, journal_length) = replace_journal(folder, &checksums, register, true)?;
+        let (journal, journal_end, journal_length) = replace_journal(folder, &checksums, register, limits, true)?;
         let writer = Writer {
+            limits,
             bets: Arc::from(bets),
             journal,
             journal_end,
@@ -149,7 +152,7 @@ impl Writer {
         if wanted <= self.journal_length {
             return Ok(());
         }
-        let new_length = wanted.next_multiple_of(GROWTH as u64);
+        let new_length = wanted.next_multiple_of(self.limits.growth);
         let grow = || {
             self.journal.set_len(new_length)?;
             // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
@@ -175,8 +178,8 @@ impl Writer {
     }
 
     pub fn wants_checkpoint(&self) -> bool {
-        self.journal_end - self.log_start >= MAX_LOG_BYTES
-            || self.checksums.length() - self.rows_at_snapshot >= MAX_ROWS_BEHIND
+        self.journal_end - self.log_start >= self.limits.log_bytes
+            || self.checksums.length() - self.rows_at_snapshot >= self.limits.rows_behind
     }
 
     /// Replaces the journal by a snapshot. A snapshot that cannot be made is no harm while the old journal serves on.
@@ -197,7 +200,7 @@ impl Writer {
 
     fn checkpoint(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<(), Failure> {
         (self.journal, self.journal_end, self.journal_length) =
-            replace_journal(folder, &self.checksums, register, in_use)?;
+            replace_journal(folder, &self.checksums, register, self.limits, in_use)?;
         self.group = FIRST_GROUP;
         self.log_start = self.journal_end;
         self.rows_at_snapshot = self.checksums.length();
@@ -215,6 +218,7 @@ fn replace_journal(
     folder: &dyn Folder,
     checksums: &Checksums,
     register: &Register,
+    limits: Limits,
     in_use: bool,
 ) -> Result<(Box<dyn Medium>, u64, u64), Failure> {
     let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
@@ -225,7 +229,7 @@ fn replace_journal(
         records.push(Record::Draw { number });
         records.extend(is_announced.then_some(Record::Announced));
     }
-    let mut bytes = journal::snapshot(&records);
+    let mut bytes = journal::snapshot(&records, limits.growth);
     let mut end = (records.len() + 1) * RECORD;
     if in_use {
         let mut record = Vec::new();
@@ -233,7 +237,7 @@ fn replace_journal(
         bytes[end..end + RECORD].copy_from_slice(&record);
         end += RECORD;
     }
-    let journal = folder.replace(JOURNAL, &bytes).map_err(|error| match error {
+    let journal = replace(folder, JOURNAL, &bytes).map_err(|error| match error {
         ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
         ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
     })?;
