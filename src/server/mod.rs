@@ -27,7 +27,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::ServerConfig;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::files::{Files, Recovered};
-use crate::logging::Event;
+use crate::logging::{Event, Outcome};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
@@ -92,12 +92,17 @@ fn log_config(config: &ServerConfig, address: SocketAddr) {
 }
 
 fn log_recovery(recovered: &Recovered) {
-    let mut event = Event::success("recover").with("bets", recovered.bets);
+    let level = if recovered.kept_in.is_some() { log::Level::Warn } else { log::Level::Info };
+    let mut event = Event::new(level, "recover", Outcome::Success).with("bets", recovered.bets);
     if recovered.after_crash {
-        event = event
-            .with("after", "crash")
-            .with("dropped_bytes", recovered.dropped_bytes)
-            .with("dropped_records", recovered.dropped_records);
+        event = event.with("after", "crash").with("dropped_bytes", recovered.dropped_bytes);
+    }
+    // A clean stop leaves none, but a disk may change what nobody has written.
+    if recovered.after_crash || recovered.dropped_records > 0 {
+        event = event.with("dropped_records", recovered.dropped_records);
+    }
+    if let Some(file) = &recovered.kept_in {
+        event = event.with("dropped_rows", recovered.dropped_rows).with("kept_in", file);
     }
     if let Some(number) = recovered.drawn {
         event = event.with("drawn", number);

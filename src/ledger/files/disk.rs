@@ -1,7 +1,7 @@
 //! The disk as the ledger sees it: a folder with files that are written at offsets and synced. Behind a trait, so that
 //! tests can lose, tear and fail every single write and sync.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub trait Folder: Send + Sync {
     /// Makes a file. There must be none of that name, nor a link.
     fn create(&self, name: &str) -> io::Result<Box<dyn Medium>>;
     fn exists(&self, name: &str) -> io::Result<bool>;
+    /// The names of all files.
+    fn names(&self) -> io::Result<Vec<String>>;
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file if it is there.
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -107,6 +109,11 @@ impl Folder for RealFolder {
 
     fn exists(&self, name: &str) -> io::Result<bool> {
         self.path(name).try_exists()
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        std::fs::read_dir(&self.path)?.map(name).collect()
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -6,6 +6,9 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use memchr::memchr_iter;
+use time::{OffsetDateTime, macros::format_description};
+
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, Record};
@@ -14,6 +17,10 @@ use super::writer::Writer;
 use super::{BETS, JOURNAL, Limits};
 use crate::domain::{Draw, Register, Roster};
 use crate::ledger::line::MAX_GROUP;
+
+/// What a tail of `bets.csv` is called that was cut off: this and the time. The newest few are kept.
+const CUT: &str = "bets.csv.cut-";
+const KEPT_CUTS: usize = 8;
 
 /// What was found, and what a crash had left that was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +31,9 @@ pub struct Recovered {
     pub after_crash: bool,
     /// Bytes at the end of `bets.csv` that were never acknowledged.
     pub dropped_bytes: u64,
+    /// The whole rows among them, and the file that they are kept in.
+    pub dropped_rows: usize,
+    pub kept_in: Option<String>,
     /// Records at the end of the journal that were never acknowledged.
     pub dropped_records: usize,
     /// The number drawn, if the draw was held.
@@ -76,7 +86,11 @@ pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writ
     if let Some(agency) = register.stranger(roster) {
         return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
     }
-    if length > committed {
+    let mut tail = vec![0; (length - committed) as usize];
+    let mut kept_in = None;
+    if !tail.is_empty() {
+        bets.read_exact_at(&mut tail, committed).map_err(at(BETS))?;
+        kept_in = Some(keep(folder, &tail)?);
         bets.set_len(committed).map_err(at(BETS))?;
     }
     // Even without a cut: one that an earlier start made and could not sync looks no different.
@@ -85,6 +99,8 @@ pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writ
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
         after_crash: in_use,
         dropped_bytes: length - committed,
+        dropped_rows: memchr_iter(b'\n', &tail).count(),
+        kept_in,
         dropped_records: journal.torn_records,
         drawn: match register.draw() {
             Draw::Open => None,
@@ -94,6 +110,30 @@ pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writ
     let writer = Writer::start(folder, bets, checksums, &register, limits)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, recovered))
+}
+
+/// Keeps what will be cut off `bets.csv` in a file of its own, and returns its name. No crash leaves acknowledged rows there,
+/// but a person who puts an older journal beside newer rows does.
+fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
+    let now = OffsetDateTime::now_utc();
+    let time = format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:6]Z");
+    let name = format!("{CUT}{}", now.format(time).unwrap_or_default());
+    let write = || {
+        let file = folder.create(&name)?;
+        file.write_all_at(tail, 0)?;
+        file.sync()?;
+        folder.sync_names()?;
+        folder.names()
+    };
+    let names = write().map_err(|error| {
+        let _ = folder.remove(&name);
+        OpenError::at(&folder.path(&name), &format!("cannot keep what has to be cut off {BETS}: {error}"))
+    })?;
+    let mut older: Vec<String> = names.into_iter().filter(|other| other.starts_with(CUT) && *other != name).collect();
+    older.sort_unstable_by(|one, other| other.cmp(one));
+    // Those that stay are no harm.
+    older.iter().skip(KEPT_CUTS - 1).for_each(|name| _ = folder.remove(name));
+    Ok(name)
 }
 
 fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenError> {

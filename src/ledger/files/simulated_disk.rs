@@ -269,6 +269,10 @@ impl Folder for SimFolder {
         Ok(self.0.lock().names.contains_key(name))
     }
 
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.lock().names.keys().cloned().collect())
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.name(|disk| {
             let file = disk.names[from];

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use parking_lot::Mutex;
 
+use super::disk::Folder as _;
 use super::simulated_disk::{Fault, SimFolder};
 use super::{BETS, Files, Limits, OpenError, Recovered};
 use crate::domain::{AgencyId, Bet, Draw, Roster, Rows};
@@ -226,4 +227,53 @@ fn no_power_loss_loses_doubles_or_halves_anything() {
 #[test]
 fn no_failing_call_loses_doubles_or_halves_anything() {
     run(1 << 32, |rng| Fault::any(rng, 40));
+}
+
+/// The tails that were cut off, oldest first.
+fn cuts(folder: &SimFolder) -> Vec<Vec<u8>> {
+    let names = folder.names().unwrap().into_iter().filter(|name| name.starts_with("bets.csv.cut-"));
+    names.map(|name| folder.bytes(&name)).collect()
+}
+
+/// Puts bytes behind those that are committed, of which there are none.
+fn add_tail(folder: &SimFolder, central: u32) -> Vec<u8> {
+    let tail = format!("1,Ana,Paz,{central},2000-01-01,7\r\n2,Eva,").into_bytes();
+    let bets = folder.open(BETS).unwrap();
+    bets.write_all_at(&tail, 0).unwrap();
+    bets.sync().unwrap();
+    tail
+}
+
+#[test]
+fn what_a_start_cuts_off_is_on_disk_in_another_file_first() {
+    let mut rng = Rng::with_seed(1);
+    for _ in 0..200 {
+        let folder = SimFolder::new(rng.fork());
+        drop(open(&folder).unwrap());
+        let tail = add_tail(&folder, 1);
+        let is_there = move |folder: &SimFolder| folder.bytes(BETS) == tail || cuts(folder).contains(&tail);
+        let (is_there_then, mut image_rng) = (is_there.clone(), rng.fork());
+        folder.on_call(move |disk| {
+            assert!(is_there_then(&disk.after_power_loss(&mut image_rng)));
+            Fault::any(&mut image_rng, 20)
+        });
+        let opened = open(&folder);
+        folder.calm();
+        assert!(is_there(&folder.after_power_loss(&mut rng)));
+        assert!(opened.is_err() || folder.bytes(BETS).is_empty());
+    }
+}
+
+#[test]
+fn the_newest_eight_cuts_are_kept() {
+    let folder = SimFolder::new(Rng::with_seed(1));
+    drop(open(&folder).unwrap());
+    let mut tails = Vec::new();
+    for central in 0..12 {
+        tails.push(add_tail(&folder, central));
+        let (_, recovered) = open(&folder).unwrap();
+        assert_eq!((recovered.dropped_rows, recovered.dropped_bytes), (1, tails[tails.len() - 1].len() as u64));
+        assert_eq!(folder.bytes(&recovered.kept_in.unwrap()), tails[tails.len() - 1]);
+    }
+    assert_eq!(cuts(&folder), tails[4..]);
 }
