@@ -26,7 +26,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServerConfig;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::files::{Files, Recovered};
+use crate::ledger::files::{Files, Notice, Recovered};
 use crate::logging::{Event, Outcome};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
@@ -35,7 +35,7 @@ use central::Central;
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
-    let (files, recovered) = Files::open(&config.store, config.roster).map_err(|error| {
+    let (files, recovered) = Files::open(&config.store, config.roster, Box::new(log_notice)).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
@@ -108,6 +108,13 @@ fn log_recovery(recovered: &Recovered) {
         event = event.with("drawn", number);
     }
     event.log();
+}
+
+fn log_notice(notice: Notice) {
+    match notice {
+        Notice::NoSnapshot(reason) => Event::new(log::Level::Warn, "snapshot", Outcome::Fail).with("error", reason),
+    }
+    .log();
 }
 
 /// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.

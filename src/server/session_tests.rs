@@ -45,7 +45,7 @@ impl Stage {
     /// Each direction of the connection holds `capacity` bytes.
     fn new(capacity: usize, frame_deadline: Duration) -> Stage {
         let folder = tempfile::tempdir().unwrap();
-        let (files, _) = Files::open(folder.path(), Roster::Fixed(1)).unwrap();
+        let (files, _) = Files::open(folder.path(), Roster::Fixed(1), Box::new(|_| {})).unwrap();
         let config = config();
         let (ours, theirs) = memory::pair(capacity);
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };

@@ -228,6 +228,27 @@ fn records_that_are_dropped_after_a_clean_stop_are_told_of() {
 }
 
 #[test]
+fn a_central_that_cannot_replace_its_journal_tells_what_is_there_and_stores_nothing() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.stop();
+    // As good as a full disk.
+    let in_the_way = folder.store().join("journal.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let central = Central::on(&folder).start();
+    central.process.wait_for(|line| tells(line, "snapshot", "fail") && line.contains(" WARNING "));
+    let mut client = central.client();
+    client.ask("HELLO|1", "HELLO|OK|1|open").send(&format!("BET|1|{ANA}"));
+    let refusal = client.reply();
+    assert!(refusal.starts_with("ACK|ERR|storage: journal: cannot replace: "), "{refusal}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.stop();
+    assert_eq!(folder.stored_of(1).len(), 2);
+}
+
+#[test]
 fn one_store_has_one_central() {
     let folder = Folder::new();
     let central = Central::on(&folder).start();

@@ -33,6 +33,15 @@ pub const BETS: &str = "bets.csv";
 /// The rest: see the module `journal`.
 pub const JOURNAL: &str = "journal";
 
+/// What a person should know, though no request has failed.
+#[derive(Debug)]
+pub enum Notice {
+    /// The journal cannot be replaced by a snapshot. After a start, nothing is stored until it can.
+    NoSnapshot(String),
+}
+
+pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
+
 /// Sizes that tests make small, to reach what lies beyond them.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -61,17 +70,29 @@ struct Change<'a> {
     is_announced: bool,
 }
 
+impl Limits {
+    /// When a snapshot is due again after one at these ends of log and rows.
+    fn due(&self, log: u64, rows: u64) -> (u64, u64) {
+        (log + self.log_bytes, rows + self.rows_behind)
+    }
+}
+
 impl Files {
     /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
-    pub fn open(path: &Path, roster: Roster) -> Result<(Files, Recovered), OpenError> {
+    pub fn open(path: &Path, roster: Roster, tell: Tell) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path)
             .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
         let limits = Limits { block: BLOCK, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
-        Files::open_in(Box::new(folder), roster, limits)
+        Files::open_in(Box::new(folder), roster, limits, tell)
     }
 
-    fn open_in(folder: Box<dyn Folder>, roster: Roster, limits: Limits) -> Result<(Files, Recovered), OpenError> {
-        let (writer, register, recovered) = recovery::open(&*folder, roster, limits)?;
+    fn open_in(
+        folder: Box<dyn Folder>,
+        roster: Roster,
+        limits: Limits,
+        tell: Tell,
+    ) -> Result<(Files, Recovered), OpenError> {
+        let (writer, register, recovered) = recovery::open(&*folder, roster, limits, tell)?;
         let (register, writer) = (RwLock::new(register), Mutex::new(writer));
         Ok((Files { folder, register, writer, broken: OnceLock::new() }, recovered))
     }
@@ -83,12 +104,10 @@ impl Files {
         change: &Change<'_>,
         apply: impl FnOnce(&mut Register),
     ) -> Result<(), StorageError> {
-        let written = writer.commit(change).and_then(|()| {
+        let committed = writer.commit(&*self.folder, &self.register.read(), change);
+        let written = committed.and_then(|()| {
             apply(&mut self.register.write());
-            if !writer.wants_checkpoint() {
-                return Ok(());
-            }
-            writer.checkpoint_or_go_on(&*self.folder, &self.register.read())
+            writer.checkpoint_if_due(&*self.folder, &self.register.read())
         });
         if let Some(broken) = writer.failure() {
             self.broken.get_or_init(|| broken.clone());

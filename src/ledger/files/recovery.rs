@@ -14,7 +14,7 @@ use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
-use super::{BETS, JOURNAL, Limits};
+use super::{BETS, JOURNAL, Limits, Tell};
 use crate::domain::{Draw, Register, Roster};
 use crate::ledger::line::MAX_GROUP;
 
@@ -57,7 +57,12 @@ struct Replayed {
     in_use: bool,
 }
 
-pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writer, Register, Recovered), OpenError> {
+pub fn open(
+    folder: &dyn Folder,
+    roster: Roster,
+    limits: Limits,
+    tell: Tell,
+) -> Result<(Writer, Register, Recovered), OpenError> {
     let at = |name: &str| {
         let path = folder.path(name);
         move |error: io::Error| OpenError::at(&path, &error.to_string())
@@ -107,7 +112,7 @@ pub fn open(folder: &dyn Folder, roster: Roster, limits: Limits) -> Result<(Writ
             Draw::Held { number, .. } => Some(number),
         },
     };
-    let writer = Writer::start(folder, bets, checksums, &register, limits)
+    let writer = Writer::start(folder, bets, checksums, &register, limits, tell)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, recovered))
 }

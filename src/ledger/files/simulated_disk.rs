@@ -14,7 +14,7 @@ use super::disk::{Folder, Medium};
 
 const SECTOR: usize = 512;
 const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
+pub const ENOSPC: i32 = 28;
 
 #[derive(Clone)]
 enum Change {
@@ -41,8 +41,17 @@ enum Naming {
 
 type Names = BTreeMap<String, usize>;
 
+/// What the ledger asks of a disk, besides reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Write,
+    Sync,
+    /// A change of names, or a sync of them.
+    Name,
+}
+
 /// Sees the disk at each call, and decides whether it fails.
-type OnCall = Box<dyn FnMut(&Disk) -> Option<Fault> + Send>;
+type OnCall = Box<dyn FnMut(&Disk, Call) -> Option<Fault> + Send>;
 
 #[derive(Default)]
 pub struct Disk {
@@ -76,6 +85,7 @@ struct Handle {
 }
 
 impl Fault {
+    /// One call in so many fails.
     pub fn any(rng: &mut Rng, one_in: u32) -> Option<Fault> {
         let faults = [Fault::Error(EIO), Fault::Error(ENOSPC), Fault::Interrupted, Fault::Short, Fault::Partial];
         (rng.u32(0..one_in) == 0).then(|| faults[rng.usize(0..faults.len())])
@@ -196,7 +206,7 @@ impl SimFolder {
         SimFolder(Arc::new(Mutex::new(Disk { rng, ..Disk::default() })))
     }
 
-    pub fn on_call(&self, on_call: impl FnMut(&Disk) -> Option<Fault> + Send + 'static) {
+    pub fn on_call(&self, on_call: impl FnMut(&Disk, Call) -> Option<Fault> + Send + 'static) {
         self.0.lock().on_call = Some(Box::new(on_call));
     }
 
@@ -220,12 +230,12 @@ impl SimFolder {
     }
 
     /// Every call passes here, and learns whether it fails.
-    fn call(&self) -> Option<Fault> {
+    fn call(&self, call: Call) -> Option<Fault> {
         let mut disk = self.0.lock();
         let mut on_call = disk.on_call.take();
         let fault = match on_call.as_mut() {
             Some(_) if std::mem::take(&mut disk.is_full) => Some(Fault::Error(ENOSPC)),
-            Some(on_call) => on_call(&disk),
+            Some(on_call) => on_call(&disk, call),
             None => None,
         };
         disk.on_call = on_call;
@@ -235,7 +245,7 @@ impl SimFolder {
 
     /// Does something to the names. A call that fails may have done it.
     fn name(&self, act: impl FnOnce(&mut Disk)) -> io::Result<()> {
-        let fault = self.call();
+        let fault = self.call(Call::Name);
         let mut disk = self.0.lock();
         if fault.is_none() || disk.rng.bool() {
             act(&mut disk);
@@ -250,7 +260,9 @@ impl SimFolder {
 
 impl Folder for SimFolder {
     fn open_alone(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        self.name(|disk| _ = disk.file_of(name))?;
+        if !self.exists(name)? {
+            self.name(|disk| _ = disk.file_of(name))?;
+        }
         Ok(self.handle(name))
     }
 
@@ -285,7 +297,7 @@ impl Folder for SimFolder {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        let fault = self.call();
+        let fault = self.call(Call::Name);
         let mut disk = self.0.lock();
         match fault {
             None => {
@@ -324,7 +336,7 @@ impl FileExt for Handle {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let length = match self.folder.call() {
+        let length = match self.folder.call(Call::Write) {
             Some(Fault::Short) => bytes.len().div_ceil(2),
             Some(Fault::Partial) => {
                 self.folder.0.lock().is_full = true;
@@ -340,13 +352,13 @@ impl FileExt for Handle {
 
 impl Medium for Handle {
     fn sync(&self) -> io::Result<()> {
-        let fault = self.folder.call();
+        let fault = self.folder.call(Call::Sync);
         self.with(|file, rng| if fault.is_none() { file.sync() } else { file.fail_to_sync(rng) });
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        if let Some(fault) = self.folder.call() {
+        if let Some(fault) = self.folder.call(Call::Write) {
             return Err(fault.error());
         }
         self.with(|file, _| file.take(Change::SetLength(length as usize)));
