@@ -263,6 +263,7 @@ mod tests {
     fn a_group_is_as_large_as_it_may_be_and_no_larger() {
         let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
         (0..40).for_each(|order| line.put(&claim, bets(280), order));
+        line.close();
         let groups = [line.next_group().unwrap(), line.next_group().unwrap()];
         let weighs = |group: &Leaving<u32, ()>| group.group.iter().map(|(entry, _)| weight(entry)).sum::<usize>();
         assert!(weighs(&groups[0]) <= MAX_GROUP && weighs(&groups[0]) + weight(&bets(280)) > MAX_GROUP);

@@ -111,8 +111,10 @@ fn log_recovery(recovered: &Recovered) {
 }
 
 fn log_notice(notice: Notice) {
+    use log::Level::Warn;
     match notice {
-        Notice::NoSnapshot(reason) => Event::new(log::Level::Warn, "snapshot", Outcome::Fail).with("error", reason),
+        Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", Outcome::Fail).with("error", reason),
+        Notice::Network(name) => Event::new(Warn, "open_store", Outcome::Success).with("network_file_system", name),
     }
     .log();
 }

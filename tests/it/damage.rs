@@ -135,6 +135,26 @@ fn a_journal_that_was_cut_is_noticed() {
 }
 
 #[test]
+fn a_journal_that_is_longer_than_any_is_not_read() {
+    let sound = Sound::new(false);
+    let journal = fs::OpenOptions::new().write(true).open(sound.folder.journal()).unwrap();
+    journal.set_len(1 << 40).unwrap();
+    let name = Sound::named(sound.folder.journal());
+    Central::on(&sound.folder).refused().failed(5, &[&format!("{name}byte 268435456: "), "1099511627776"]);
+    sound.starts(&sound.bets, Some(&sound.journal));
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_new_journal_is_not_written_through() {
+    let sound = Sound::new(false);
+    let other = sound.folder.path().join("other");
+    fs::write(&other, "mine").unwrap();
+    std::os::unix::fs::symlink(&other, sound.folder.store().join("journal.new")).unwrap();
+    sound.starts(&sound.bets, Some(&sound.journal));
+    assert_eq!(fs::read_to_string(other).unwrap(), "mine");
+}
+
+#[test]
 fn a_missing_journal_is_missed() {
     let sound = Sound::new(false);
     let name = Sound::named(sound.folder.journal());

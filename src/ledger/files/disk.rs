@@ -11,6 +11,16 @@ use tempfile::SpooledTempFile;
 /// Bets name people: their files are for the owner alone.
 const FILE_MODE: u32 = 0o600;
 
+/// File systems of other machines, by the number that `statfs` tells.
+const NETWORKS: [(u64, &str); 6] = [
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFF53_4D42, "CIFS"),
+    (0xFE53_4D42, "SMB2"),
+    (0x00C3_6400, "Ceph"),
+    (0x0102_1997, "9P"),
+];
+
 /// An open file. Reading and writing at offsets come from [`FileExt`].
 pub trait Medium: FileExt + Send + Sync {
     /// Returns once all that was written is on the disk itself.
@@ -76,10 +86,23 @@ pub struct RealFolder {
 }
 
 impl RealFolder {
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there, and those that it is in.
     pub fn open(path: &Path) -> io::Result<RealFolder> {
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let made: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
         std::fs::create_dir_all(path)?;
+        // A crash must not take away the folder of bets that were acknowledged.
+        for parent in made.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         Ok(RealFolder { path: path.to_owned() })
+    }
+
+    /// The name of the network file system that the folder is on.
+    pub fn network(&self) -> Option<&'static str> {
+        let kind = rustix::fs::statfs(&self.path).ok()?.f_type as u64 & 0xFFFF_FFFF;
+        NETWORKS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
     }
 
     fn options() -> OpenOptions {

@@ -20,6 +20,9 @@ pub const RECORD: usize = 64;
 /// Zeroed space is added to the log by this many bytes at a time.
 pub const GROWTH: u64 = 64 * 1024;
 
+/// No journal grows beyond it, so a start reads no more.
+pub const MAX_JOURNAL: u64 = 256 * 1024 * 1024;
+
 const BODY: usize = RECORD - "01234567\n".len();
 /// The format that is written, and the newest that is read.
 const FORMAT: u64 = 2;

@@ -38,6 +38,8 @@ pub const JOURNAL: &str = "journal";
 pub enum Notice {
     /// The journal cannot be replaced by a snapshot. After a start, nothing is stored until it can.
     NoSnapshot(String),
+    /// The folder is on this network file system: locks and syncs may not do there what the ledger rests on.
+    Network(&'static str),
 }
 
 pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
@@ -82,6 +84,9 @@ impl Files {
     pub fn open(path: &Path, roster: Roster, tell: Tell) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path)
             .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
+        if let Some(name) = folder.network() {
+            tell(Notice::Network(name));
+        }
         let limits = Limits { block: BLOCK, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
         Files::open_in(Box::new(folder), roster, limits, tell)
     }

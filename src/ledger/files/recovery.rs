@@ -11,7 +11,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
-use super::journal::{self, Journal, Record};
+use super::journal::{self, Journal, MAX_JOURNAL, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
 use super::{BETS, JOURNAL, Limits, Tell};
@@ -63,13 +63,12 @@ pub fn open(
     limits: Limits,
     tell: Tell,
 ) -> Result<(Writer, Register, Recovered), OpenError> {
-    let at = |name: &str| {
-        let path = folder.path(name);
-        move |error: io::Error| OpenError::at(&path, &error.to_string())
-    };
+    let at = |name, action| OpenError::of(folder, name, action);
     let replay_from =
         |journal: &Journal| replay(journal, limits.block).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
-    if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
+    if !folder.exists(BETS).map_err(at(BETS, "look for it"))?
+        && folder.exists(JOURNAL).map_err(at(JOURNAL, "look for it"))?
+    {
         // Asked before the file is opened, which would make an empty one.
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
         if committed > 0 {
@@ -80,13 +79,13 @@ pub fn open(
             return Err(OpenError::at(&folder.path(BETS), &what));
         }
     }
-    let bets = folder.open_alone(BETS).map_err(at(BETS))?;
-    let length = bets.len().map_err(at(BETS))?;
+    let bets = folder.open_alone(BETS).map_err(at(BETS, "open"))?;
+    let length = bets.len().map_err(at(BETS, "tell its length"))?;
     let journal = read_journal(folder, length)?;
     let mut replayed = replay_from(&journal)?;
     let committed = replayed.checksums.length();
     check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
-    count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
+    count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
     let Replayed { register, checksums, in_use, .. } = replayed;
     if let Some(agency) = register.stranger(roster) {
         return Err(OpenError::misconfigured(&folder.path(BETS), agency.0, roster));
@@ -94,12 +93,12 @@ pub fn open(
     let mut tail = vec![0; (length - committed) as usize];
     let mut kept_in = None;
     if !tail.is_empty() {
-        bets.read_exact_at(&mut tail, committed).map_err(at(BETS))?;
+        bets.read_exact_at(&mut tail, committed).map_err(at(BETS, "read"))?;
         kept_in = Some(keep(folder, &tail)?);
-        bets.set_len(committed).map_err(at(BETS))?;
+        bets.set_len(committed).map_err(at(BETS, "shorten"))?;
     }
     // Even without a cut: one that an earlier start made and could not sync looks no different.
-    bets.sync().map_err(at(BETS))?;
+    bets.sync().map_err(at(BETS, "sync"))?;
     let recovered = Recovered {
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
         after_crash: in_use,
@@ -143,8 +142,8 @@ fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
 
 fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenError> {
     let path = folder.path(JOURNAL);
-    let failed = |error: io::Error| OpenError::at(&path, &error.to_string());
-    if !folder.exists(JOURNAL).map_err(failed)? {
+    let failed = |action| OpenError::of(folder, JOURNAL, action);
+    if !folder.exists(JOURNAL).map_err(failed("look for it"))? {
         return if bets_length == 0 {
             Ok(Journal::default())
         } else {
@@ -155,9 +154,14 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
             Err(OpenError::at(&path, &what))
         };
     }
-    let file = folder.open(JOURNAL).map_err(failed)?;
-    let mut bytes = vec![0; usize::try_from(file.len().map_err(failed)?).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    let file = folder.open(JOURNAL).map_err(failed("open"))?;
+    let length = file.len().map_err(failed("tell its length"))?;
+    if length > MAX_JOURNAL {
+        let what = format!("byte {MAX_JOURNAL}: no journal has so many bytes, and this one has {length}");
+        return Err(OpenError::at(&path, &what));
+    }
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
     journal::read(&bytes).map_err(|damage| {
         OpenError::at(&path, &format!("byte {}: {}; restore both files from a copy", damage.offset, damage.what))
     })
@@ -237,6 +241,11 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
 impl OpenError {
     pub fn at(path: &Path, what: &str) -> OpenError {
         OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
+    }
+
+    /// For a call that has failed.
+    fn of<'a>(folder: &'a dyn Folder, name: &'a str, action: &'a str) -> impl FnOnce(io::Error) -> OpenError + 'a {
+        move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {error}"))
     }
 
     fn misconfigured(path: &Path, agency: u32, roster: Roster) -> OpenError {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::blocks::{Checksums, Mark};
 use super::disk::{Folder, Medium, ReplaceError, replace};
-use super::journal::{self, RECORD, Record};
+use super::journal::{self, MAX_JOURNAL, RECORD, Record};
 use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register};
 
@@ -245,6 +245,9 @@ impl Log {
         }
         let new_length = wanted.next_multiple_of(growth);
         let grow = || {
+            if new_length > MAX_JOURNAL {
+                return Err(io::Error::other("it is too long, and no snapshot could replace it"));
+            }
             self.file.set_len(new_length)?;
             // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
             self.file.write_all_at(&vec![0; (new_length - self.length) as usize], self.length)
