@@ -113,6 +113,7 @@ fn log_recovery(recovered: &Recovered) {
 fn log_notice(notice: Notice) {
     use log::Level::Warn;
     match notice {
+        Notice::Checking { bytes, of } => Event::in_progress("recover").with("bytes", bytes).with("of", of),
         Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", Outcome::Fail).with("error", reason),
         Notice::Network(name) => Event::new(Warn, "open_store", Outcome::Success).with("network_file_system", name),
     }

@@ -20,7 +20,7 @@ use super::judge::Judged;
 use super::winners::Winners;
 use super::{Entry, Held, State, StorageError, Store, Verdict};
 use crate::domain::{AgencyId, Draw, Register, Roster};
-use blocks::BLOCK;
+use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
 use journal::GROWTH;
 use rows::{WinnerFinder, for_each_chunk};
@@ -36,6 +36,8 @@ pub const JOURNAL: &str = "journal";
 /// What a person should know, though no request has failed.
 #[derive(Debug)]
 pub enum Notice {
+    /// A start has checked so many bytes of the bets, and takes a while.
+    Checking { bytes: u64, of: u64 },
     /// The journal cannot be replaced by a snapshot. After a start, nothing is stored until it can.
     NoSnapshot(String),
     /// The folder is on this network file system: locks and syncs may not do there what the ledger rests on.
@@ -48,6 +50,7 @@ pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
 #[derive(Clone, Copy)]
 struct Limits {
     block: u64,
+    blocks: usize,
     growth: u64,
     log_bytes: u64,
     rows_behind: u64,
@@ -87,7 +90,13 @@ impl Files {
         if let Some(name) = folder.network() {
             tell(Notice::Network(name));
         }
-        let limits = Limits { block: BLOCK, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
+        let limits = Limits {
+            block: BLOCK,
+            blocks: MAX_BLOCKS,
+            growth: GROWTH,
+            log_bytes: MAX_LOG_BYTES,
+            rows_behind: MAX_ROWS_BEHIND,
+        };
         Files::open_in(Box::new(folder), roster, limits, tell)
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use memchr::memchr_iter;
 use time::{OffsetDateTime, macros::format_description};
@@ -14,13 +15,16 @@ use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, MAX_JOURNAL, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
-use super::{BETS, JOURNAL, Limits, Tell};
+use super::{BETS, JOURNAL, Limits, Notice, Tell};
 use crate::domain::{Draw, Register, Roster};
 use crate::ledger::line::MAX_GROUP;
 
 /// What a tail of `bets.csv` is called that was cut off: this and the time. The newest few are kept.
 const CUT: &str = "bets.csv.cut-";
 const KEPT_CUTS: usize = 8;
+
+/// How often a start that takes long tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What was found, and what a crash had left that was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +88,7 @@ pub fn open(
     let journal = read_journal(folder, length)?;
     let mut replayed = replay_from(&journal)?;
     let committed = replayed.checksums.length();
-    check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
+    check_bets(&*bets, length, &replayed, &tell).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
     let Replayed { register, checksums, in_use, .. } = replayed;
     if let Some(agency) = register.stranger(roster) {
@@ -167,10 +171,10 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
     })
 }
 
-fn replay(journal: &Journal, block: u64) -> Result<Replayed, String> {
+fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     let mut register = Register::default();
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
-    let mut counted = 0;
+    let (mut counted, mut counted_blocks) = (0, 0);
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
             Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
@@ -192,9 +196,10 @@ fn replay(journal: &Journal, block: u64) -> Result<Replayed, String> {
             Record::InUse => in_use = true,
         }
         if place < journal.snapshot.len() {
-            counted = length;
+            (counted, counted_blocks) = (length, blocks.len());
         }
     }
+    let block = Checksums::block_size(smallest_block, counted, counted_blocks);
     // A torn write may have left the checksums of blocks whose commit it did not.
     blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
     let checksums = Checksums::resume(block, length, blocks, last)
@@ -202,7 +207,7 @@ fn replay(journal: &Journal, block: u64) -> Result<Replayed, String> {
     Ok(Replayed { register, checksums, counted, in_use })
 }
 
-fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(), String> {
+fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) -> Result<(), String> {
     let committed = replayed.checksums.length();
     if length < committed {
         return Err(format!(
@@ -217,7 +222,9 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(),
              and a crash can have left {allowed} at most; restore both files from a copy, or remove what was added"
         ));
     }
-    let mismatch = replayed.checksums.first_mismatch(bets).map_err(|error| format!("cannot read: {error}"))?;
+    let tell = |bytes| tell(Notice::Checking { bytes, of: committed });
+    let mismatch =
+        replayed.checksums.first_mismatch(bets, TELL_EVERY, &tell).map_err(|error| format!("cannot read: {error}"))?;
     mismatch.map_or(Ok(()), |Range { start, end }| {
         Err(format!(
             "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \

@@ -207,8 +207,10 @@ impl Writer {
     fn snapshot(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
         let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
         let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
-        records.extend(new_blocks(&self.checksums, 0));
-        records.push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
+        let mut checksums = self.checksums.clone();
+        checksums.coarsen(self.limits.blocks);
+        records.extend(new_blocks(&checksums, 0));
+        records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
         if let Draw::Held { number, is_announced } = register.draw() {
             records.push(Record::Draw { number });
             records.extend(is_announced.then_some(Record::Announced));
@@ -225,6 +227,8 @@ impl Writer {
             ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
             ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
         })?;
+        // Not before: the blocks of a journal's log are as large as those of its snapshot.
+        self.checksums = checksums;
         self.is_told = false;
         let (end, length) = (end as u64, bytes.len() as u64);
         Ok(Log { file, end, length, group: FIRST_GROUP, due: self.limits.due(end, self.checksums.length()) })
