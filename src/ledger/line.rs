@@ -245,55 +245,80 @@ fn weight(entry: &Entry) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::AgencyId;
+    use crate::domain::{AgencyId, Bet, Rows};
 
-    const DONE: fn() -> Entry = || Entry::Done { agency: AgencyId(1) };
+    const ONE: AgencyId = AgencyId(1);
 
-    /// A line of entries and waiters that are numbers.
-    fn line() -> Line<u32, u32> {
-        Line::new()
+    fn bets(count: usize) -> Entry {
+        let (name, mut rows) = ("x".repeat(100), Rows::new(ONE));
+        (0..count).for_each(|_| rows.push(&Bet::new([&name, &name, "1", "2000-01-01", "7"]).unwrap()));
+        Entry::Bets { agency: ONE, place: None, rows }
     }
 
-    #[track_caller]
-    fn orders(leaving: Option<Leaving<u32, u32>>) -> Vec<u32> {
-        leaving.unwrap().group.into_iter().map(|(_, order)| order).collect()
+    fn orders(leaving: &Leaving<u32, ()>) -> Vec<u32> {
+        leaving.group.iter().map(|(_, order)| *order).collect()
+    }
+
+    #[test]
+    fn a_group_is_as_large_as_it_may_be_and_no_larger() {
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        (0..40).for_each(|order| line.put(&claim, bets(280), order));
+        line.close();
+        let groups = [line.next_group().unwrap(), line.next_group().unwrap()];
+        let weighs = |group: &Leaving<u32, ()>| group.group.iter().map(|(entry, _)| weight(entry)).sum::<usize>();
+        assert!(weighs(&groups[0]) <= MAX_GROUP && weighs(&groups[0]) + weight(&bets(280)) > MAX_GROUP);
+        assert!(orders(&groups[0]).into_iter().chain(orders(&groups[1])).eq(0..40));
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn what_stands_behind_a_failed_group_fails_too_and_so_does_what_comes_before_that_is_heard() {
+        let line = Line::<u32, ()>::new();
+        let [mut sender, mut other] = [Claim::default(), Claim::default()];
+        assert!(line.claim(&mut sender, true, || ()));
+        line.put(&sender, bets(1), 1);
+        line.hurry();
+        assert_eq!(orders(&line.next_group().unwrap()), [1]);
+        line.put(&sender, bets(1), 2);
+        line.put(&sender, Entry::Done { agency: ONE }, 3);
+        let error = StorageError("full".to_owned());
+        let behind = line.fail(error.clone());
+        assert_eq!(orders(&behind), [2, 3], "who put them there believed that the first would be stored");
+        assert!(line.is_empty());
+
+        line.put(&sender, Entry::Done { agency: ONE }, 4);
+        assert!(line.claim(&mut other, true, || ()));
+        line.put(&other, bets(1), 5);
+        assert!(line.claim(&mut sender, true, || ()));
+        line.put(&sender, bets(1), 6);
+        line.hurry();
+        let next = line.next_group().unwrap();
+        assert_eq!(orders(&next), [4, 5, 6]);
+        let is_void: Vec<bool> = next.group.iter().map(|(entry, _)| matches!(entry, Entry::Void(_))).collect();
+        assert_eq!(
+            is_void,
+            [true, false, false],
+            "who has heard of the failure, or waits for nothing, is not part of it"
+        );
     }
 
     #[test]
     fn what_somebody_waits_for_leaves_also_behind_a_failure() {
-        let (line, claim) = (line(), Claim::default());
-        line.put(&claim, DONE(), 1);
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        line.put(&claim, bets(1), 1);
         line.hurry();
-        let failed = line.fail(StorageError("full".to_owned()));
-        assert_eq!(orders(Some(failed)), [1]);
+        assert_eq!(orders(&line.fail(StorageError("full".to_owned()))), [1]);
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| orders(line.next_group()));
-            line.put(&claim, DONE(), 2);
+            let writer = scope.spawn(|| orders(&line.next_group().unwrap()));
+            line.put(&claim, bets(1), 2);
             line.hurry();
             assert_eq!(writer.join().unwrap(), [2]);
         });
     }
 
     #[test]
-    fn what_follows_a_failure_that_was_not_heard_of_is_void() {
-        let (line, mut claim) = (line(), Claim::default());
-        assert!(line.claim(&mut claim, true, || 0));
-        line.fail(StorageError("full".to_owned()));
-        line.put(&claim, DONE(), 1);
-        assert!(line.claim(&mut claim, false, || 0), "it has a verdict to hear");
-        line.put(&claim, DONE(), 2);
-        assert!(line.claim(&mut claim, true, || 0), "it has heard");
-        line.put(&claim, DONE(), 3);
-        line.close();
-        let group = line.next_group().unwrap().group;
-        let voids: Vec<bool> = group.iter().map(|(entry, _)| matches!(entry, Entry::Void(_))).collect();
-        assert_eq!(voids, [true, true, false]);
-        assert!(line.next_group().is_none());
-    }
-
-    #[test]
     fn room_goes_to_those_who_wait_in_their_order() {
-        let line = line();
+        let line = Line::<u32, u32>::new();
         let mut claims: Vec<Claim> = (0..MAX_LINE / CLAIM).map(|_| Claim::default()).collect();
         assert!(claims.iter_mut().all(|claim| line.claim(claim, true, || 0)));
         let mut late = [Claim::default(), Claim::default(), Claim::default()];
@@ -306,26 +331,5 @@ mod tests {
         assert!(line.claim(&mut late[0], true, || 0));
         assert_eq!(line.give_back(&mut claims[1]), [3]);
         assert_eq!(line.give_back(&mut late[2]), [4], "a claim that was never taken up is given back");
-    }
-
-    #[test]
-    fn a_group_is_no_larger_than_may_be() {
-        let (line, claim) = (line(), Claim::default());
-        let bet = crate::domain::Bet::new(["Ana", "Paz", "1", "2000-01-01", "7"]).unwrap();
-        let rows = || {
-            let mut rows = crate::domain::Rows::new(AgencyId(1));
-            (0..2000).for_each(|_| rows.push(&bet));
-            rows
-        };
-        let bytes = rows().bytes().len();
-        (0..100)
-            .for_each(|order| line.put(&claim, Entry::Bets { agency: AgencyId(1), place: None, rows: rows() }, order));
-        line.close();
-        let mut left = 0..100;
-        while let Some(Leaving { group, .. }) = line.next_group() {
-            assert!(group.len() * bytes <= MAX_GROUP);
-            assert!(group.into_iter().all(|(_, order)| left.next() == Some(order)));
-        }
-        assert!(left.is_empty());
     }
 }

@@ -28,8 +28,8 @@ use crate::config::ServerConfig;
 use crate::domain::Rules;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Store as _;
-use crate::ledger::files::{Files, Recovered};
-use crate::logging::{self, Event};
+use crate::ledger::files::{Files, Notice, Recovered};
+use crate::logging::{Event, Outcome};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
@@ -37,7 +37,7 @@ use central::Central;
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
-    let (files, recovered) = Files::open(&config.store, config.rules).map_err(|error| {
+    let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
@@ -96,18 +96,33 @@ fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
 
 fn log_recovery(recovered: &Recovered) {
     // A drawn lottery takes no more bets, which may not be what was meant.
-    let level = if recovered.drawn.is_some() { log::Level::Warn } else { log::Level::Info };
-    let mut event = Event::new(level, "recover", logging::Outcome::Success).with("bets", recovered.bets);
+    let is_odd = recovered.kept_in.is_some() || recovered.drawn.is_some();
+    let level = if is_odd { log::Level::Warn } else { log::Level::Info };
+    let mut event = Event::new(level, "recover", Outcome::Success).with("bets", recovered.bets);
     if recovered.after_crash {
-        event = event
-            .with("after", "crash")
-            .with("dropped_bytes", recovered.dropped_bytes)
-            .with("dropped_records", recovered.dropped_records);
+        event = event.with("after", "crash").with("dropped_bytes", recovered.dropped_bytes);
+    }
+    // A clean stop leaves none, but a disk may change what nobody has written.
+    if recovered.after_crash || recovered.dropped_records > 0 {
+        event = event.with("dropped_records", recovered.dropped_records);
+    }
+    if let Some(file) = &recovered.kept_in {
+        event = event.with("dropped_rows", recovered.dropped_rows).with("kept_in", file);
     }
     if let Some(number) = recovered.drawn {
         event = event.with("drawn", number);
     }
     event.log();
+}
+
+fn log_notice(notice: Notice) {
+    use log::Level::Warn;
+    match notice {
+        Notice::Checking { bytes, of } => Event::in_progress("recover").with("bytes", bytes).with("of", of),
+        Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", Outcome::Fail).with("error", reason),
+        Notice::Network(name) => Event::new(Warn, "open_store", Outcome::Success).with("network_file_system", name),
+    }
+    .log();
 }
 
 /// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.

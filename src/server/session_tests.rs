@@ -44,7 +44,7 @@ impl Stage {
     /// Each direction of the connection holds `capacity` bytes.
     fn new(capacity: usize, frame_deadline: Duration) -> Stage {
         let folder = tempfile::tempdir().unwrap();
-        let (files, _) = Files::open(folder.path(), config().rules).unwrap();
+        let (files, _) = Files::open(folder.path(), config().rules, Box::new(|_| {})).unwrap();
         let config = config();
         let (ours, theirs) = memory::pair(capacity);
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };

@@ -177,12 +177,69 @@ fn an_uncommitted_tail_is_dropped_and_told_of() {
 
     let central = Central::on(&folder).start();
     let line = central.process.wait_for(|line| tells(line, "recover", "success"));
-    let found = ["bets", "after", "dropped_bytes"].map(|key| value(&line, key).unwrap());
-    assert_eq!(found, ["1", "crash", &tail.len().to_string()], "{line}");
+    let found = ["bets", "after", "dropped_bytes", "dropped_rows"].map(|key| value(&line, key).unwrap());
+    assert_eq!(found, ["1", "crash", &tail.len().to_string(), "1"], "{line}");
+    assert!(line.contains(" WARNING "), "{line}");
+    let kept = folder.store().join(value(&line, "kept_in").unwrap());
+    assert_eq!(std::fs::read(&kept).unwrap(), tail);
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read(folder.bets()).unwrap(), whole);
     central.client().ask("HELLO|1", "HELLO|OK|1|open").ask(&format!("BET|2|{ANA}"), "ACK|OK");
     central.stop();
     assert_eq!(std::fs::read(folder.bets()).unwrap(), [&whole[..], b"2,Ana,Paz,1,2000-01-01,7574\r\n"].concat());
+}
+
+#[test]
+fn rows_behind_an_older_journal_are_cut_off_and_kept() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    // A copy that is made while the central runs.
+    let older = std::fs::read(folder.journal()).unwrap();
+    central.client().ask(&format!("BATCH|2|2\n{ANA}\n{ANA}"), "ACK_BATCH|OK|2");
+    central.stop();
+    std::fs::write(folder.journal(), older).unwrap();
+    let central = Central::on(&folder).start();
+    let line = central.process.wait_for(|line| tells(line, "recover", "success"));
+    assert_eq!(value(&line, "dropped_rows"), Some("2"), "{line}");
+    let kept = std::fs::read_to_string(folder.store().join(value(&line, "kept_in").unwrap())).unwrap();
+    assert_eq!(kept, "2,Ana,Paz,1,2000-01-01,7574\r\n".repeat(2));
+    central.stop();
+}
+
+#[test]
+fn records_that_are_dropped_after_a_clean_stop_are_told_of() {
+    let folder = Folder::new();
+    Central::on(&folder).start().stop();
+    let mut journal = std::fs::read(folder.journal()).unwrap();
+    let unused = journal.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    journal[unused + 5] = b'x';
+    std::fs::write(folder.journal(), journal).unwrap();
+    let central = Central::on(&folder).start();
+    let line = central.process.wait_for(|line| tells(line, "recover", "success"));
+    assert_eq!((value(&line, "after"), value(&line, "dropped_records")), (None, Some("1")), "{line}");
+    central.stop();
+}
+
+#[test]
+fn a_central_that_cannot_replace_its_journal_tells_what_is_there_and_stores_nothing() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.stop();
+    // As good as a full disk.
+    let in_the_way = folder.store().join("journal.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let central = Central::on(&folder).start();
+    central.process.wait_for(|line| tells(line, "snapshot", "fail") && line.contains(" WARNING "));
+    let mut client = central.client();
+    client.ask("HELLO|1", "HELLO|OK|1|open").send(&format!("BET|1|{ANA}"));
+    let refusal = client.reply();
+    assert!(refusal.starts_with("ACK|ERR|storage: journal: cannot replace: "), "{refusal}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.stop();
+    assert_eq!(folder.stored_of(1).len(), 2);
 }
 
 #[test]

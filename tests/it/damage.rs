@@ -101,11 +101,12 @@ fn bytes_behind_a_clean_stop_are_no_torn_write() {
 
 #[test]
 fn more_bytes_than_a_crash_can_leave_are_no_torn_write() {
+    const MOST: usize = 2 * 1024 * 1024;
     let sound = Sound::new(true);
-    let longer = [&sound.bets[..], &vec![b'x'; 3 * 1024 * 1024]].concat();
-    let place = format!("{}byte {}: 3145728 bytes follow", Sound::named(sound.folder.bets()), sound.bets.len());
+    let longer = [&sound.bets[..], &vec![b'x'; MOST + 1]].concat();
+    let place = format!("{}byte {}: 2097153 bytes follow", Sound::named(sound.folder.bets()), sound.bets.len());
     sound.refuses(&longer, Some(&sound.journal), &[&place]);
-    sound.starts(&sound.bets, Some(&sound.journal));
+    sound.starts(&longer[..longer.len() - 1], Some(&sound.journal));
 }
 
 #[test]
@@ -131,6 +132,26 @@ fn a_journal_that_was_cut_is_noticed() {
         }
         sound.starts(&sound.bets, Some(&sound.journal));
     }
+}
+
+#[test]
+fn a_journal_that_is_longer_than_any_is_not_read() {
+    let sound = Sound::new(false);
+    let journal = fs::OpenOptions::new().write(true).open(sound.folder.journal()).unwrap();
+    journal.set_len(1 << 40).unwrap();
+    let name = Sound::named(sound.folder.journal());
+    Central::on(&sound.folder).refused().failed(5, &[&format!("{name}byte 268435456: "), "1099511627776"]);
+    sound.starts(&sound.bets, Some(&sound.journal));
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_new_journal_is_not_written_through() {
+    let sound = Sound::new(false);
+    let other = sound.folder.path().join("other");
+    fs::write(&other, "mine").unwrap();
+    std::os::unix::fs::symlink(&other, sound.folder.store().join("journal.new")).unwrap();
+    sound.starts(&sound.bets, Some(&sound.journal));
+    assert_eq!(fs::read_to_string(other).unwrap(), "mine");
 }
 
 #[test]

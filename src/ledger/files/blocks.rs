@@ -1,18 +1,28 @@
-//! Checksums of `bets.csv`: one for each block of fixed size, and a running one for the block at its end.
+//! Checksums of `bets.csv`: one for each block, and a running one for the block at its end. Blocks are larger in a larger
+//! file, so that there are never many checksums to write down.
 
+use std::cell::Cell;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crc32fast::Hasher;
 
 use super::disk::Medium;
 
-/// The bytes that one checksum covers. A damaged file is located to a block.
+/// The bytes that one checksum covers at first. A damaged file is located to a block.
 pub const BLOCK: u64 = 256 * 1024;
 
-/// Four bytes for every block of [`BLOCK`] bytes: 8 KiB for ten million bets.
-#[derive(Clone, Debug, Default)]
+/// With more whole blocks than this, a snapshot makes of each two of them one.
+pub const MAX_BLOCKS: usize = 4096;
+
+/// Bytes read at once.
+const CHUNK: u64 = 256 * 1024;
+
+#[derive(Clone, Debug)]
 pub struct Checksums {
+    block: u64,
     length: u64,
     whole: Vec<u32>,
     last: Hasher,
@@ -27,10 +37,19 @@ pub struct Mark {
 }
 
 impl Checksums {
+    /// The size of blocks that are `smallest` bytes large or larger, if so many of them are whole in a file of this length.
+    pub fn block_size(smallest: u64, length: u64, whole: usize) -> u64 {
+        let mut block = smallest;
+        while length / block > (whole as u64).max(1) {
+            block *= 2;
+        }
+        block
+    }
+
     /// Takes up the checksums where a journal left them.
-    pub fn resume(length: u64, whole: Vec<u32>, last: u32) -> Option<Checksums> {
-        let last = Hasher::new_with_initial_len(last, length % BLOCK);
-        (whole.len() as u64 == length / BLOCK).then_some(Checksums { length, whole, last })
+    pub fn resume(block: u64, length: u64, whole: Vec<u32>, last: u32) -> Option<Checksums> {
+        let last = Hasher::new_with_initial_len(last, length % block);
+        (whole.len() as u64 == length / block).then_some(Checksums { block, length, whole, last })
     }
 
     pub fn length(&self) -> u64 {
@@ -49,14 +68,33 @@ impl Checksums {
     /// Goes on with bytes appended to the file.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let room = (BLOCK - self.length % BLOCK) as usize;
+            let room = (self.block - self.length % self.block) as usize;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.last.update(now);
             self.length += now.len() as u64;
-            if self.length.is_multiple_of(BLOCK) {
+            if self.length.is_multiple_of(self.block) {
                 self.whole.push(std::mem::take(&mut self.last).finalize());
             }
             bytes = later;
+        }
+    }
+
+    /// Makes blocks larger until no more than so many are whole. The file is not read for it.
+    pub fn coarsen(&mut self, most: usize) {
+        while self.whole.len() > most {
+            let join = |first: u32, second: &Hasher| {
+                let mut hasher = Hasher::new_with_initial_len(first, self.block);
+                hasher.combine(second);
+                hasher
+            };
+            let pairs = self.whole.chunks_exact(2);
+            // A whole block without its other half begins the one at the end.
+            if let [first] = pairs.remainder() {
+                self.last = join(*first, &self.last);
+            }
+            let joined = |pair: &[u32]| join(pair[0], &Hasher::new_with_initial_len(pair[1], self.block)).finalize();
+            self.whole = pairs.map(joined).collect();
+            self.block *= 2;
         }
     }
 
@@ -71,35 +109,56 @@ impl Checksums {
         self.last = mark.last;
     }
 
-    /// The first block of the file that does not match, read by as many threads as the machine has.
-    pub fn first_mismatch(&self, file: &dyn Medium) -> io::Result<Option<u64>> {
-        let blocks = self.length.div_ceil(BLOCK);
+    /// The bytes of the first block of the file that does not match, read by as many threads as the machine has. Every so
+    /// often it is told how many bytes were read.
+    pub fn first_mismatch(
+        &self,
+        file: &dyn Medium,
+        every: Duration,
+        tell: &dyn Fn(u64),
+    ) -> io::Result<Option<Range<u64>>> {
+        let blocks = self.length.div_ceil(self.block);
         let threads =
             std::thread::available_parallelism().map_or(1, |count| count.get() as u64).min(blocks.div_ceil(16));
-        let (next, mismatch) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
-        let check = || -> io::Result<()> {
-            let mut buffer = vec![0; BLOCK as usize];
+        let (next, mismatch, done) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        let bytes_of = |block: u64| block * self.block..self.length.min((block + 1) * self.block);
+        let check = |tell: &dyn Fn(u64)| -> io::Result<()> {
+            let mut buffer = vec![0; CHUNK.min(self.length) as usize];
             loop {
                 let block = next.fetch_add(1, Ordering::Relaxed);
                 if block >= blocks {
                     return Ok(());
                 }
-                let bytes = &mut buffer[..BLOCK.min(self.length - block * BLOCK) as usize];
-                file.read_exact_at(bytes, block * BLOCK)?;
+                let Range { mut start, end } = bytes_of(block);
+                let mut hasher = Hasher::new();
+                while start < end {
+                    let bytes = &mut buffer[..CHUNK.min(end - start) as usize];
+                    file.read_exact_at(bytes, start)?;
+                    hasher.update(bytes);
+                    start += bytes.len() as u64;
+                    tell(done.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64);
+                }
                 let expected = usize::try_from(block).ok().and_then(|block| self.whole.get(block).copied());
-                if crc32fast::hash(bytes) != expected.unwrap_or_else(|| self.last()) {
+                if hasher.finalize() != expected.unwrap_or_else(|| self.last()) {
                     mismatch.fetch_min(block, Ordering::Relaxed);
                 }
             }
         };
+        let told = Cell::new(Instant::now());
+        let tell_now_and_then = |done| {
+            if told.get().elapsed() >= every {
+                told.set(Instant::now());
+                tell(done);
+            }
+        };
         std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(check)).collect();
-            let own = check();
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| check(&|_| {}))).collect();
+            let own = check(&tell_now_and_then);
             helpers.into_iter().fold(own, |result, helper| {
                 result.and(helper.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))))
             })
         })?;
-        Ok(Some(mismatch.into_inner()).filter(|block| *block != u64::MAX))
+        Ok(Some(mismatch.into_inner()).filter(|block| *block != u64::MAX).map(bytes_of))
     }
 }
 
@@ -114,36 +173,62 @@ mod tests {
         file
     }
 
+    fn first_mismatch(checksums: &Checksums, bytes: &[u8]) -> Option<Range<u64>> {
+        checksums.first_mismatch(&file_of(bytes), Duration::MAX, &|_| {}).unwrap()
+    }
+
     #[test]
     fn a_mismatch_is_located_to_its_block() {
         let mut bytes: Vec<u8> = (0..40 * BLOCK + 5).map(|place| (place % 251) as u8).collect();
-        let mut checksums = Checksums::default();
+        let mut checksums = Checksums::resume(BLOCK, 0, Vec::new(), 0).unwrap();
         checksums.update(&bytes);
-        assert_eq!(checksums.first_mismatch(&file_of(&bytes)).unwrap(), None);
+        assert_eq!(first_mismatch(&checksums, &bytes), None);
         let last = bytes.len() - 1;
         bytes[last] ^= 4;
-        assert_eq!(checksums.first_mismatch(&file_of(&bytes)).unwrap(), Some(40));
+        assert_eq!(first_mismatch(&checksums, &bytes), Some(40 * BLOCK..40 * BLOCK + 5));
         bytes[17 * BLOCK as usize] ^= 1;
-        assert_eq!(checksums.first_mismatch(&file_of(&bytes)).unwrap(), Some(17));
+        assert_eq!(first_mismatch(&checksums, &bytes), Some(17 * BLOCK..18 * BLOCK));
+        checksums.coarsen(12);
+        assert_eq!(first_mismatch(&checksums, &bytes), Some(16 * BLOCK..20 * BLOCK));
+        assert_eq!(Checksums::block_size(BLOCK, checksums.length(), checksums.whole().len()), 4 * BLOCK);
+    }
+
+    #[test]
+    fn it_is_told_how_far_a_check_is() {
+        let bytes = vec![7; 40 * BLOCK as usize];
+        let mut checksums = Checksums::resume(BLOCK, 0, Vec::new(), 0).unwrap();
+        checksums.update(&bytes);
+        let told = std::cell::RefCell::new(Vec::new());
+        checksums.first_mismatch(&file_of(&bytes), Duration::ZERO, &|done| told.borrow_mut().push(done)).unwrap();
+        let told = told.into_inner();
+        assert!(told.is_sorted() && told.iter().all(|done| (1..=40).any(|chunks| *done == chunks * CHUNK)), "{told:?}");
     }
 
     proptest! {
         #[test]
         fn checksums_depend_on_the_bytes_and_not_on_their_pieces(
-            sizes in prop::collection::vec(0_usize..200_000, 0..8), resume_at in 0_usize..8,
+            sizes in prop::collection::vec(0_usize..200_000, 0..8), resume_at in 0_usize..8, most in 1_usize..8,
         ) {
+            const BLOCK: u64 = 64 * 1024;
             let bytes: Vec<u8> = (0..sizes.iter().sum::<usize>()).map(|place| (place % 253) as u8).collect();
-            let mut at_once = Checksums::default();
+            let empty = Checksums::resume(BLOCK, 0, Vec::new(), 0).unwrap();
+            let mut at_once = empty.clone();
             at_once.update(&bytes);
-            let (mut in_pieces, mut start) = (Checksums::default(), 0);
+            let (mut in_pieces, mut start) = (empty, 0);
             for (piece, size) in sizes.iter().enumerate() {
                 if piece == resume_at {
+                    in_pieces.coarsen(most);
                     let Checksums { length, whole, .. } = in_pieces.clone();
-                    in_pieces = Checksums::resume(length, whole, in_pieces.last()).unwrap();
+                    let block = Checksums::block_size(BLOCK, length, whole.len());
+                    in_pieces = Checksums::resume(block, length, whole, in_pieces.last()).unwrap();
                 }
                 in_pieces.update(&bytes[start..start + size]);
                 start += size;
             }
+            prop_assert_eq!(first_mismatch(&in_pieces, &bytes), None);
+            at_once.coarsen(most);
+            in_pieces.coarsen(most);
+            prop_assert!(in_pieces.whole().len() <= most);
             prop_assert_eq!(in_pieces.length(), at_once.length());
             prop_assert_eq!(in_pieces.whole(), at_once.whole());
             prop_assert_eq!(in_pieces.last(), at_once.last());

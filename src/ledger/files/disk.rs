@@ -1,8 +1,8 @@
 //! The disk as the ledger sees it: a folder with files that are written at offsets and synced. Behind a trait, so that
 //! tests can lose, tear and fail every single write and sync.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::fs::{DirEntry, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,16 @@ use tempfile::SpooledTempFile;
 
 /// Bets name people: their files are for the owner alone.
 const FILE_MODE: u32 = 0o600;
+
+/// File systems of other machines, by the number that `statfs` tells.
+const NETWORKS: [(u64, &str); 6] = [
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFF53_4D42, "CIFS"),
+    (0xFE53_4D42, "SMB2"),
+    (0x00C3_6400, "Ceph"),
+    (0x0102_1997, "9P"),
+];
 
 /// An open file. Reading and writing at offsets come from [`FileExt`].
 pub trait Medium: FileExt + Send + Sync {
@@ -19,15 +29,22 @@ pub trait Medium: FileExt + Send + Sync {
     fn len(&self) -> io::Result<u64>;
 }
 
-/// The ledger's folder.
+/// The ledger's folder. A crash may undo what was done to names since [`Folder::sync_names`].
 pub trait Folder: Send + Sync {
     /// Opens a file, made empty if it is not there, and keeps every other process from doing so.
     fn open_alone(&self, name: &str) -> io::Result<Box<dyn Medium>>;
     /// Opens a file that is there.
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>>;
+    /// Makes a file. There must be none of that name, nor a link.
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>>;
     fn exists(&self, name: &str) -> io::Result<bool>;
-    /// Replaces a file by these bytes: after a crash it holds the old bytes or the new ones, and after the return the new.
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError>;
+    /// The names of all files.
+    fn names(&self) -> io::Result<Vec<String>>;
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file if it is there.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Returns once the files' names are on the disk itself.
+    fn sync_names(&self) -> io::Result<()>;
     /// A file without a name, gone with its handle, and in memory while it has no more than so many bytes.
     fn scratch(&self, in_memory: usize) -> SpooledTempFile;
     /// How an error message names a file.
@@ -43,26 +60,55 @@ pub enum ReplaceError {
     Unknown(io::Error),
 }
 
+/// Replaces a file by these bytes: after a crash it holds the old bytes or the new ones, and after the return the new.
+pub fn replace(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError> {
+    let temporary = format!("{name}.new");
+    let write = || {
+        // One that a crash has left, or a link that somebody has put there.
+        folder.remove(&temporary)?;
+        let file = folder.create(&temporary)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        Ok(file)
+    };
+    let file = write().map_err(|error| {
+        // It may hold space that the others need. If it stays, the next replacement removes it.
+        let _ = folder.remove(&temporary);
+        ReplaceError::Before(error)
+    })?;
+    folder.rename(&temporary, name).and_then(|()| folder.sync_names()).map_err(ReplaceError::Unknown)?;
+    Ok(file)
+}
+
 /// A folder of the file system.
 pub struct RealFolder {
     path: PathBuf,
 }
 
 impl RealFolder {
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there, and those that it is in.
     pub fn open(path: &Path) -> io::Result<RealFolder> {
+        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let made: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
         std::fs::create_dir_all(path)?;
+        // A crash must not take away the folder of bets that were acknowledged.
+        for parent in made.into_iter().filter_map(Path::parent) {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            File::open(parent)?.sync_all()?;
+        }
         Ok(RealFolder { path: path.to_owned() })
+    }
+
+    /// The name of the network file system that the folder is on.
+    pub fn network(&self) -> Option<&'static str> {
+        let kind = rustix::fs::statfs(&self.path).ok()?.f_type as u64 & 0xFFFF_FFFF;
+        NETWORKS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
     }
 
     fn options() -> OpenOptions {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(FILE_MODE);
         options
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
     }
 }
 
@@ -73,7 +119,6 @@ impl Folder for RealFolder {
             TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, "another central has it open"),
             TryLockError::Error(error) => error,
         })?;
-        self.sync_names()?;
         Ok(Box::new(file))
     }
 
@@ -81,23 +126,32 @@ impl Folder for RealFolder {
         Ok(Box::new(RealFolder::options().open(self.path(name))?))
     }
 
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(RealFolder::options().create_new(true).open(self.path(name))?))
+    }
+
     fn exists(&self, name: &str) -> io::Result<bool> {
         self.path(name).try_exists()
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError> {
-        let temporary = self.path(&format!("{name}.new"));
-        let write = || {
-            let mut file = RealFolder::options().create(true).truncate(true).open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            file.rewind()?;
-            std::fs::rename(&temporary, self.path(name))?;
-            Ok(file)
-        };
-        let file = write().map_err(ReplaceError::Before)?;
-        self.sync_names().map_err(ReplaceError::Unknown)?;
-        Ok(Box::new(file))
+    fn names(&self) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        std::fs::read_dir(&self.path)?.map(name).collect()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
     }
 
     fn scratch(&self, in_memory: usize) -> SpooledTempFile {

@@ -18,7 +18,10 @@ use crate::domain::{Account, AgencyId, Checksum, Roster, Rules};
 pub const RECORD: usize = 64;
 
 /// Zeroed space is added to the log by this many bytes at a time.
-pub const GROWTH: usize = 64 * 1024;
+pub const GROWTH: u64 = 64 * 1024;
+
+/// No journal grows beyond it, so a start reads no more.
+pub const MAX_JOURNAL: u64 = 256 * 1024 * 1024;
 
 const BODY: usize = RECORD - "01234567\n".len();
 /// The format that is written, and the newest that is read.
@@ -80,13 +83,14 @@ pub struct Damage {
     pub what: String,
 }
 
-/// The bytes of a journal that is only a snapshot, with zeroed space for a log behind it.
-pub fn snapshot(entries: &[Record]) -> Vec<u8> {
+/// The bytes of a journal that is only a snapshot, with zeroed space for a log behind it: a whole number of times `growth`.
+pub fn snapshot(entries: &[Record], growth: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let records = entries.len() as u64 + 1;
     push(&mut bytes, 0, 0, &Record::Snapshot { records, format: FORMAT });
     entries.iter().for_each(|entry| push(&mut bytes, 0, 0, entry));
-    bytes.resize((bytes.len() + 1).next_multiple_of(GROWTH) + GROWTH, 0);
+    let growth = growth as usize;
+    bytes.resize((bytes.len() + 1).next_multiple_of(growth) + growth, 0);
     bytes
 }
 
@@ -240,7 +244,7 @@ mod tests {
             Record::Bets { length: 1 << 40, crc: 7 },
         ];
         let log = vec![Record::InUse, Record::Bets { length: 1 << 41, crc: 8 }, Record::Done { agency: AgencyId(4) }];
-        let mut bytes = snapshot(&snapshot_entries);
+        let mut bytes = snapshot(&snapshot_entries, GROWTH);
         let mut written = Vec::new();
         push(&mut written, 4, 1, &log[0]);
         push(&mut written, 4, 2, &log[1]);

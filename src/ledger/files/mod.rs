@@ -6,6 +6,8 @@ mod journal;
 mod recovery;
 mod rows;
 #[cfg(test)]
+mod simulated_disk;
+#[cfg(test)]
 mod simulation;
 mod writer;
 
@@ -18,9 +20,11 @@ use super::judge::Judged;
 use super::winners::Winners;
 use super::{Entry, Held, State, StorageError, Store, Verdict};
 use crate::domain::{AgencyId, Draw, Register, Rules, SaidRules};
+use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
+use journal::GROWTH;
 use rows::{WinnerFinder, for_each_chunk};
-use writer::Writer;
+use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
 pub use recovery::{OpenError, Recovered};
 
@@ -28,6 +32,29 @@ pub use recovery::{OpenError, Recovered};
 pub const BETS: &str = "bets.csv";
 /// The rest: see the module `journal`.
 pub const JOURNAL: &str = "journal";
+
+/// What a person should know, though no request has failed.
+#[derive(Debug)]
+pub enum Notice {
+    /// A start has checked so many bytes of the bets, and takes a while.
+    Checking { bytes: u64, of: u64 },
+    /// The journal cannot be replaced by a snapshot. After a start, nothing is stored until it can.
+    NoSnapshot(String),
+    /// The folder is on this network file system: locks and syncs may not do there what the ledger rests on.
+    Network(&'static str),
+}
+
+pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
+
+/// Sizes that tests make small, to reach what lies beyond them.
+#[derive(Clone, Copy)]
+struct Limits {
+    block: u64,
+    blocks: usize,
+    growth: u64,
+    log_bytes: u64,
+    rows_behind: u64,
+}
 
 /// See the module.
 pub struct Files {
@@ -51,16 +78,38 @@ struct Change<'a> {
     rules: Option<Rules>,
 }
 
+impl Limits {
+    /// When a snapshot is due again after one at these ends of log and rows.
+    fn due(&self, log: u64, rows: u64) -> (u64, u64) {
+        (log + self.log_bytes, rows + self.rows_behind)
+    }
+}
+
 impl Files {
     /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
-    pub fn open(path: &Path, said: SaidRules) -> Result<(Files, Recovered), OpenError> {
+    pub fn open(path: &Path, said: SaidRules, tell: Tell) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path)
             .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
-        Files::open_in(Box::new(folder), said)
+        if let Some(name) = folder.network() {
+            tell(Notice::Network(name));
+        }
+        let limits = Limits {
+            block: BLOCK,
+            blocks: MAX_BLOCKS,
+            growth: GROWTH,
+            log_bytes: MAX_LOG_BYTES,
+            rows_behind: MAX_ROWS_BEHIND,
+        };
+        Files::open_in(Box::new(folder), said, limits, tell)
     }
 
-    fn open_in(folder: Box<dyn Folder>, said: SaidRules) -> Result<(Files, Recovered), OpenError> {
-        let (writer, register, rules, recovered) = recovery::open(&*folder, said)?;
+    fn open_in(
+        folder: Box<dyn Folder>,
+        said: SaidRules,
+        limits: Limits,
+        tell: Tell,
+    ) -> Result<(Files, Recovered), OpenError> {
+        let (writer, register, rules, recovered) = recovery::open(&*folder, said, limits, tell)?;
         let (register, writer) = (RwLock::new(register), Mutex::new(writer));
         Ok((Files { folder, rules, register, writer, broken: OnceLock::new() }, recovered))
     }
@@ -72,12 +121,10 @@ impl Files {
         change: &Change<'_>,
         apply: impl FnOnce(&mut Register),
     ) -> Result<(), StorageError> {
-        let written = writer.commit(change).and_then(|()| {
+        let committed = writer.commit(&*self.folder, &self.register.read(), change);
+        let written = committed.and_then(|()| {
             apply(&mut self.register.write());
-            if !writer.wants_checkpoint() {
-                return Ok(());
-            }
-            writer.checkpoint_or_go_on(&*self.folder, &self.register.read())
+            writer.checkpoint_if_due(&*self.folder, &self.register.read())
         });
         if let Some(broken) = writer.failure() {
             self.broken.get_or_init(|| broken.clone());

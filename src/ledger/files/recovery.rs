@@ -3,16 +3,28 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
-use super::blocks::{BLOCK, Checksums};
+use memchr::memchr_iter;
+use time::{OffsetDateTime, macros::format_description};
+
+use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
-use super::journal::{self, Journal, Record};
+use super::journal::{self, Journal, MAX_JOURNAL, Record};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
-use super::{BETS, JOURNAL};
+use super::{BETS, JOURNAL, Limits, Notice, Tell};
 use crate::domain::{Account, Draw, Register, Rules, SaidRules};
 use crate::ledger::line::MAX_GROUP;
+
+/// What a tail of `bets.csv` is called that was cut off: this and the time. The newest few are kept.
+const CUT: &str = "bets.csv.cut-";
+const KEPT_CUTS: usize = 8;
+
+/// How often a start that takes long tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// What was found, and what a crash had left that was dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +35,9 @@ pub struct Recovered {
     pub after_crash: bool,
     /// Bytes at the end of `bets.csv` that were never acknowledged.
     pub dropped_bytes: u64,
+    /// The whole rows among them, and the file that they are kept in.
+    pub dropped_rows: usize,
+    pub kept_in: Option<String>,
     /// Records at the end of the journal that were never acknowledged.
     pub dropped_records: usize,
     /// The number drawn, if the draw was held.
@@ -46,13 +61,18 @@ struct Replayed {
     in_use: bool,
 }
 
-pub fn open(folder: &dyn Folder, said: SaidRules) -> Result<(Writer, Register, Rules, Recovered), OpenError> {
-    let at = |name: &str| {
-        let path = folder.path(name);
-        move |error: io::Error| OpenError::at(&path, &error.to_string())
-    };
-    let replay_from = |journal: &Journal| replay(journal).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
-    if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
+pub fn open(
+    folder: &dyn Folder,
+    said: SaidRules,
+    limits: Limits,
+    tell: Tell,
+) -> Result<(Writer, Register, Rules, Recovered), OpenError> {
+    let at = |name, action| OpenError::of(folder, name, action);
+    let replay_from =
+        |journal: &Journal| replay(journal, limits.block).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+    if !folder.exists(BETS).map_err(at(BETS, "look for it"))?
+        && folder.exists(JOURNAL).map_err(at(JOURNAL, "look for it"))?
+    {
         // Asked before the file is opened, which would make an empty one.
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
         if committed > 0 {
@@ -63,30 +83,38 @@ pub fn open(folder: &dyn Folder, said: SaidRules) -> Result<(Writer, Register, R
             return Err(OpenError::at(&folder.path(BETS), &what));
         }
     }
-    let bets = folder.open_alone(BETS).map_err(at(BETS))?;
-    let length = bets.len().map_err(at(BETS))?;
+    let bets = folder.open_alone(BETS).map_err(at(BETS, "open"))?;
+    let length = bets.len().map_err(at(BETS, "tell its length"))?;
     let journal = read_journal(folder, length)?;
     let mut replayed = replay_from(&journal)?;
     let committed = replayed.checksums.length();
-    check_bets(&*bets, length, &replayed).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
-    count_rows(&*bets, &mut replayed).map_err(at(BETS))?;
+    check_bets(&*bets, length, &replayed, &tell).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
+    count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
     let Replayed { mut register, checksums, in_use, .. } = replayed;
     let rules = settle_rules(&mut register, said)
         .map_err(|what| OpenError { is_misconfigured: true, ..OpenError::at(&folder.path(BETS), &what) })?;
-    if length > committed {
-        bets.set_len(committed).and_then(|()| bets.sync()).map_err(at(BETS))?;
+    let mut tail = vec![0; (length - committed) as usize];
+    let mut kept_in = None;
+    if !tail.is_empty() {
+        bets.read_exact_at(&mut tail, committed).map_err(at(BETS, "read"))?;
+        kept_in = Some(keep(folder, &tail)?);
+        bets.set_len(committed).map_err(at(BETS, "shorten"))?;
     }
+    // Even without a cut: one that an earlier start made and could not sync looks no different.
+    bets.sync().map_err(at(BETS, "sync"))?;
     let recovered = Recovered {
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
         after_crash: in_use,
         dropped_bytes: length - committed,
+        dropped_rows: memchr_iter(b'\n', &tail).count(),
+        kept_in,
         dropped_records: journal.torn_records,
         drawn: match register.draw() {
             Draw::Open => None,
             Draw::Held { number, .. } => Some(number),
         },
     };
-    let writer = Writer::start(folder, bets, checksums, &register)
+    let writer = Writer::start(folder, bets, checksums, &register, limits, tell)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, rules, recovered))
 }
@@ -117,10 +145,34 @@ fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, Strin
     Ok(rules)
 }
 
+/// Keeps what will be cut off `bets.csv` in a file of its own, and returns its name. No crash leaves acknowledged rows there,
+/// but a person who puts an older journal beside newer rows does.
+fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
+    let now = OffsetDateTime::now_utc();
+    let time = format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:6]Z");
+    let name = format!("{CUT}{}", now.format(time).unwrap_or_default());
+    let write = || {
+        let file = folder.create(&name)?;
+        file.write_all_at(tail, 0)?;
+        file.sync()?;
+        folder.sync_names()?;
+        folder.names()
+    };
+    let names = write().map_err(|error| {
+        let _ = folder.remove(&name);
+        OpenError::at(&folder.path(&name), &format!("cannot keep what has to be cut off {BETS}: {error}"))
+    })?;
+    let mut older: Vec<String> = names.into_iter().filter(|other| other.starts_with(CUT) && *other != name).collect();
+    older.sort_unstable_by(|one, other| other.cmp(one));
+    // Those that stay are no harm.
+    older.iter().skip(KEPT_CUTS - 1).for_each(|name| _ = folder.remove(name));
+    Ok(name)
+}
+
 fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenError> {
     let path = folder.path(JOURNAL);
-    let failed = |error: io::Error| OpenError::at(&path, &error.to_string());
-    if !folder.exists(JOURNAL).map_err(failed)? {
+    let failed = |action| OpenError::of(folder, JOURNAL, action);
+    if !folder.exists(JOURNAL).map_err(failed("look for it"))? {
         return if bets_length == 0 {
             Ok(Journal::default())
         } else {
@@ -131,19 +183,24 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
             Err(OpenError::at(&path, &what))
         };
     }
-    let file = folder.open(JOURNAL).map_err(failed)?;
-    let mut bytes = vec![0; usize::try_from(file.len().map_err(failed)?).unwrap_or(usize::MAX)];
-    file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    let file = folder.open(JOURNAL).map_err(failed("open"))?;
+    let length = file.len().map_err(failed("tell its length"))?;
+    if length > MAX_JOURNAL {
+        let what = format!("byte {MAX_JOURNAL}: no journal has so many bytes, and this one has {length}");
+        return Err(OpenError::at(&path, &what));
+    }
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
     journal::read(&bytes).map_err(|damage| {
         OpenError::at(&path, &format!("byte {}: {}; restore both files from a copy", damage.offset, damage.what))
     })
 }
 
-fn replay(journal: &Journal) -> Result<Replayed, String> {
+fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     let mut register = Register::default();
     let is_first_format = journal.format == journal::FIRST_FORMAT;
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
-    let mut counted = 0;
+    let (mut counted, mut counted_blocks) = (0, 0);
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
             Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
@@ -170,17 +227,18 @@ fn replay(journal: &Journal) -> Result<Replayed, String> {
             Record::InUse => in_use = true,
         }
         if place < journal.snapshot.len() && !is_first_format {
-            counted = length;
+            (counted, counted_blocks) = (length, blocks.len());
         }
     }
+    let block = Checksums::block_size(smallest_block, counted, counted_blocks);
     // A torn write may have left the checksums of blocks whose commit it did not.
-    blocks.truncate(usize::try_from(length / BLOCK).unwrap_or(usize::MAX));
-    let checksums = Checksums::resume(length, blocks, last)
+    blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
+    let checksums = Checksums::resume(block, length, blocks, last)
         .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
     Ok(Replayed { register, checksums, counted, in_use })
 }
 
-fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(), String> {
+fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) -> Result<(), String> {
     let committed = replayed.checksums.length();
     if length < committed {
         return Err(format!(
@@ -195,9 +253,10 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed) -> Result<(),
              and a crash can have left {allowed} at most; restore both files from a copy, or remove what was added"
         ));
     }
-    let mismatch = replayed.checksums.first_mismatch(bets).map_err(|error| format!("cannot read: {error}"))?;
-    mismatch.map_or(Ok(()), |block| {
-        let (start, end) = (block * BLOCK, (block * BLOCK + BLOCK).min(committed));
+    let tell = |bytes| tell(Notice::Checking { bytes, of: committed });
+    let mismatch =
+        replayed.checksums.first_mismatch(bets, TELL_EVERY, &tell).map_err(|error| format!("cannot read: {error}"))?;
+    mismatch.map_or(Ok(()), |Range { start, end }| {
         Err(format!(
             "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \
              restore both files from a copy"
@@ -223,6 +282,11 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
 impl OpenError {
     pub fn at(path: &Path, what: &str) -> OpenError {
         OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
+    }
+
+    /// For a call that has failed.
+    fn of<'a>(folder: &'a dyn Folder, name: &'a str, action: &'a str) -> impl FnOnce(io::Error) -> OpenError + 'a {
+        move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {error}"))
     }
 }
 

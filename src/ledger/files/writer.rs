@@ -5,35 +5,44 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::blocks::Checksums;
-use super::disk::{Folder, Medium, ReplaceError};
-use super::journal::{self, GROWTH, RECORD, Record};
-use super::{BETS, Change, JOURNAL, StorageError};
+use super::blocks::{Checksums, Mark};
+use super::disk::{Folder, Medium, ReplaceError, replace};
+use super::journal::{self, MAX_JOURNAL, RECORD, Record};
+use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register};
 
 /// A log of this size, or so many rows behind the snapshot, is worth a new snapshot: it bounds what a start after a crash
 /// has to replay.
-const MAX_LOG_BYTES: u64 = 1024 * 1024;
-const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
+pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
+pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
 
 /// The group of the log's first record, which says that the files are in use.
 const FIRST_GROUP: u64 = 1;
 
 /// The open files, and how far they are written.
 pub struct Writer {
+    limits: Limits,
     bets: Arc<dyn Medium>,
-    journal: Box<dyn Medium>,
     checksums: Checksums,
-    /// Where the next record goes, the file's length, and the number of the last commit.
-    journal_end: u64,
-    journal_length: u64,
-    group: u64,
-    log_start: u64,
-    rows_at_snapshot: u64,
+    /// None until a snapshot could be written. The journal on disk is the one that the start has read, as it was.
+    log: Option<Log>,
+    tell: Tell,
+    is_told: bool,
     /// An emptied buffer for the rows of the next group.
     buffer: Vec<u8>,
     /// Why nothing is taken any more.
     broken: Option<StorageError>,
+}
+
+/// A journal that is written to.
+struct Log {
+    file: Box<dyn Medium>,
+    /// Where the next record goes, the file's length, and the number of the last commit.
+    end: u64,
+    length: u64,
+    group: u64,
+    /// The ends of log and rows from which a new snapshot is due.
+    due: (u64, u64),
 }
 
 /// A write that failed, and what to tell of it.
@@ -46,34 +55,37 @@ pub enum Failure {
 }
 
 impl Writer {
-    /// Takes over the files with a fresh snapshot of the register.
+    /// Takes over the files with a fresh snapshot of the register. When there is no space for one, nothing can be written
+    /// until there is, and everything can be read.
     pub fn start(
         folder: &dyn Folder,
         bets: Box<dyn Medium>,
         checksums: Checksums,
         register: &Register,
+        limits: Limits,
+        tell: Tell,
     ) -> Result<Writer, Failure> {
-        let (journal, journal_end, journal_length) = replace_journal(folder, &checksums, register, true)?;
-        let writer = Writer {
-            bets: Arc::from(bets),
-            journal,
-            journal_end,
-            journal_length,
-            group: FIRST_GROUP,
-            log_start: journal_end,
-            rows_at_snapshot: checksums.length(),
-            checksums,
-            buffer: Vec::new(),
-            broken: None,
-        };
+        let (log, buffer, broken) = (None, Vec::new(), None);
+        let mut writer = Writer { limits, bets: Arc::from(bets), checksums, log, tell, is_told: false, buffer, broken };
+        writer.checkpoint_or_go_on(folder, register)?;
         Ok(writer)
     }
 
-    /// Brings a change to the disk.
-    pub fn commit(&mut self, change: &Change<'_>) -> Result<(), StorageError> {
+    /// Brings a change to the disk. `register` is what is there before it.
+    pub fn commit(
+        &mut self,
+        folder: &dyn Folder,
+        register: &Register,
+        change: &Change<'_>,
+    ) -> Result<(), StorageError> {
         self.check()?;
+        let mut log = match self.log.take() {
+            Some(log) => log,
+            None => self.snapshot(folder, register, true).map_err(|failure| self.note(failure))?,
+        };
         let before = self.checksums.mark();
-        let result = self.try_commit(change, before.length, before.whole);
+        let result = self.try_commit(&mut log, change, &before);
+        self.log = Some(log);
         if result.is_err() {
             self.checksums.reset(before);
         }
@@ -110,27 +122,28 @@ impl Writer {
         }
     }
 
-    fn try_commit(&mut self, change: &Change<'_>, old_length: u64, old_blocks: usize) -> Result<(), Failure> {
+    fn try_commit(&mut self, log: &mut Log, change: &Change<'_>, before: &Mark) -> Result<(), Failure> {
         if !change.rows.is_empty() {
             self.checksums.update(change.rows);
             self.bets
-                .write_all_at(change.rows, old_length)
-                .map_err(|error| self.undo(old_length, undone(BETS, "write", error)))?;
+                .write_all_at(change.rows, before.length)
+                .map_err(|error| self.undo(before.length, undone(BETS, "write", error)))?;
             self.bets.sync().map_err(|error| fatal(BETS, "sync", error))?;
         }
-        let records = self.records_of(change, old_blocks);
-        self.make_room(records.len() as u64).map_err(|failure| self.undo(old_length, failure))?;
+        let records = self.records_of(log, change, before.whole);
+        let room = log.make_room(records.len() as u64, self.limits.growth);
+        room.map_err(|failure| self.undo(before.length, failure))?;
         // The space is there already, so a failure here is the disk's own, and part of the records may stand.
-        self.journal.write_all_at(&records, self.journal_end).map_err(|error| fatal(JOURNAL, "write", error))?;
-        self.journal.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
-        self.journal_end += records.len() as u64;
-        self.group += 1;
+        log.file.write_all_at(&records, log.end).map_err(|error| fatal(JOURNAL, "write", error))?;
+        log.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
+        log.end += records.len() as u64;
+        log.group += 1;
         Ok(())
     }
 
-    fn records_of(&self, change: &Change<'_>, old_blocks: usize) -> Vec<u8> {
+    fn records_of(&self, log: &Log, change: &Change<'_>, old_blocks: usize) -> Vec<u8> {
         let mut records = Vec::new();
-        let mut push = |entry| journal::push(&mut records, self.journal_end / RECORD as u64, self.group + 1, &entry);
+        let mut push = |entry| journal::push(&mut records, log.end / RECORD as u64, log.group + 1, &entry);
         change.rules.into_iter().for_each(|rules| push(Record::Rules(rules)));
         if !change.rows.is_empty() {
             new_blocks(&self.checksums, old_blocks).for_each(&mut push);
@@ -144,62 +157,83 @@ impl Writer {
         records
     }
 
-    /// Makes space for so many bytes of records and for the unused one behind them.
-    fn make_room(&mut self, records: u64) -> Result<(), Failure> {
-        let wanted = self.journal_end + records + RECORD as u64;
-        if wanted <= self.journal_length {
-            return Ok(());
-        }
-        let new_length = wanted.next_multiple_of(GROWTH as u64);
-        let grow = || {
-            self.journal.set_len(new_length)?;
-            // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
-            self.journal.write_all_at(&vec![0; (new_length - self.journal_length) as usize], self.journal_length)
-        };
-        grow().map_err(|error| undone(JOURNAL, "extend", error))?;
-        self.journal.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
-        self.journal_length = new_length;
-        Ok(())
-    }
-
-    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end.
+    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end. The cut is synced: a clean
+    /// stop's snapshot says that nothing follows the committed rows, and a power loss could bring unsynced ones back.
     fn undo(&self, length: u64, failure: Failure) -> Failure {
+        let cut = || {
+            self.bets.set_len(length).map_err(|error| fatal(BETS, "shorten", error))?;
+            self.bets.sync().map_err(|error| fatal(BETS, "sync", error))
+        };
         match failure {
-            Failure::Undone(_) => {
-                self.bets.set_len(length).map_or_else(|error| fatal(BETS, "shorten", error), |()| failure)
-            }
+            Failure::Undone(_) => cut().err().unwrap_or(failure),
             Failure::Final(_) => failure,
         }
     }
 
-    pub fn wants_checkpoint(&self) -> bool {
-        self.journal_end - self.log_start >= MAX_LOG_BYTES
-            || self.checksums.length() - self.rows_at_snapshot >= MAX_ROWS_BEHIND
+    /// Replaces the journal by a snapshot, if that is due. One that cannot be made is no harm while the old journal serves
+    /// on, and is tried again when as much was written once more.
+    pub fn checkpoint_if_due(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
+        let is_due = |log: &Log| log.end >= log.due.0 || self.checksums.length() >= log.due.1;
+        if self.log.as_ref().is_some_and(is_due) {
+            self.checkpoint_or_go_on(folder, register).map_err(|failure| self.note(failure))?;
+        }
+        Ok(())
     }
 
-    /// Replaces the journal by a snapshot. A snapshot that cannot be made is no harm while the old journal serves on.
-    pub fn checkpoint_or_go_on(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
-        match self.checkpoint(folder, register, true) {
-            Err(failure @ Failure::Final(_)) => Err(self.note(failure)),
-            Err(Failure::Undone(_)) | Ok(()) => Ok(()),
+    fn checkpoint_or_go_on(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), Failure> {
+        match self.snapshot(folder, register, true) {
+            Ok(log) => self.log = Some(log),
+            Err(Failure::Undone(reason)) => {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    (self.tell)(Notice::NoSnapshot(reason));
+                }
+                if let Some(log) = &mut self.log {
+                    log.due = self.limits.due(log.end, self.checksums.length());
+                }
+            }
+            Err(failure) => return Err(failure),
         }
+        Ok(())
     }
 
     /// Marks the files as closed in order.
     pub fn close(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
         self.check()?;
-        self.checkpoint(folder, register, false).map_err(|failure| self.note(failure))?;
+        self.snapshot(folder, register, false).map_err(|failure| self.note(failure))?;
         self.broken = Some(StorageError("the ledger is closed".to_owned()));
         Ok(())
     }
 
-    fn checkpoint(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<(), Failure> {
-        (self.journal, self.journal_end, self.journal_length) =
-            replace_journal(folder, &self.checksums, register, in_use)?;
-        self.group = FIRST_GROUP;
-        self.log_start = self.journal_end;
-        self.rows_at_snapshot = self.checksums.length();
-        Ok(())
+    /// Puts a snapshot in the journal's place.
+    fn snapshot(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+        let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
+        let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
+        let mut checksums = self.checksums.clone();
+        checksums.coarsen(self.limits.blocks);
+        records.extend(new_blocks(&checksums, 0));
+        records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
+        records.extend(register.rules().map(Record::Rules));
+        if let Draw::Held { number, is_announced } = register.draw() {
+            records.push(Record::Draw { number });
+            records.extend(is_announced.then_some(Record::Announced));
+        }
+        let mut bytes = journal::snapshot(&records, self.limits.growth);
+        let mut end = (records.len() + 1) * RECORD;
+        if in_use {
+            let mut record = Vec::new();
+            journal::push(&mut record, (end / RECORD) as u64, FIRST_GROUP, &Record::InUse);
+            bytes[end..end + RECORD].copy_from_slice(&record);
+            end += RECORD;
+        }
+        let file = replace(folder, JOURNAL, &bytes).map_err(|error| match error {
+            ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
+            ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
+        })?;
+        // Not before: the blocks of a journal's log are as large as those of its snapshot.
+        self.checksums = checksums;
+        self.is_told = false;
+        let (end, length) = (end as u64, bytes.len() as u64);
+        Ok(Log { file, end, length, group: FIRST_GROUP, due: self.limits.due(end, self.checksums.length()) })
     }
 
     /// The file of the bets, and how much of it is committed.
@@ -208,35 +242,27 @@ impl Writer {
     }
 }
 
-/// Puts a snapshot in the journal's place. Returns the file, where its log goes on, and its length.
-fn replace_journal(
-    folder: &dyn Folder,
-    checksums: &Checksums,
-    register: &Register,
-    in_use: bool,
-) -> Result<(Box<dyn Medium>, u64, u64), Failure> {
-    let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
-    let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
-    records.extend(new_blocks(checksums, 0));
-    records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
-    records.extend(register.rules().map(Record::Rules));
-    if let Draw::Held { number, is_announced } = register.draw() {
-        records.push(Record::Draw { number });
-        records.extend(is_announced.then_some(Record::Announced));
+impl Log {
+    /// Makes space for so many bytes of records and for the unused one behind them.
+    fn make_room(&mut self, records: u64, growth: u64) -> Result<(), Failure> {
+        let wanted = self.end + records + RECORD as u64;
+        if wanted <= self.length {
+            return Ok(());
+        }
+        let new_length = wanted.next_multiple_of(growth);
+        let grow = || {
+            if new_length > MAX_JOURNAL {
+                return Err(io::Error::other("it is too long, and no snapshot could replace it"));
+            }
+            self.file.set_len(new_length)?;
+            // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
+            self.file.write_all_at(&vec![0; (new_length - self.length) as usize], self.length)
+        };
+        grow().map_err(|error| undone(JOURNAL, "extend", error))?;
+        self.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
+        self.length = new_length;
+        Ok(())
     }
-    let mut bytes = journal::snapshot(&records);
-    let mut end = (records.len() + 1) * RECORD;
-    if in_use {
-        let mut record = Vec::new();
-        journal::push(&mut record, (end / RECORD) as u64, FIRST_GROUP, &Record::InUse);
-        bytes[end..end + RECORD].copy_from_slice(&record);
-        end += RECORD;
-    }
-    let journal = folder.replace(JOURNAL, &bytes).map_err(|error| match error {
-        ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
-        ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
-    })?;
-    Ok((journal, end as u64, bytes.len() as u64))
 }
 
 fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Record> + '_ {
