@@ -8,7 +8,7 @@ use crate::common::{Agency, Central, Exit, Folder, Process, tells, value};
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 
 /// CRC-32 as zlib has it, written anew and slowly.
-fn crc32(bytes: &[u8]) -> String {
+pub fn crc32(bytes: &[u8]) -> String {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);

@@ -66,3 +66,57 @@ fn until_the_first_bet_any_start_may_say_anew() {
     assert_eq!(config(&central), ["auto", "7574"]);
     central.stop();
 }
+
+/// A folder with a store that version 0.1.0 made before it knew checksums and rules: agency 1 has three bets and is done,
+/// agency 2 has one.
+fn old_store(name: &str) -> Folder {
+    let folder = Folder::new();
+    let stores = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores").join(name);
+    for file in ["bets.csv", "journal"] {
+        std::fs::copy(stores.join(file), folder.store().join(file)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_store_of_the_format_before_is_brought_up_to_date() {
+    let folder = old_store("format-1-open");
+    // Nothing is recorded in it, so this start's words count.
+    let central = Central::on(&folder).with("--client-amount 2 --winning-number 1314").start();
+    // As Python's zlib.crc32 has them of the rows.
+    central.client().ask("HELLO|1|+", "HELLO|OK|3|done|e455e450").ask("HELLO|2|+", "HELLO|OK|1|open|fd19f91a");
+    central.kill();
+    Central::on(&folder).agencies(3).refused().failed(2, &["CLIENT_AMOUNT 2", "--winning-number 1314"]);
+    let central = Central::on(&folder).start();
+    assert_eq!(config(&central), ["2", "1314"]);
+    central
+        .client()
+        .ask("HELLO|1|+", "HELLO|OK|3|done|e455e450")
+        .ask("DONE|2", "ACK_DONE|OK")
+        .ask("WAIT_DRAW|1", "DRAW|OK");
+    central.client().ask("GET_WINNERS|1", "WINNERS|OK|1");
+    central.stop();
+}
+
+#[test]
+fn a_draw_of_the_format_before_stays_as_it_was() {
+    let folder = old_store("format-1-drawn");
+    // The number was drawn, whatever this start says, and the log has told of it.
+    let central = Central::on(&folder).agencies(2).start();
+    assert_eq!(config(&central), ["2", "1314"]);
+    central.client().ask("WAIT_DRAW|1", "DRAW|OK").ask("GET_WINNERS|2", "WINNERS|OK|4");
+    assert_eq!(central.stop().count(|line| value(line, "action") == Some("sorteo")), 0);
+}
+
+#[test]
+fn a_store_of_a_format_to_come_is_refused_by_its_number() {
+    let folder = old_store("format-1-open");
+    let mut journal = std::fs::read(folder.journal()).unwrap();
+    // The first record says the format; its checksum covers its place, zero, and its text.
+    let text = String::from_utf8(journal[..55].to_vec()).unwrap();
+    let newer = format!("{:.<55}", text.trim_end_matches('.').replace(":1", ":9"));
+    let crc = crate::chain::crc32(&[&[0; 8], newer.as_bytes()].concat());
+    journal[..64].copy_from_slice(format!("{newer}{crc}\n").as_bytes());
+    std::fs::write(folder.journal(), journal).unwrap();
+    Central::on(&folder).refused().failed(5, &["journal", "its format is 9", "reads 1 to 2"]);
+}
