@@ -1,7 +1,7 @@
-//! The line that entries stand in until they are written: bounded, and first come first served.
+//! The line in which entries wait until they are written. It is bounded, and serves its clients in order.
 //!
-//! Room is claimed before the bytes of a request are read, so that nobody has to keep what finds no room. Who gets none
-//! waits in order, and is woken when a claim was made in his name.
+//! A connection claims room before it reads a request, so no request has to be kept that finds no room. A connection that
+//! gets no room waits in order. The line grants its claim as soon as there is room, and has it woken.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -87,7 +87,7 @@ impl<O, W> Line<O, W> {
         Line { inner: Mutex::new(inner), work: Condvar::new() }
     }
 
-    /// Claims room for what one read can bring. False when there is none: whoever `who` is will be woken for it.
+    /// Claims room for what one read can bring. False when there is none: `who` will be woken once the claim is granted.
     /// `expects_nothing` says that the claimer knows the verdict of everything that it has put in line.
     pub fn claim(&self, claim: &mut Claim, expects_nothing: bool, who: impl FnOnce() -> W) -> bool {
         let mut inner = self.inner.lock();
@@ -113,7 +113,7 @@ impl<O, W> Line<O, W> {
         true
     }
 
-    /// Gives a claim back, or the wait for one up. Returns those who get their room by it.
+    /// Releases a claim, or stops waiting for one. Returns those whose claims are granted now.
     #[must_use = "those who waited have to be woken"]
     pub fn give_back(&self, claim: &mut Claim) -> Vec<W> {
         let mut inner = self.inner.lock();
@@ -169,8 +169,7 @@ impl<O, W> Line<O, W> {
         self.inner.lock().entries.is_empty()
     }
 
-    /// Waits until there is something that is worth a write or that somebody waits for. `None` once the line is closed and
-    /// empty.
+    /// Waits for entries that are worth a write or that somebody waits for. `None` once the line is closed and empty.
     pub(super) fn next_group(&self) -> Option<Leaving<O, W>> {
         let mut inner = self.inner.lock();
         loop {

@@ -96,7 +96,7 @@ pub trait Store: Send + Sync {
     fn close(&self) -> Result<(), StorageError>;
 }
 
-/// Who learns of verdicts and of room in the line. Neither call may wait for anything.
+/// Receives verdicts, and the news that the line has room. Neither call may wait for anything.
 pub trait Audience<O, W> {
     /// The verdicts of a group, in the order of the line.
     fn settle(&self, verdicts: Vec<(O, Verdict)>);
@@ -143,15 +143,15 @@ impl<O, W> Ledger<O, W> {
             _ => None,
         });
         drop(entries);
-        // Whoever put entries in line behind a group that failed believed that it would be stored. They fail too, and so
-        // does what the same connections put in line before they hear of it.
+        // Later entries assumed that this group was stored: fail them too. The line also fails what the same connections
+        // put in before they hear of it.
         let behind = failure.map(|error| (self.line.fail(error.clone()), error));
         audience.settle(orders.into_iter().zip(verdicts).collect());
         let Some((Leaving { group: behind, waiting }, error)) = behind else { return };
         audience.admit_to_line(waiting);
         let fail = |(entry, order)| {
             let verdict = match entry {
-                // It is asked what the disk holds, and that is told.
+                // It asks what the disk holds, so it gets an answer all the same.
                 Entry::Account { .. } => self.store.commit(&[entry]).pop(),
                 Entry::Bets { .. } | Entry::Done { .. } | Entry::Announced | Entry::Void(_) => None,
             };

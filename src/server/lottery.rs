@@ -17,7 +17,7 @@ pub enum Step {
     Open,
     /// The draw can be held, or one that was held has to be announced.
     Due,
-    /// A worker is at it.
+    /// A worker holds it.
     Drawing,
     /// The draw is held, announced and told to whoever asks.
     Drawn,
@@ -72,7 +72,7 @@ impl Lottery {
         taken
     }
 
-    /// Gives a draw up that is being held. Nobody is woken for it.
+    /// Gives up a draw that is being held, without waking the acceptor.
     pub fn step_back(&self, to: Step) {
         let _ = self.step.compare_exchange(Step::Drawing as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst);
     }

@@ -1,6 +1,5 @@
-//! Whose turn a connection is: nobody's, a worker's, or soon a worker's. It sees to it that one worker at a time serves a
-//! connection, that a connection is in the queue once at most, and that no news is lost: news that come while a worker
-//! has it make the worker look once more.
+//! Who has a connection: nobody, the queue, or a worker. At most one worker serves a connection at a time, it is in the queue
+//! at most once, and no news is lost: news that comes while a worker serves it makes the worker serve it once more.
 //!
 //! `tests/turns.rs` tries every order in which poll, workers, the ledger's writer, a stop and a close can meet here, so
 //! the lock is whatever the module above calls `Mutex`.
@@ -15,14 +14,14 @@ pub struct Turn(Mutex<At>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
-    /// Nobody has it. The news that a worker is needed for are noted.
+    /// Nobody has it. The note tells which news needs a worker.
     Parked(Note),
     /// It is in the queue for a worker.
     #[default]
     Queued,
     /// A worker has it.
     Served,
-    /// A worker has it, and there are news.
+    /// A worker has it, and there is news.
     ServedWithNews,
     Closed,
 }
@@ -50,17 +49,17 @@ pub enum News {
     Stop,
 }
 
-/// What the bearer of news has to do.
+/// What the caller of [`Turn::tell`] has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tell {
     /// Put the connection in the queue, which may refuse it for load only if it owes no answers.
     Queue { owes: bool },
-    /// Nothing: it is no news to the connection, or whoever has the connection will see it.
+    /// Nothing: the news does not concern the connection, or the worker that serves it will see it.
     Nothing,
 }
 
 impl Turn {
-    /// For a connection that is to be put in the queue at once, or parked by whoever made it.
+    /// The turn of a new connection.
     pub fn parked() -> Turn {
         Turn(Mutex::new(At::Parked(Note::default())))
     }
@@ -90,7 +89,7 @@ impl Turn {
         true
     }
 
-    /// The worker has done all that there was. False if there are news: it has to begin again.
+    /// The worker has done all there was to do. False if there is news: the worker has to begin again.
     pub fn park(&self, note: Note) -> bool {
         let mut at = self.0.lock();
         let is_idle = *at == At::Served;
