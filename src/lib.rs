@@ -1,20 +1,20 @@
 //! quiniela: a national lottery in one binary.
-pub mod agency;
+mod agency;
 pub mod cli;
 pub mod compose;
 pub mod config;
-pub mod demo;
+mod demo;
 pub mod domain;
-pub mod echo_check;
+mod echo_check;
 pub mod error;
-pub mod gen_data;
-pub mod ledger;
+mod gen_data;
+mod ledger;
 pub mod logging;
-pub mod output;
-pub mod resolve;
-pub mod server;
-pub mod signals;
-pub mod transport;
+mod output;
+mod resolve;
+mod server;
+mod signals;
+mod transport;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -35,15 +35,16 @@ use signals::StopSignal;
 /// This is also the map of the house. A command line comes in by [`cli`]; [`config`] resolves what the server and the
 /// agency need to know, from flags, environment and files; then one room takes over:
 ///
-/// - [`server`]: the central. Bytes become frames and requests ([`wire`]), requests become replies, and what they
-///   change goes to the ledger on disk.
-/// - [`agency`]: the other end of the same wire.
-/// - [`demo`]: both of them together, as processes of their own, and the proof that they did right.
-/// - [`echo_check`], [`compose`], [`gen_data`] and the small commands below.
+/// - `server`: the central. Bytes become frames and requests ([`wire`]), requests become entries in the line of the
+///   `ledger`, and its verdicts become replies.
+/// - `agency`: the other end of the same wire.
+/// - `demo`: both of them together, as processes of their own, and the proof that they did right.
+/// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
-/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), [`transport`], [`logging`],
-/// [`output`], [`resolve`], [`error`] and [`signals`]. What is not there is the architecture: the domain does no I/O, server
-/// and agency never import each other, no room reads an environment variable for its settings, and nothing but `main` ends the process.
+/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), `transport`, [`logging`],
+/// `output`, `resolve`, [`error`] and `signals`. Only the rooms that tests and documents use are public. What is not there is
+/// the architecture: the domain does no I/O, server and agency never import each other, no room reads an environment
+/// variable for its settings, and nothing but `main` ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
     I: IntoIterator<Item = OsString>,

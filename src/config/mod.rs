@@ -54,7 +54,7 @@ pub struct ServerConfig {
     pub frame_deadline: Duration,
     /// How long a stop may take.
     pub stop_timeout: Duration,
-    /// With [`Roster::Auto`]: how long no new agency may have appeared before the draw.
+    /// With an inferred roster: how long no new agency may have appeared before the draw.
     pub quiet_time: Duration,
 }
 

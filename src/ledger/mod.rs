@@ -16,7 +16,7 @@ use std::fmt;
 use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules};
 use line::Leaving;
 pub use line::{Claim, Line};
-pub use winners::{Page, Winners};
+pub use winners::Winners;
 
 /// What stands in line.
 pub enum Entry {
