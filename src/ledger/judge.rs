@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, StorageError, Verdict};
+use super::entry::{Entry, StorageError, Verdict};
 use crate::domain::{Account, AgencyId, Draw, Place, Register};
 
 /// A group that was judged: its verdicts if it comes to the disk, and what has to be written for that.

@@ -8,7 +8,7 @@ use std::mem;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Entry, StorageError};
+use super::entry::{Entry, StorageError};
 
 /// The most bytes of entries in one group, which bounds what a crash can leave at the end of a file.
 pub const MAX_GROUP: usize = 2 * 1024 * 1024;
