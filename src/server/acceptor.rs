@@ -13,9 +13,9 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::central::Central;
-use super::connection::Connection;
+use super::connection::{Connection, Job};
 use super::lottery::Step;
-use super::pool::{Job, Open, Pool};
+use super::pool::{Open, Pool};
 use super::refuse::Refuser;
 use super::session::{End, Session};
 use super::turn::{News, Tell};
@@ -72,7 +72,6 @@ impl Acceptor {
         central.lottery.set_waker(Waker::new(poll.registry(), WAKE)?);
         let open = Arc::<Open>::default();
         let pool = Pool::start(config.workers, config.queue, &central, &open)?;
-        central.set_queue(pool.queue.clone());
         Ok(Acceptor {
             poll,
             listener,
@@ -171,7 +170,7 @@ impl Acceptor {
         }
         self.next_token += 1;
         self.open.add();
-        self.connections.insert(token, Arc::new(Connection::new(session)));
+        self.connections.insert(token, Arc::new(Connection::new(session, self.pool.queue.clone())));
         Ok(())
     }
 

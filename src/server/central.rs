@@ -1,15 +1,13 @@
 //! The lottery at work: each request in, and either its outcome out or an entry in the ledger's line. It knows no socket
 //! and writes no reply.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::admit::{Admitted, Gate};
 use super::batch::Batch;
-use super::connection::Connection;
 use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
-use super::pool::Queue;
 use crate::config::ServerConfig;
 use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
 use crate::error::{Error, Result};
@@ -26,22 +24,28 @@ const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
 
 /// See the module.
 pub struct Central {
-    ledger: Ledger<Order, Arc<Connection>>,
+    ledger: Ledger<Order, Arc<dyn Client>>,
     gate: Gate,
     pub lottery: Lottery,
     quiet_time: Duration,
-    /// Where connections go that the ledger has news for.
-    queue: OnceLock<Queue>,
 }
 
 /// What an entry was put in line for.
 pub enum Order {
     Request {
         asked: Asked,
-        from: Arc<Connection>,
+        from: Arc<dyn Client>,
     },
     /// The mark that the log has told of the draw.
     Announcement,
+}
+
+/// A connection as the central sees it. Neither call may wait for anything.
+pub trait Client: Send + Sync {
+    /// Takes what became of the oldest request that it put in line.
+    fn settle(&self, outcome: Outcome);
+    /// Has it served: it has outcomes to take, or its claim of room was granted.
+    fn wake(self: Arc<Self>);
 }
 
 /// How a request is answered.
@@ -53,10 +57,10 @@ pub enum Answer {
     AtDraw,
 }
 
-/// A connection as the central sees it: who is at its other end, and its hold on the line.
+/// Who asks: the peer, its connection, and the connection's claim of room in the line.
 pub struct Asker<'a> {
     pub peer: &'a Peer,
-    pub connection: &'a Arc<Connection>,
+    pub client: &'a Arc<dyn Client>,
     pub claim: &'a mut Claim,
 }
 
@@ -68,19 +72,13 @@ impl Central {
             gate: Gate::new(roster),
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
-            queue: OnceLock::new(),
         }
-    }
-
-    pub fn set_queue(&self, queue: Queue) {
-        // The pool is made once.
-        let _ = self.queue.set(queue);
     }
 
     /// Claims room in the ledger's line, which has to be had before a request is read. `expects_nothing` says that all
     /// that the connection put in line is settled.
     pub fn claim(&self, asker: &mut Asker<'_>, expects_nothing: bool) -> bool {
-        self.ledger.line.claim(asker.claim, expects_nothing, || Arc::clone(asker.connection))
+        self.ledger.line.claim(asker.claim, expects_nothing, || Arc::clone(asker.client))
     }
 
     pub fn is_waiting_for_room(&self, claim: &Claim) -> bool {
@@ -271,7 +269,7 @@ impl Central {
             Ok(agency) => agency,
             Err(refusal) => return Answer::Now(asked.refuse(refusal)),
         };
-        let order = Order::Request { asked, from: Arc::clone(asker.connection) };
+        let order = Order::Request { asked, from: Arc::clone(asker.client) };
         self.ledger.line.put(asker.claim, entry(agency), order);
         Answer::Settled
     }
@@ -313,7 +311,7 @@ impl Central {
     }
 }
 
-impl Audience<Order, Arc<Connection>> for Central {
+impl Audience<Order, Arc<dyn Client>> for Central {
     fn settle(&self, verdicts: Vec<(Order, Verdict)>) {
         let gathered = logging::gather();
         let is_drawn = self.lottery.is_drawn();
@@ -341,18 +339,17 @@ impl Audience<Order, Arc<Connection>> for Central {
         if has_changed {
             self.look_at_store();
         }
-        let mut waiting: Vec<Arc<Connection>> = Vec::new();
-        for (connection, outcome) in settled {
-            connection.settle(outcome);
-            if waiting.last().is_none_or(|last| !Arc::ptr_eq(last, &connection)) {
-                waiting.push(connection);
+        let mut waiting: Vec<Arc<dyn Client>> = Vec::new();
+        for (client, outcome) in settled {
+            client.settle(outcome);
+            if waiting.last().is_none_or(|last| !Arc::ptr_eq(last, &client)) {
+                waiting.push(client);
             }
         }
         self.admit_to_line(waiting);
     }
 
-    fn admit_to_line(&self, waiting: Vec<Arc<Connection>>) {
-        let Some(queue) = self.queue.get() else { return };
-        waiting.into_iter().for_each(|connection| queue.tell_of_ledger(connection));
+    fn admit_to_line(&self, waiting: Vec<Arc<dyn Client>>) {
+        waiting.into_iter().for_each(Client::wake);
     }
 }

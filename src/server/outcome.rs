@@ -1,6 +1,9 @@
 //! What became of a request: one value, which one function tells the log and one makes the reply of.
 
+use std::collections::VecDeque;
+
 use log::Level;
+use parking_lot::Mutex;
 
 use crate::domain::{AgencyId, Phase};
 use crate::ledger::Verdict;
@@ -48,6 +51,20 @@ pub enum Outcome {
     },
     /// The frame was no request.
     Malformed(Malformed),
+}
+
+/// What became of the requests that a connection put in line, in their order, until its session takes them.
+#[derive(Default)]
+pub struct Outcomes(Mutex<VecDeque<Outcome>>);
+
+impl Outcomes {
+    pub fn push(&self, outcome: Outcome) {
+        self.0.lock().push_back(outcome);
+    }
+
+    pub fn pop(&self) -> Option<Outcome> {
+        self.0.lock().pop_front()
+    }
 }
 
 impl Asked {

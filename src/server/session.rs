@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::central::{Answer, Asker, Central};
-use super::connection::Connection;
+use super::central::{Answer, Asker, Central, Client};
 use super::incoming::{Input, READ_BYTES, Read};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Outcomes};
 use super::owed::{Form, Owed};
 use super::turn::Note;
 use crate::ledger::Claim;
@@ -42,6 +41,12 @@ pub struct Session {
     clocks: Clocks,
     /// What may still be read, once the central is stopping.
     stop_budget: Option<usize>,
+}
+
+/// The connection that a session runs on.
+pub struct At<'a> {
+    pub client: Arc<dyn Client>,
+    pub outcomes: &'a Outcomes,
 }
 
 /// Where the conversation stands.
@@ -114,19 +119,13 @@ impl Session {
     }
 
     /// One pass: sends what is ready, reads what is there, takes every whole frame of it.
-    pub fn serve(
-        &mut self,
-        central: &Central,
-        connection: &Arc<Connection>,
-        input: &mut Input,
-        is_stopping: bool,
-    ) -> Next {
+    pub fn serve(&mut self, central: &Central, at: &At<'_>, input: &mut Input, is_stopping: bool) -> Next {
         if is_stopping {
             self.stop_budget.get_or_insert(STOP_BYTES);
         }
         let _gathered = logging::gather();
         input.load(&mem::take(&mut self.untaken));
-        let next = self.pass(central, connection, input);
+        let next = self.pass(central, at, input);
         self.untaken = input.rest().to_vec();
         let next = match next {
             Ok(Pass::Park) => Next::Park(self.note(central)),
@@ -156,10 +155,10 @@ impl Session {
         self.event("close_connection").with("ip", self.ip()).with("reason", end).log();
     }
 
-    fn pass(&mut self, central: &Central, connection: &Arc<Connection>, input: &mut Input) -> io::Result<Pass> {
+    fn pass(&mut self, central: &Central, at: &At<'_>, input: &mut Input) -> io::Result<Pass> {
         let mut read_in_all = 0;
         loop {
-            self.deliver(central, connection)?;
+            self.deliver(central, at)?;
             if self.owed.has_unsent() {
                 return Ok(self.wait_for_peer());
             }
@@ -169,10 +168,10 @@ impl Session {
             let is_at_draw = matches!(self.state, State::AtDraw);
             if !is_at_draw {
                 let expects_nothing = !self.owed.has_unsettled();
-                if !central.claim(&mut self.asker(connection), expects_nothing) {
+                if !central.claim(&mut self.asker(at), expects_nothing) {
                     return Ok(Pass::Park);
                 }
-                if self.take_frames(central, connection, input) {
+                if self.take_frames(central, at, input) {
                     continue;
                 }
                 if self.owed.is_full() {
@@ -203,8 +202,8 @@ impl Session {
     }
 
     /// Sends the answers that are ready.
-    fn deliver(&mut self, central: &Central, connection: &Connection) -> io::Result<()> {
-        let collected = self.owed.collect(|| connection.next_outcome(), central.lottery.is_drawn());
+    fn deliver(&mut self, central: &Central, at: &At<'_>) -> io::Result<()> {
+        let collected = self.owed.collect(|| at.outcomes.pop(), central.lottery.is_drawn());
         if collected.has_failed {
             self.end(End::Storage);
         }
@@ -222,12 +221,12 @@ impl Session {
     }
 
     /// Takes the whole frames that have come, as many as may be. False if there was none.
-    fn take_frames(&mut self, central: &Central, connection: &Arc<Connection>, input: &mut Input) -> bool {
+    fn take_frames(&mut self, central: &Central, at: &At<'_>, input: &mut Input) -> bool {
         let mut has_taken = false;
         while matches!(self.state, State::Talking | State::InBatch(_)) && !self.owed.is_full() {
             match input.next() {
                 Ok(None) => break,
-                Ok(Some(Incoming::Frame(content))) => self.take_frame(central, connection, content),
+                Ok(Some(Incoming::Frame(content))) => self.take_frame(central, at, content),
                 Ok(Some(Incoming::Line(_))) if matches!(self.state, State::InBatch(_)) => {
                     self.fail("a line stands where a batch's frames are expected");
                 }
@@ -240,22 +239,22 @@ impl Session {
         has_taken
     }
 
-    fn take_frame(&mut self, central: &Central, connection: &Arc<Connection>, content: &[u8]) {
+    fn take_frame(&mut self, central: &Central, at: &At<'_>, content: &[u8]) {
         // In a batch a row is a row, whatever it looks like.
         if matches!(self.state, State::Talking) && keyed::is_keyed(content) {
             let answer = match keyed::parse(content) {
-                Ok(bets) => central.take_keyed(&mut self.asker(connection), &bets),
+                Ok(bets) => central.take_keyed(&mut self.asker(at), &bets),
                 Err(malformed) => Answer::Now(Outcome::Malformed(malformed)),
             };
             return self.owe(Form::Keyed, answer);
         }
         match frame::text(content) {
-            Ok(text) => self.take_text(central, connection, text),
+            Ok(text) => self.take_text(central, at, text),
             Err(error) => self.fail(&error.to_string()),
         }
     }
 
-    fn take_text(&mut self, central: &Central, connection: &Arc<Connection>, text: &str) {
+    fn take_text(&mut self, central: &Central, at: &At<'_>, text: &str) {
         if let State::InBatch(mut batch) = mem::replace(&mut self.state, State::Talking) {
             // The declared count rules: these lines are rows, whatever they say.
             batch.take(text);
@@ -263,7 +262,7 @@ impl Session {
                 self.state = State::InBatch(batch);
                 return;
             }
-            let answer = central.take_batch(&mut self.asker(connection), batch);
+            let answer = central.take_batch(&mut self.asker(at), batch);
             return self.owe(Form::Text, answer);
         }
         match Request::parse(text) {
@@ -272,7 +271,7 @@ impl Session {
                 self.state = State::InBatch(central.open_batch(&self.peer, agency, header));
             }
             Ok(request) => {
-                let answer = central.take(&mut self.asker(connection), request);
+                let answer = central.take(&mut self.asker(at), request);
                 self.owe(Form::Text, answer);
             }
         }
@@ -406,8 +405,8 @@ impl Session {
         since.is_some_and(|since| since.elapsed() >= limit)
     }
 
-    fn asker<'a>(&'a mut self, connection: &'a Arc<Connection>) -> Asker<'a> {
-        Asker { peer: &self.peer, connection, claim: &mut self.claim }
+    fn asker<'a>(&'a mut self, at: &'a At<'_>) -> Asker<'a> {
+        Asker { peer: &self.peer, client: &at.client, claim: &mut self.claim }
     }
 
     fn ip(&self) -> IpAddr {

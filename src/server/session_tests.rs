@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{AsWritten, ServerConfig};
 use crate::domain::{Roster, SaidRules};
 use crate::ledger::files::Files;
+use crate::server::connection::{Connection, Job, Queue};
 use crate::server::lottery::Step;
 use crate::transport::memory::{self, End as Peers};
 use crate::wire::frame;
@@ -19,6 +20,8 @@ struct Stage {
     peer: Option<Peers>,
     input: Input,
     is_stopping: bool,
+    /// Where the connection would wait for a worker.
+    _jobs: crossbeam_channel::Receiver<Job>,
     _folder: tempfile::TempDir,
 }
 
@@ -49,12 +52,14 @@ impl Stage {
         let (ours, theirs) = memory::pair(capacity);
         let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
         let session = Session::new(Box::new(ours), peer, frame_deadline);
+        let (queue, jobs) = Queue::new(1);
         Stage {
             central: Central::new(&config, Box::new(files)),
-            connection: Arc::new(Connection::new(session)),
+            connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),
             is_stopping: false,
+            _jobs: jobs,
             _folder: folder,
         }
     }
@@ -76,10 +81,12 @@ impl Stage {
 
     /// A worker serves the connection until it is parked or closed.
     fn pass(&mut self) -> Next {
+        let client = Arc::clone(&self.connection) as Arc<dyn Client>;
+        let at = At { client, outcomes: &self.connection.outcomes };
         let mut session = self.connection.session.lock();
         loop {
             let session = session.as_mut().unwrap();
-            match session.serve(&self.central, &self.connection, &mut self.input, self.is_stopping) {
+            match session.serve(&self.central, &at, &mut self.input, self.is_stopping) {
                 Next::Again => {}
                 next => return next,
             }

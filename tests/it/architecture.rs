@@ -92,14 +92,40 @@ fn rooms_import_what_the_page_says_and_nothing_else() {
     assert_eq!(imports(), said);
 }
 
+#[track_caller]
+fn assert_no_circles(mut left: BTreeMap<String, BTreeSet<String>>) {
+    while !left.is_empty() {
+        let names: BTreeSet<String> = left.keys().cloned().collect();
+        left.retain(|_, known| !known.is_disjoint(&names));
+        assert!(left.len() < names.len(), "a circle among {names:?}");
+    }
+}
+
 #[test]
 fn rooms_do_not_import_each_other_in_circles() {
-    let mut left = imports();
-    while !left.is_empty() {
-        let rooms: BTreeSet<String> = left.keys().cloned().collect();
-        left.retain(|_, known| !known.is_disjoint(&rooms));
-        assert!(left.len() < rooms.len(), "a circle among {rooms:?}");
+    assert_no_circles(imports());
+}
+
+/// A folder's own `mod.rs` is its front, which knows all of its files.
+#[test]
+fn files_of_a_room_do_not_import_each_other_in_circles() {
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources() {
+        let Some((folder, name)) = file.rsplit_once('/') else { continue };
+        let is_for_tests =
+            ["tests.rs", "testing.rs", "simulation.rs", "memory.rs"].iter().any(|end| name.ends_with(end));
+        if name == "mod.rs" || is_for_tests {
+            continue;
+        }
+        let known = imports.entry(file.clone()).or_default();
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for after in code(text).flat_map(|line| line.split("super::").skip(1)) {
+            let end = after.find(|character: char| !character.is_alphanumeric() && character != '_');
+            known.insert(format!("{folder}/{}.rs", &after[..end.unwrap_or(after.len())]));
+        }
     }
+    assert!(imports["src/server/pool.rs"].contains("src/server/connection.rs"));
+    assert_no_circles(imports);
 }
 
 /// Whatever the page comes to say: these are not to be changed by changing a table.
