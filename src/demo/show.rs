@@ -9,10 +9,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::children::log_value;
 use crate::error::Result;
-use crate::output::print;
+use crate::output::{counted, print};
 
 /// The time between two lines about the same agency, where there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Bars shown, so that they leave room on a small terminal.
+const MOST_BARS: usize = 12;
+/// At most 60 columns.
+const TEMPLATE: &str = "{prefix:>10} [{bar:10}] {human_pos:>9} bets  {msg}";
 
 /// One agency's line of the table.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +43,25 @@ struct Agency {
 impl Show {
     pub fn new(files: &[PathBuf]) -> Show {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {human_pos:>11} bets  {msg}")
+        let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
+        if let Some(bars) = &bars {
+            // Ctrl-C is echoed on a line of its own, so clearing the bars then leaves the first line: an empty one.
+            bars.add(ProgressBar::no_length().with_style(message_only())).abandon_with_message(" ");
+        }
         let agency = |(id, path): (usize, &PathBuf)| {
-            let bar = bars.as_ref().map_or_else(ProgressBar::hidden, |bars| {
+            let bar = bars.as_ref().filter(|_| id <= MOST_BARS).map_or_else(ProgressBar::hidden, |bars| {
                 bars.add(ProgressBar::new(count_lines(path)).with_style(style.clone()))
             });
             bar.set_prefix(format!("agency {id}"));
             Agency { bar, sent: 0, told: Instant::now() }
         };
         let agencies = (1..).zip(files).map(agency).collect();
+        if let Some(bars) = bars.as_ref().filter(|_| files.len() > MOST_BARS) {
+            let more = ProgressBar::no_length().with_style(message_only());
+            bars.add(more).abandon_with_message(format!("       and {} more", files.len() - MOST_BARS));
+        }
         Show { bars, agencies, drawn: false }
     }
 
@@ -57,12 +70,9 @@ impl Show {
         self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
-    /// Removes the bars, since later output would move them.
-    pub fn end_bars(&mut self) {
-        if let Some(bars) = self.bars.take() {
-            // If this fails, later output still works.
-            let _ = bars.clear();
-        }
+    /// Leaves the bars where they are: what is said from here on stands below.
+    pub fn leave_bars(&mut self) -> Result<()> {
+        self.bars.take().map_or(Ok(()), |_| print("\n"))
     }
 
     /// A line of the central's log.
@@ -98,10 +108,10 @@ impl Show {
                 }
             }
             (Some("consulta_ganadores"), Some("success")) => {
-                let winners = amount("cant_ganadores").unwrap_or(0);
-                agency.bar.set_message(format!("{winners} winners"));
+                let winners = counted(amount("cant_ganadores").unwrap_or(0), "winner");
+                agency.bar.set_message(winners.clone());
                 if plain {
-                    return self.say(&format!("agency {id}: {winners} winners"));
+                    return self.say(&format!("agency {id}: {winners}"));
                 }
             }
             _ => {}
@@ -111,6 +121,19 @@ impl Show {
 
     pub fn finished(&self, id: usize) {
         self.agencies[id - 1].bar.abandon();
+    }
+}
+
+fn message_only() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Drop for Show {
+    /// A demo that ends early leaves no bars behind.
+    fn drop(&mut self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.clear();
+        }
     }
 }
 

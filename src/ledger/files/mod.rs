@@ -54,8 +54,9 @@ struct Change<'a> {
 impl Files {
     /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
     pub fn open(path: &Path, said: SaidRules) -> Result<(Files, Recovered), OpenError> {
-        let folder = RealFolder::open(path)
-            .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
+        let folder = RealFolder::open(path).map_err(|error| {
+            OpenError::at(path, &format!("cannot make or open this folder: {}", recovery::explain(&error)))
+        })?;
         Files::open_in(Box::new(folder), said)
     }
 
@@ -135,6 +136,10 @@ impl Store for Files {
             draw: register.draw(),
             broken: self.broken.get().cloned(),
         }
+    }
+
+    fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId> {
+        self.register.read().missing(agencies).take(most).collect()
     }
 
     fn rules(&self) -> Rules {

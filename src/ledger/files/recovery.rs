@@ -49,7 +49,7 @@ struct Replayed {
 pub fn open(folder: &dyn Folder, said: SaidRules) -> Result<(Writer, Register, Rules, Recovered), OpenError> {
     let at = |name: &str| {
         let path = folder.path(name);
-        move |error: io::Error| OpenError::at(&path, &error.to_string())
+        move |error: io::Error| OpenError::at(&path, &explain(&error))
     };
     let replay_from = |journal: &Journal| replay(journal).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
     if !folder.exists(BETS).map_err(at(BETS))? && folder.exists(JOURNAL).map_err(at(JOURNAL))? {
@@ -89,6 +89,12 @@ pub fn open(folder: &dyn Folder, said: SaidRules) -> Result<(Writer, Register, R
     let writer = Writer::start(folder, bets, checksums, &register)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, rules, recovered))
+}
+
+/// An I/O error, and what to do about one that a person causes.
+pub fn explain(error: &io::Error) -> String {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    format!("{error}{}", if is_denied { "; give this user the right to it, or choose another --store" } else { "" })
 }
 
 /// The rules that count from here on. They are recorded now if the lottery has begun and the format before did not.
