@@ -32,6 +32,8 @@ pub struct Show {
     bars: Option<MultiProgress>,
     agencies: Vec<Agency>,
     drawn: bool,
+    /// The lines above and below the bars, which stay as long as their handles.
+    _around: [Option<ProgressBar>; 2],
 }
 
 struct Agency {
@@ -46,10 +48,13 @@ impl Show {
         let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
-        if let Some(bars) = &bars {
-            // Ctrl-C is echoed on a line of its own, so clearing the bars then leaves the first line: an empty one.
-            bars.add(ProgressBar::no_length().with_style(message_only())).abandon_with_message(" ");
-        }
+        let text = |text: String| {
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let line = bars.as_ref().map(|bars| bars.add(ProgressBar::no_length().with_style(style)));
+            line.inspect(|line| line.abandon_with_message(text))
+        };
+        // Ctrl-C is echoed on a line of its own, so clearing the bars then leaves the first line: an empty one.
+        let first = text(" ".to_owned());
         let agency = |(id, path): (usize, &PathBuf)| {
             let bar = bars.as_ref().filter(|_| id <= MOST_BARS).map_or_else(ProgressBar::hidden, |bars| {
                 bars.add(ProgressBar::new(count_lines(path)).with_style(style.clone()))
@@ -58,11 +63,9 @@ impl Show {
             Agency { bar, sent: 0, told: Instant::now() }
         };
         let agencies = (1..).zip(files).map(agency).collect();
-        if let Some(bars) = bars.as_ref().filter(|_| files.len() > MOST_BARS) {
-            let more = ProgressBar::no_length().with_style(message_only());
-            bars.add(more).abandon_with_message(format!("       and {} more", files.len() - MOST_BARS));
-        }
-        Show { bars, agencies, drawn: false }
+        let hidden = files.len().saturating_sub(MOST_BARS);
+        let last = (hidden > 0).then(|| text(format!("       and {hidden} more"))).flatten();
+        Show { bars, agencies, drawn: false, _around: [first, last] }
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
@@ -122,10 +125,6 @@ impl Show {
     pub fn finished(&self, id: usize) {
         self.agencies[id - 1].bar.abandon();
     }
-}
-
-fn message_only() -> ProgressStyle {
-    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Drop for Show {
