@@ -10,6 +10,16 @@ fail() {
   exit 2
 }
 
+usage='generar-compose.sh [file=docker-compose-dev.yaml] [clients=5] [more flags of gen-compose]'
+case ${1:-} in
+  -h | --help)
+    printf '%s\n' "Writes the Docker Compose file: $usage" "Example: ./generar-compose.sh docker-compose-dev.yaml 5 --exercise 1"
+    exit
+    ;;
+  -*) fail "$1: the file comes first: $usage" ;;
+esac
+[[ ${1:-} =~ ^[0-9]+$ ]] && fail "$1: the file comes first: $usage"
+
 file=${1:-docker-compose-dev.yaml}
 clients=${2-5}
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)

@@ -2,7 +2,8 @@
 # Checks the echo server from inside its network: validar-echo-server.sh [host=server] [port=12345] [message]
 #
 # Netcat runs in a throw-away busybox container, so the host needs nothing but Docker and no port is published.
-# NC_TIMEOUT (default 3) is how many seconds the server has. Says one line; exits with 0 on success, 1 otherwise.
+# NC_TIMEOUT (default 3) is how many seconds the server has. Prints one line, and the reason of a failure on standard
+# error; exits with 0 on success, 1 otherwise.
 set -u
 
 host=${1:-server}
@@ -10,11 +11,13 @@ port=${2:-12345}
 message=${3-"hola, quiniela: $$"}
 seconds=${NC_TIMEOUT:-3}
 
-verdict() {
-  echo "action: test_echo_server | result: $1"
-  [ "$1" = success ]
-  exit
+fail() {
+  echo "action: test_echo_server | result: fail"
+  printf 'validar-echo-server.sh: %s\n' "$*" >&2
+  exit 1
 }
+
+command -v docker >/dev/null || fail "there is no docker: install Docker"
 
 # A container can be on several networks; any of them leads to it. Its address there also works on Docker's default
 # network, which knows no names.
@@ -23,7 +26,8 @@ place=$(docker container inspect --format \
   -- "$host" 2>/dev/null | head -n 1)
 network=${place%% *}
 address=${place#* }
-[ -n "$network" ] || verdict fail
+[ -n "$network" ] || docker info >/dev/null 2>&1 || fail "the Docker engine does not answer: start it, or see docker info"
+[ -n "$network" ] || fail "no container $host is on a network: start it with make docker-compose-up"
 
 # In the container. The line is kept apart from the connection's end, because a server may close at a half-closed
 # connection or hold it open for ever: netcat's input stays open for a second, and what has come is looked at meanwhile.
@@ -46,9 +50,11 @@ check='
   same
 '
 
-if docker run --rm --network "$network" --cap-drop ALL --security-opt no-new-privileges \
+docker run --rm --network "$network" --cap-drop ALL --security-opt no-new-privileges \
   --env MESSAGE="$message" --env HOST="${address:-$host}" --env PORT="$port" --env TIMEOUT="$seconds" \
-  busybox:latest sh -c "$check" >/dev/null 2>&1; then
-  verdict success
-fi
-verdict fail
+  busybox:latest sh -c "$check" >/dev/null 2>&1
+case $? in
+  0) echo "action: test_echo_server | result: success" ;;
+  125) fail "docker cannot run busybox:latest: see docker run --rm busybox:latest" ;;
+  *) fail "$host:$port did not send the message back within $seconds seconds" ;;
+esac

@@ -97,7 +97,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --stop-on-eof --help"
+            opts="-h --config --id --server --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --force --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -245,7 +245,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__gen__subcmd__compose)
-            opts="-o -h --output --exercise --persist --subnet --help"
+            opts="-o -h --output --exercise --persist --subnet --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

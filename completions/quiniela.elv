@@ -68,6 +68,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --retry-for 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]'
             cand --winners 'File to write the winners'' documents to, one a line'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --force 'Let --winners replace a file that holds anything else than documents'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -90,6 +91,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --exercise 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery'
             cand --subnet 'Network of the containers'
             cand --persist 'Keep the bets on a named volume, which survives the central''s container'
+            cand --force 'Replace a file that is no Compose file of this lottery'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -99,13 +101,13 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --seed 'Seed of the generator'
             cand --winners 'Exact number of bets on the winning number; without it the generator decides'
             cand --winning-number 'Number that --winners counts'
-            cand --force 'Replace existing files'
+            cand --force 'Replace existing files, and remove those of agencies behind the last'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
-            cand --data 'Folder of the agencies'' files, agency-1.csv and so on'
+            cand --data 'Folder of the agencies'' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few'
             cand --keep 'Keep the folder with the central''s files and the logs, and print its path'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'

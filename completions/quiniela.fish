@@ -81,6 +81,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners replace a file that holds anything else than documents'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time limit for the whole check, such as 3s or 500ms' -r
@@ -100,16 +101,17 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exerci
 8\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace a file that is no Compose file of this lottery'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Files to write; the bets are split unevenly between them' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Bets to write, in total' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l seed -d 'Seed of the generator' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exact number of bets on the winning number; without it the generator decides' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winning-number -d 'Number that --winners counts' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files, and remove those of agencies behind the last'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the agencies\' files, agency-1.csv and so on' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the agencies\' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files and the logs, and print its path'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -14,12 +14,14 @@ use serde::ser::Serializer;
 use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
-use crate::output::{WholeFile, folder_of};
+use crate::output::{WholeFile, check_replaceable, folder_of, print};
 
 /// The subnet of the exercises.
 pub const DEFAULT_SUBNET: &str = "172.25.125.0/24";
 
 const IMAGE: &str = "quiniela:latest";
+const DOCKERFILE: &str = "docker/Dockerfile";
+const PROJECT: &str = "tp0";
 const NETWORK: &str = "testing_net";
 const VOLUME: &str = "store";
 
@@ -37,7 +39,7 @@ pub struct Args {
     pub output: Option<PathBuf>,
 
     /// Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery
-    #[arg(long, value_name = "1..8", default_value = "8", hide_possible_values = true, value_parser = exercises())]
+    #[arg(long, overrides_with = "exercise", value_name = "1..8", default_value = "8", hide_possible_values = true, value_parser = exercises())]
     pub exercise: u8,
 
     /// Keep the bets on a named volume, which survives the central's container
@@ -47,6 +49,10 @@ pub struct Args {
     /// Network of the containers
     #[arg(long, value_name = "ADDRESS/BITS", default_value = DEFAULT_SUBNET)]
     pub subnet: String,
+
+    /// Replace a file that is no Compose file of this lottery
+    #[arg(long)]
+    pub force: bool,
 }
 
 fn exercises() -> impl TypedValueParser<Value = u8> {
@@ -71,6 +77,8 @@ struct Service {
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<Build>,
     pull_policy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart: Option<&'static str>,
     command: Vec<&'static str>,
     environment: Vec<String>,
     volumes: Vec<String>,
@@ -140,10 +148,27 @@ pub fn run(options: &Args) -> Result<()> {
     let root = std::env::current_dir()
         .map_err(|error| Error::failed(format!("cannot tell the current directory: {error}; run it from another")))?;
     let file = options.output.as_deref().unwrap_or(Path::new("-"));
+    if !options.force {
+        check_replaceable(file, "Compose file of this lottery", |text| {
+            text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_end() == format!("name: {PROJECT}").as_bytes())
+        })?;
+    }
     let mut output = WholeFile::create(file)?;
-    let way = if output.is_stdout() { ".".to_owned() } else { path_to_root(folder_of(file), &root)? };
-    output.write(render(options, &way)?.as_bytes())?;
-    output.finish()
+    if !output.is_regular() {
+        output.write(render(options, ".")?.as_bytes())?;
+        return output.finish();
+    }
+    if !root.join(DOCKERFILE).is_file() {
+        let root = root.display();
+        return Err(Error::bad_input(format!("{root}: holds no {DOCKERFILE}; run this in the project's folder")));
+    }
+    output.write(render(options, &path_to_root(folder_of(file), &root)?)?.as_bytes())?;
+    output.finish()?;
+    let agencies = match options.clients {
+        1 => "1 agency".to_owned(),
+        clients => format!("{clients} agencies"),
+    };
+    print(format!("{}: the central and {agencies}, for exercise {}\n", file.display(), options.exercise))
 }
 
 /// The text of the file. `root` is the path from the file's folder to the folder of the sources.
@@ -152,7 +177,7 @@ fn render(options: &Args, root: &str) -> Result<String> {
     services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
     let config = [IpamConfig { subnet: options.subnet.clone() }];
     let document = Document {
-        name: "tp0",
+        name: PROJECT,
         services,
         networks: vec![(NETWORK, Network { ipam: Ipam { driver: "default", config } })],
         volumes: if options.persist { vec![(VOLUME, Volume {})] } else { Vec::new() },
@@ -168,8 +193,10 @@ fn server(options: &Args, root: &str) -> Service {
     Service {
         // Only this service builds, on each `up`. The build cache makes that fast, and no container runs an image that
         // is older than its sources.
-        build: Some(Build { context: root.to_owned(), dockerfile: "docker/Dockerfile" }),
+        build: Some(Build { context: root.to_owned(), dockerfile: DOCKERFILE }),
         pull_policy: "build",
+        // Recovery goes on where a central ended that failed; one that can no longer start is given up.
+        restart: Some("on-failure:5"),
         command: vec!["server"],
         environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
         volumes,
@@ -211,6 +238,7 @@ fn service(container_name: String) -> Service {
         image: IMAGE,
         build: None,
         pull_policy: "never",
+        restart: None,
         command: Vec::new(),
         environment: Vec::new(),
         volumes: Vec::new(),
@@ -310,7 +338,7 @@ mod tests {
     use std::fs;
 
     fn options(clients: u32) -> Args {
-        Args { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned() }
+        Args { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned(), force: false }
     }
 
     fn refusal(options: &Args) -> String {

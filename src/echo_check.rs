@@ -11,10 +11,9 @@ use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::output::print;
 use crate::resolve;
-use crate::wire::HEALTH_SOURCE;
+use crate::wire::{HEALTH_MESSAGE, HEALTH_SOURCE};
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
-const HEALTH_MESSAGE: &str = "quiniela health check";
 
 /// Sends a line to an echo server, and checks that it comes back unchanged.
 ///

@@ -70,7 +70,9 @@ impl Error {
 
     /// An I/O failure always names its file.
     pub fn at_path(kind: Kind, path: &Path, action: &str, error: &std::io::Error) -> Error {
-        Error::new(kind, format!("{}: cannot {action}: {error}", path.display()))
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let advice = if is_denied { "; give this user the right to it, or choose another path" } else { "" };
+        Error::new(kind, format!("{}: cannot {action}: {error}{advice}", path.display()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! `quiniela gen-data`: files of plausible Argentine bets, the same bytes for the same seed.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
@@ -48,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = WINNING_NUMBER, value_parser = whole_number(0..=u32::MAX))]
     pub winning_number: u32,
 
-    /// Replace existing files
+    /// Replace existing files, and remove those of agencies behind the last
     #[arg(long)]
     pub force: bool,
 }
@@ -60,7 +63,7 @@ pub struct Made {
     pub winners: u64,
 }
 
-/// Writes every file. Refuses before the first one if any of them exists, unless told to replace them.
+/// Writes every file. Refuses before the first one if the folder holds any agency's file, unless told to replace them.
 pub fn run(args: &Args) -> Result<Made> {
     if let Some(winners) = args.winners.filter(|winners| *winners > args.bets) {
         return Err(Error::bad_input(format!("--winners {winners}: there are only {} bets to win", args.bets)));
@@ -70,15 +73,32 @@ pub fn run(args: &Args) -> Result<Made> {
     let path = |agency: usize| args.dir.join(format!("agency-{}.csv", agency + 1));
     let mut rng = Rng::with_seed(args.seed);
     let shares = shares(&mut rng, args.agencies, args.bets);
-    let taken = (0..shares.len()).map(path).find(|path| path.exists());
-    if let Some(path) = taken.filter(|_| !args.force) {
+    let before = files_of_agencies(&args.dir)?;
+    if let Some((_, path)) = before.iter().find(|_| !args.force) {
         return Err(Error::bad_input(format!("{}: is there already; --force replaces it", path.display())));
     }
     let mut numbers = Numbers { winning: args.winning_number, winners: args.winners, bets: args.bets, won: 0 };
     for (agency, bets) in shares.into_iter().enumerate() {
         write_file(&path(agency), bets, &mut rng, &mut numbers)?;
     }
+    // They would be taken for part of what was made.
+    for (_, path) in before.range(args.agencies + 1..) {
+        fs::remove_file(path).map_err(|error| Error::at_path(Kind::Failed, path, "remove it", &error))?;
+    }
     Ok(Made { bets: args.bets, winners: numbers.won })
+}
+
+/// The agencies' files that a folder holds, in order.
+fn files_of_agencies(dir: &Path) -> Result<BTreeMap<u32, PathBuf>> {
+    let unreadable = |error: io::Error| Error::at_path(Kind::Failed, dir, "read this folder", &error);
+    let mut files = BTreeMap::new();
+    for entry in dir.read_dir().map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().and_then(OsStr::to_str);
+        let agency = name.and_then(|name| name.strip_prefix("agency-")?.strip_suffix(".csv")?.parse().ok());
+        files.extend(agency.map(|agency| (agency, path)));
+    }
+    Ok(files)
 }
 
 /// Picks the number of each bet.

@@ -27,7 +27,7 @@ use log::LevelFilter;
 
 use cli::{Cli, Command};
 use error::{Error, Kind, Result};
-use output::{WholeFile, print};
+use output::{WholeFile, counted, print};
 use signals::StopSignal;
 
 /// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
@@ -79,7 +79,12 @@ where
         Command::GenData(args) => {
             let made = gen_data::run(&args)?;
             let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
-            print(format!("{dir}: {files} files, {} bets, {} of them on {number}\n", made.bets, made.winners))
+            print(format!(
+                "{dir}: {}, {}, {} of them on {number}\n",
+                counted(files.into(), "file"),
+                counted(made.bets, "bet"),
+                made.winners
+            ))
         }
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Completions { shell } => {

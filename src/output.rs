@@ -1,7 +1,7 @@
 //! Standard output, and files that are written in one step.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ use crate::logging;
 
 /// Names of standard output. A rename would separate its file from its reader.
 const STDOUT: [&str; 3] = ["-", "/dev/stdout", "/dev/fd/1"];
+
+/// Read of a file to tell what it is.
+const LOOK_BYTES: u64 = 64 * 1024;
 
 /// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard output
 /// (`-`), devices and FIFOs are not replaced: they are written to.
@@ -31,6 +34,26 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
 }
 
+/// Refuses to replace a file whose beginning `is_ours` does not know. One that is empty or no regular file loses nothing.
+pub fn check_replaceable(path: &Path, what: &str, is_ours: impl Fn(&[u8]) -> bool) -> Result<()> {
+    if STDOUT.map(Path::new).contains(&path) || !path.is_file() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LOOK_BYTES).read_to_end(&mut start))
+        .map_err(|error| Error::at_path(Kind::BadInput, path, "read what is there", &error))?;
+    if start.is_empty() || is_ours(&start) {
+        return Ok(());
+    }
+    Err(Error::bad_input(format!("{}: is there already and is no {what}; --force replaces it", path.display())))
+}
+
+/// A number and its noun.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The folder of a path's file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
@@ -42,8 +65,9 @@ impl WholeFile {
         WholeFile::open(path).map_err(|error| unwritable(path, &error))
     }
 
-    pub fn is_stdout(&self) -> bool {
-        self.file.is_none()
+    /// Whether it is a file that other programs can find later, and no device or pipe.
+    pub fn is_regular(&self) -> bool {
+        self.renamed.is_some()
     }
 
     pub fn write(&mut self, text: &[u8]) -> Result<()> {

@@ -43,7 +43,7 @@ pub(super) fn converse<T>(
             Err(Halt::Lost(cause)) => {
                 let event = Event::new(Level::Warn, "connection_lost", Outcome::Fail);
                 reactor.log(event.with("client_id", reactor.id).with("error", &cause));
-                dialer.back_off(reactor, &cause)?;
+                dialer.back_off(reactor, &cause, "")?;
             }
             result => return result,
         }
@@ -141,7 +141,8 @@ pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
         Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => true,
         Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => false,
     };
-    is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}")))
+    let advice = if matches!(refusal, Refusal::Storage(_)) { "; look at the central's disk" } else { "" };
+    is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}{advice}")))
 }
 
 /// What to make of a reply to something else than what was asked. A bare `ACK|ERR` is how the central refuses a

@@ -79,11 +79,20 @@ impl Dataset {
         let start = Mark { row: 0, position: Position::START };
         let reader = Reader::new(file);
         let mut dataset = Dataset { path: path.to_owned(), size: metadata.len(), reader, rows: 0, start };
-        if dataset.read()? && dataset.is_header() {
+        let has_row = dataset.read()?;
+        if has_row && dataset.has_semicolons() {
+            let (path, line) = (path.display(), dataset.reader.row_position().line);
+            return Err(Error::bad_input(format!("{path}:{line}: fields are separated by ;, and must be by ,")));
+        }
+        if has_row && dataset.is_header() {
             dataset.start.position = dataset.reader.position();
         }
         dataset.return_to(&dataset.start())?;
         Ok(dataset)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file's size in bytes.
@@ -190,6 +199,11 @@ impl Dataset {
     fn values(&self) -> impl Iterator<Item = &str> {
         // They are UTF-8, or reading them had failed.
         self.reader.fields().map(|field| str::from_utf8(field).unwrap_or_default())
+    }
+
+    /// As some spreadsheets write what they call CSV.
+    fn has_semicolons(&self) -> bool {
+        !self.reader.is_plain() && self.values().count() == 1 && self.values().any(|row| row.matches(';').count() == 4)
     }
 
     fn is_header(&self) -> bool {

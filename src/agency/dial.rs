@@ -67,19 +67,19 @@ impl Dialer {
                 }
                 Err(Halt::Lost(cause)) => {
                     reactor.log(Event::fail("connect").with("client_id", reactor.id).with("error", &cause));
-                    self.back_off(reactor, &cause)?;
+                    self.back_off(reactor, &cause, "; check that the central runs and can be reached there")?;
                 }
                 Err(halt) => return Err(halt),
             }
         }
     }
 
-    /// Waits before the next attempt, unless patience has run out.
-    pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str) -> Result<(), Halt> {
+    /// Waits before the next attempt, unless patience has run out. `advice` then ends the error.
+    pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str, advice: &str) -> Result<(), Halt> {
         let Some(delay) = self.patience.next_delay() else {
             let limit = humantime::format_duration(self.patience.limit);
             return Err(Halt::Fatal(Error::unreachable(format!(
-                "{}: no progress for {limit}, and at last: {cause}; check that the central runs and can be reached there",
+                "{}: no progress for {limit}, and at last: {cause}{advice}",
                 self.address
             ))));
         };
@@ -133,11 +133,14 @@ impl Dialer {
         if let Ok(address) = self.address.parse() {
             return Ok(vec![address]);
         }
+        // The name that the central has among the exercises' containers.
+        let local = self.address.strip_prefix("server:").map(|port| format!("localhost:{port}"));
+        let advice = local.map(|local| format!("; outside Docker give --server {local}")).unwrap_or_default();
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::InvalidInput => {
                 Halt::Fatal(Error::bad_input(format!("{}: {error}: expected HOST:PORT", self.address)))
             }
-            _ => Halt::Lost(format!("{}: {error}", self.address)),
+            _ => Halt::Lost(format!("{}: {error}{advice}", self.address)),
         };
         let resolving = match self.resolving.take() {
             Some(resolving) => resolving,
@@ -155,7 +158,7 @@ impl Dialer {
             if check_deadline(Some(deadline), begun).is_err() {
                 // The next attempt goes on waiting for the same answer: threads must not pile up.
                 self.resolving = Some(resolving);
-                return Err(Halt::Lost(format!("{}: the name is still being resolved", self.address)));
+                return Err(Halt::Lost(format!("{}: the name is still being resolved{advice}", self.address)));
             }
             reactor.wait(Some(deadline))?;
         }

@@ -1,6 +1,8 @@
 //! The lottery: every bet of the file, DONE, the draw, the winners. However often the connection is lost on the way, the
 //! central's answer to HELLO says where to go on.
 
+use log::Level;
+
 use super::batches::Batches;
 use super::conversation::{Conversation, converse, not_now, refused, unexpected};
 use super::dataset::Dataset;
@@ -11,7 +13,7 @@ use super::winners::WinnersOutput;
 use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
-use crate::logging::{self, Event};
+use crate::logging::{self, Event, Outcome};
 use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
 
 /// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
@@ -22,11 +24,12 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
     let mut lottery = Lottery {
         task,
         batches: Batches::new(dataset, reactor.id, task.batch_max),
-        winners: WinnersOutput::new(task.winners.as_deref())?,
+        winners: WinnersOutput::new(task)?,
         progress: Progress::default(),
         has_matched: false,
         spoken: false,
         waiting: false,
+        sent: 0,
     };
     converse(reactor, dialer, |conversation| lottery.play(conversation))
 }
@@ -42,6 +45,8 @@ struct Lottery<'a> {
     spoken: bool,
     /// Whether the log says that the draw is being waited for.
     waiting: bool,
+    /// Bets that were acknowledged since the start.
+    sent: u64,
 }
 
 impl Lottery<'_> {
@@ -57,8 +62,11 @@ impl Lottery<'_> {
                 self.check_end(conversation, &standing)?;
                 break standing.phase;
             }
+            let event = Event::in_progress("upload").with("client_id", conversation.reactor.id);
+            conversation.reactor.log(event.with("stored", standing.stored));
             self.progress.start(conversation.reactor, standing.stored, self.batches.dataset().size());
             if self.upload(conversation)? {
+                self.log_upload(conversation.reactor);
                 self.pace(conversation)?;
                 self.finish_upload(conversation)?;
                 break standing.phase;
@@ -69,6 +77,16 @@ impl Lottery<'_> {
             self.wait_for_draw(conversation)?;
         }
         self.take_winners(conversation)
+    }
+
+    /// A file without bets may be meant, or be the wrong one.
+    fn log_upload(&self, reactor: &Reactor) {
+        let stored = self.batches.dataset().rows();
+        let level = if stored == 0 { Level::Warn } else { Level::Info };
+        let event = Event::new(level, "upload", Outcome::Success).with("client_id", reactor.id);
+        let event = event.with("stored", stored).with("sent", self.sent);
+        let path = self.batches.dataset().path().display();
+        reactor.log(if stored == 0 { event.with("file", path).with("holds", "no bets") } else { event });
     }
 
     /// What is stored does not begin as the file does.
@@ -157,6 +175,7 @@ impl Lottery<'_> {
             }
             Reply::AckBatch { count, result: Ok(()) } if count == sent.count => {
                 conversation.dialer.patience.progress();
+                self.sent += u64::from(count);
                 let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
                 reactor.log(event);
                 self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.byte());

@@ -36,18 +36,19 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     log::set_max_level(config.level.value);
     let mut reactor =
         Reactor::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
-    match play(&mut reactor, config) {
-        Ok(()) => Ok(()),
+    let error = match play(&mut reactor, config) {
+        Ok(()) => return Ok(()),
         Err(Halt::Stopped) => {
             reactor.log(Event::success("shutdown").with("client_id", config.id));
-            if reactor.is_interrupted() { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) }
+            let is_interrupted = reactor.is_interrupted();
+            return if is_interrupted { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) };
         }
-        Err(Halt::Lost(cause)) => Err(Error::unreachable(cause)),
-        Err(Halt::Fatal(error)) => {
-            reactor.bar.finish_and_clear();
-            Err(error)
-        }
-    }
+        Err(Halt::Lost(cause)) => Error::unreachable(cause),
+        Err(Halt::Fatal(error)) => error,
+    };
+    reactor.bar.finish_and_clear();
+    reactor.log(Event::fail("shutdown").with("client_id", config.id).with("error", &error));
+    Err(error)
 }
 
 fn tell(config: &AgencyConfig) {

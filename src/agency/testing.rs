@@ -40,7 +40,7 @@ pub(super) fn linked(reactor: &Reactor) -> (Link, TcpStream) {
 }
 
 pub(super) fn lottery(file: PathBuf) -> LotteryTask {
-    LotteryTask { file, batch_period: Duration::ZERO, batch_max: 3, in_flight: 4, winners: None }
+    LotteryTask { file, batch_period: Duration::ZERO, batch_max: 3, in_flight: 4, winners: None, force: false }
 }
 
 pub(super) fn config(task: Task, address: &str) -> AgencyConfig {

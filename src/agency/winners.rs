@@ -1,9 +1,11 @@
 //! The winners as they arrive, page by page.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::error::Result;
-use crate::output::WholeFile;
+use crate::config::LotteryTask;
+use crate::error::{Error, Result};
+use crate::output::{WholeFile, check_replaceable};
 
 /// Counts the winners and, if wanted, writes their documents to a file, one a line. See [`WholeFile`].
 pub(super) struct WinnersOutput {
@@ -13,8 +15,18 @@ pub(super) struct WinnersOutput {
 
 impl WinnersOutput {
     /// Fails at once when the file cannot be written: not after hours of uploading.
-    pub(super) fn new(path: Option<&Path>) -> Result<WinnersOutput> {
-        Ok(WinnersOutput { received: 0, file: path.map(WholeFile::create).transpose()? })
+    pub(super) fn new(task: &LotteryTask) -> Result<WinnersOutput> {
+        let Some(path) = &task.winners else { return Ok(WinnersOutput { received: 0, file: None }) };
+        let place = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
+        if place(path).is_some_and(|found| Some(found) == place(&task.file)) {
+            let path = path.display();
+            return Err(Error::bad_input(format!("--winners {path}: is the file of the agency's bets; give another")));
+        }
+        if !task.force {
+            let is_document = |byte: &u8| byte.is_ascii_alphanumeric() || b".-\r\n".contains(byte);
+            check_replaceable(path, "list of documents", |text| text.iter().all(is_document))?;
+        }
+        Ok(WinnersOutput { received: 0, file: Some(WholeFile::create(path)?) })
     }
 
     /// How many came so far, which is also where the next page begins.
@@ -43,17 +55,19 @@ impl WinnersOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agency::testing::lottery;
 
     #[test]
     fn pages_become_lines_once_all_are_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("winners.txt");
-        std::fs::write(&path, "of the lottery before\n").unwrap();
-        let mut winners = WinnersOutput::new(Some(&path)).unwrap();
+        std::fs::write(&path, "30904465\n").unwrap();
+        let task = LotteryTask { winners: Some(path.clone()), ..lottery(folder.path().join("agency-3.csv")) };
+        let mut winners = WinnersOutput::new(&task).unwrap();
         assert_eq!(winners.take("1,2.a").unwrap(), 2);
         assert_eq!(winners.take("").unwrap(), 0);
         assert_eq!(winners.take("3").unwrap(), 1);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "of the lottery before\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "30904465\n");
         winners.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2.a\n3\n");
         assert_eq!(winners.received(), 3);

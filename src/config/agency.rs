@@ -88,6 +88,10 @@ pub struct AgencyArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
+    /// Let --winners replace a file that holds anything else than documents
+    #[arg(long)]
+    pub force: bool,
+
     /// Stop when standard input ends, as the demo's processes do
     #[arg(long, hide = true)]
     pub stop_on_eof: bool,
@@ -143,7 +147,9 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let winners = sources.find(&WINNERS)?.map(|said| said.value);
     let file = data.join(format!("agency-{id}.csv"));
     let task = match mode {
-        Mode::Lottery => Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners }),
+        Mode::Lottery => {
+            Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners, force: args.force })
+        }
         Mode::Bet => Task::Bet { person: person(&mut sources)? },
         Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };

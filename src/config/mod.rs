@@ -101,4 +101,6 @@ pub struct LotteryTask {
     pub in_flight: usize,
     /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
+    /// Whether that may replace a file of another kind.
+    pub force: bool,
 }

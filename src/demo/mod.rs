@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::config::whole_number;
 use crate::domain::WINNING_NUMBER;
 use crate::error::{Error, Kind, Result};
+use crate::gen_data;
 use crate::output::print;
 use crate::signals::StopSignal;
 use audit::Account;
@@ -25,6 +26,12 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(180);
 /// The central promises to stop within 5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Where a checkout of the project has data.
+const DATA: &str = ".data";
+/// Bets of an agency, in the mean, where the demo makes its own.
+const BETS_EACH: u64 = 1_200;
+const WINNERS_EACH: u64 = 3;
+
 /// The central is the first child, so that agency 1 is child 1.
 const CENTRAL: usize = 0;
 
@@ -32,16 +39,16 @@ const CENTRAL: usize = 0;
 ///
 /// It exits with 0 only if every bet of every file is on disk, once and in order, and every process ended with success.
 ///
-/// Example: quiniela demo --agencies 5 --data .data
+/// Example: quiniela demo --agencies 7
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Agencies to run, at most 500
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=500_u32))]
     agencies: u32,
 
-    /// Folder of the agencies' files, agency-1.csv and so on
-    #[arg(long, value_name = "DIR", default_value = ".data", value_hint = clap::ValueHint::DirPath)]
-    data: PathBuf,
+    /// Folder of the agencies' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    data: Option<PathBuf>,
 
     /// Keep the folder with the central's files and the logs, and print its path
     #[arg(long)]
@@ -51,24 +58,47 @@ pub struct Args {
 /// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and everybody stopped as
 /// they should. No child outlives it.
 pub fn run(options: &Args, stop: &StopSignal) -> Result<()> {
-    let files: Vec<PathBuf> =
-        (1..=options.agencies).map(|agency| options.data.join(format!("agency-{agency}.csv"))).collect();
-    if let Some(missing) = files.iter().find(|path| !path.is_file()) {
+    let files = |data: &Path| -> Vec<PathBuf> {
+        (1..=options.agencies).map(|agency| data.join(format!("agency-{agency}.csv"))).collect()
+    };
+    let given = options.data.as_deref();
+    let missing = files(given.unwrap_or(Path::new(DATA))).into_iter().find(|path| !path.is_file());
+    if let (Some(given), Some(missing)) = (given, &missing) {
+        let missing = missing.display();
         return Err(Error::bad_input(format!(
-            "{}: there is no such file; `quiniela gen-data --agencies {} {}` makes some",
-            missing.display(),
+            "{missing}: there is no such file; without --data the demo makes its own, and `quiniela gen-data --agencies {} {}` \
+             writes some to an empty folder",
             options.agencies,
-            options.data.display()
+            given.display()
         )));
     }
     let unmade = |error| Error::failed(format!("cannot make a temporary folder: {error}"));
     let folder = tempfile::Builder::new().prefix("quiniela-demo-").tempdir().map_err(unmade)?;
-    let held = hold(options, &files, folder.path(), stop);
+    let held = match missing {
+        None => Ok(given.unwrap_or(Path::new(DATA)).to_owned()),
+        Some(_) => make_data(options.agencies, folder.path()),
+    }
+    .and_then(|data| hold(options, &data, &files(&data), folder.path(), stop));
     let closed = close(folder, options.keep);
     held.and(closed)
 }
 
-fn hold(options: &Args, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
+fn make_data(agencies: u32, folder: &Path) -> Result<PathBuf> {
+    let dir = folder.join("data");
+    let (bets, winning_number) = (u64::from(agencies) * BETS_EACH, WINNING_NUMBER);
+    gen_data::run(&gen_data::Args {
+        dir: dir.clone(),
+        agencies,
+        bets,
+        seed: 1,
+        winners: Some(u64::from(agencies) * WINNERS_EACH),
+        winning_number,
+        force: false,
+    })?;
+    Ok(dir)
+}
+
+fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
     let store = folder.join("central");
     std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
     let mut children = Children::new(folder, stop)?;
@@ -78,7 +108,7 @@ fn hold(options: &Args, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> 
     let begun = Instant::now();
     for agency in 1..=options.agencies {
         let (id, address) = (agency.to_string(), format!("127.0.0.1:{port}"));
-        let (data, winners) = (options.data.as_os_str(), winners_file(folder, agency as usize));
+        let (data, winners) = (data.as_os_str(), winners_file(folder, agency as usize));
         let words = ["agency".as_ref(), "--id".as_ref(), id.as_ref(), "--server".as_ref(), address.as_ref()];
         let paths = ["--data".as_ref(), data, "--winners".as_ref(), winners.as_os_str()];
         children.start(&format!("agency-{agency}"), words.into_iter().chain(paths))?;
@@ -93,7 +123,7 @@ fn hold(options: &Args, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> 
     }
     let row = |account: &Account, time| Row { bets: account.bets, winners: account.winners.len(), time };
     let rows: Vec<Row> = accounts.iter().zip(seconds).map(|(account, time)| row(account, time)).collect();
-    show.end_bars();
+    show.leave_bars()?;
     show.say(&format!("\n{}", show::table(&rows, total)))?;
     show.say("bets.csv holds every bet of every file, once and in order; each agency was told its own winners;")?;
     show.say("the central and its agencies ended with exit code 0.")

@@ -9,10 +9,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::children::log_value;
 use crate::error::Result;
-use crate::output::print;
+use crate::output::{counted, print};
 
 /// The time between two lines about the same agency, where there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Bars shown, so that they leave room on a small terminal.
+const MOST_BARS: usize = 12;
+/// At most 60 columns.
+const TEMPLATE: &str = "{prefix:>10} [{bar:10}] {human_pos:>9} bets  {msg}";
 
 /// One agency's line of the table.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,8 @@ pub struct Show {
     bars: Option<MultiProgress>,
     agencies: Vec<Agency>,
     drawn: bool,
+    /// The lines above and below the bars, which stay as long as their handles.
+    _around: [Option<ProgressBar>; 2],
 }
 
 struct Agency {
@@ -38,18 +45,27 @@ struct Agency {
 impl Show {
     pub fn new(files: &[PathBuf]) -> Show {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {human_pos:>11} bets  {msg}")
+        let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
+        let text = |text: String| {
+            let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let line = bars.as_ref().map(|bars| bars.add(ProgressBar::no_length().with_style(style)));
+            line.inspect(|line| line.abandon_with_message(text))
+        };
+        // Ctrl-C is echoed on a line of its own, so clearing the bars then leaves the first line: an empty one.
+        let first = text(" ".to_owned());
         let agency = |(id, path): (usize, &PathBuf)| {
-            let bar = bars.as_ref().map_or_else(ProgressBar::hidden, |bars| {
+            let bar = bars.as_ref().filter(|_| id <= MOST_BARS).map_or_else(ProgressBar::hidden, |bars| {
                 bars.add(ProgressBar::new(count_lines(path)).with_style(style.clone()))
             });
             bar.set_prefix(format!("agency {id}"));
             Agency { bar, sent: 0, told: Instant::now() }
         };
         let agencies = (1..).zip(files).map(agency).collect();
-        Show { bars, agencies, drawn: false }
+        let hidden = files.len().saturating_sub(MOST_BARS);
+        let last = (hidden > 0).then(|| text(format!("       and {hidden} more"))).flatten();
+        Show { bars, agencies, drawn: false, _around: [first, last] }
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
@@ -57,12 +73,9 @@ impl Show {
         self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
-    /// Removes the bars, since later output would move them.
-    pub fn end_bars(&mut self) {
-        if let Some(bars) = self.bars.take() {
-            // If this fails, later output still works.
-            let _ = bars.clear();
-        }
+    /// Leaves the bars where they are: what is said from here on stands below.
+    pub fn leave_bars(&mut self) -> Result<()> {
+        self.bars.take().map_or(Ok(()), |_| print("\n"))
     }
 
     /// A line of the central's log.
@@ -98,10 +111,10 @@ impl Show {
                 }
             }
             (Some("consulta_ganadores"), Some("success")) => {
-                let winners = amount("cant_ganadores").unwrap_or(0);
-                agency.bar.set_message(format!("{winners} winners"));
+                let winners = counted(amount("cant_ganadores").unwrap_or(0), "winner");
+                agency.bar.set_message(winners.clone());
                 if plain {
-                    return self.say(&format!("agency {id}: {winners} winners"));
+                    return self.say(&format!("agency {id}: {winners}"));
                 }
             }
             _ => {}
@@ -111,6 +124,15 @@ impl Show {
 
     pub fn finished(&self, id: usize) {
         self.agencies[id - 1].bar.abandon();
+    }
+}
+
+impl Drop for Show {
+    /// A demo that ends early leaves no bars behind.
+    fn drop(&mut self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.clear();
+        }
     }
 }
 

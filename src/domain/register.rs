@@ -92,6 +92,12 @@ impl Register {
         self.done = self.done - u32::from(was_done) + u32::from(account.done);
     }
 
+    /// Which of agencies 1 to `agencies` are not done, in order.
+    pub fn missing(&self, agencies: u32) -> impl Iterator<Item = AgencyId> {
+        let mut done = self.accounts().filter(|(_, account)| account.done).map(|(id, _)| id).peekable();
+        (1..=agencies).map(AgencyId).filter(move |id| done.next_if_eq(id).is_none())
+    }
+
     pub fn draw(&self) -> Draw {
         self.draw
     }

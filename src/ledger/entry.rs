@@ -75,6 +75,8 @@ pub trait Store: Send + Sync {
     /// Holds the draw, with the number of the rules, if agencies 1 to `agencies` are all done and it was not held before.
     fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError>;
     fn state(&self) -> State;
+    /// The first agencies of 1 to `agencies` that are not done, so many at most.
+    fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId>;
     /// What defines the lottery.
     fn rules(&self) -> Rules;
     /// Finds the winners of the draw that was held. It takes a while: it reads every bet.

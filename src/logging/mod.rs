@@ -49,7 +49,7 @@ pub enum Outcome {
 /// ```
 /// use quiniela::logging::Event;
 ///
-/// Event::success("apuesta_recibida").with("cantidad", 100).with("agency", 3).log();
+/// Event::success("apuesta_recibida").with("cantidad", 100).with("client_id", 3).log();
 /// ```
 #[must_use = "an event is written by its method log"]
 pub struct Event {

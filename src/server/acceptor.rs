@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use log::Level;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{SockRef, TcpKeepalive};
@@ -22,7 +23,7 @@ use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 use crate::ledger::StorageError;
-use crate::logging::Event;
+use crate::logging::{Event, Outcome};
 use crate::signals::StopSignal;
 use crate::transport::Peer;
 
@@ -30,6 +31,8 @@ use crate::transport::Peer;
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A peer that has vanished without a word is noticed after this time and some probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How often the log tells which agencies are waited for.
+const REMINDER: Duration = Duration::from_secs(60);
 const EVENTS: usize = 1024;
 
 const LISTENER: Token = Token(0);
@@ -56,6 +59,7 @@ pub struct Acceptor {
     /// New connections could not all be accepted, and the poll will not tell of them again.
     accept_again: bool,
     draw_is_told: bool,
+    reminded: Instant,
 }
 
 impl Acceptor {
@@ -87,6 +91,7 @@ impl Acceptor {
             frame_deadline: config.frame_deadline,
             accept_again: false,
             draw_is_told: false,
+            reminded: Instant::now(),
         })
     }
 
@@ -134,10 +139,9 @@ impl Acceptor {
         loop {
             match self.listener.accept() {
                 Ok((stream, address)) => {
-                    if let Err(error) = self
-                        .take(stream, Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()) })
-                    {
-                        Event::fail("accept_connections").with("ip", address.ip()).with("error", error).log();
+                    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                    if let Err(error) = self.take(stream, Peer { address }) {
+                        refusal(Level::Error, address).with("error", error).log();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -162,21 +166,18 @@ impl Acceptor {
         if !is_full {
             self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         }
-        let session = Session::new(Box::new(stream), peer, self.frame_deadline);
-        session.log_accept();
         if is_full {
-            self.refuse(session, format!("{} connections are open; try again later", self.max_connections));
+            let reason = format!("{} connections are open; try again later", self.max_connections);
+            refusal(Level::Warn, peer.address).with("reason", End::Busy).with("error", &reason).log();
+            self.refuser.refuse(Box::new(stream), reason);
             return Ok(());
         }
+        let session = Session::new(Box::new(stream), peer, self.frame_deadline);
+        session.log_accept();
         self.next_token += 1;
         self.open.add();
         self.connections.insert(token, Arc::new(Connection::new(session, self.pool.queue.clone())));
         Ok(())
-    }
-
-    fn refuse(&self, session: Session, reason: String) {
-        session.log_close(End::Busy);
-        self.refuser.refuse(session.into_stream(), reason);
     }
 
     /// Has a connection served, if this is news to it. When too many wait already it is refused, unless it owes answers.
@@ -189,7 +190,8 @@ impl Acceptor {
         if self.pool.queue.offer(job).is_err() {
             connection.turn.close();
             if let Some(session) = connection.session.lock().take() {
-                self.refuse(session, "too many requests wait; try again later".to_owned());
+                session.log_close(End::Busy);
+                self.refuser.refuse(session.into_stream(), "too many requests wait; try again later".to_owned());
                 self.open.remove();
             }
         }
@@ -215,6 +217,10 @@ impl Acceptor {
         if self.accept_again {
             self.accept();
         }
+        if self.reminded.elapsed() >= REMINDER {
+            self.reminded = now;
+            self.central.log_missing();
+        }
         self.look_at_lottery()
     }
 
@@ -239,14 +245,16 @@ impl Acceptor {
         if disk_is_sound {
             written.map_err(|StorageError(reason)| Error::storage(reason))?;
             Event::success("close_ledger").log();
+            Event::success("shutdown").log();
         }
-        Event::success("shutdown").log();
         Ok(())
     }
 }
 
+fn refusal(level: Level, peer: SocketAddr) -> Event {
+    Event::new(level, "accept_connections", Outcome::Fail).with("ip", peer.ip()).with("port", peer.port())
+}
+
 fn too_slow(timeout: Duration) -> Error {
-    let reason = format!("not everything has ended within {}", humantime::format_duration(timeout));
-    Event::fail("shutdown").with("error", &reason).log();
-    Error::failed(reason)
+    Error::failed(format!("not everything has ended within {}", humantime::format_duration(timeout)))
 }

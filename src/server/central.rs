@@ -2,7 +2,9 @@
 //! and writes no reply.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::admit::{Admitted, Gate};
 use super::batch::Batch;
@@ -20,7 +22,12 @@ use crate::wire::{Ask, BatchHeader, Documents, Refusal, Request};
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
+/// Agencies that the log names as missing. Of further ones it tells how many there are.
+const MISSING_SHOWN: usize = 10;
 const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
+
+/// How long the health check fails after a bet was refused for the disk. Agencies try again within 2 s.
+const DISK_MEMORY: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Central {
@@ -28,6 +35,8 @@ pub struct Central {
     gate: Gate,
     pub lottery: Lottery,
     quiet_time: Duration,
+    /// When and why the disk last refused something, if it has taken nothing since.
+    refused: Mutex<Option<(Instant, StorageError)>>,
 }
 
 /// What an entry was put in line for.
@@ -72,6 +81,7 @@ impl Central {
             gate: Gate::new(roster),
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
+            refused: Mutex::default(),
         }
     }
 
@@ -172,6 +182,26 @@ impl Central {
         self.ledger.line.close();
     }
 
+    /// Why bets are refused for the disk, if they are.
+    pub fn disk_complaint(&self) -> Option<String> {
+        let refused = self.refused.lock();
+        let recent = refused.as_ref().filter(|(last, _)| last.elapsed() < DISK_MEMORY);
+        recent.map(|(_, error)| format!("bets are refused: {error}"))
+    }
+
+    /// Takes note of how the disk fares. True if it only goes on to fail, of which the log was told.
+    fn is_known_failure(&self, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Failed(error) => {
+                let last = self.refused.lock().replace((Instant::now(), error.clone()));
+                return last.is_some_and(|(last, _)| last.elapsed() < DISK_MEMORY);
+            }
+            Verdict::Stored { .. } | Verdict::Marked => *self.refused.lock() = None,
+            Verdict::Account { .. } | Verdict::Closed | Verdict::Gap | Verdict::Stale | Verdict::Conflict => {}
+        }
+        false
+    }
+
     /// An error once nobody can tell any more what is on disk.
     pub fn check_disk(&self) -> Result<()> {
         if self.lottery.step() != Step::Failed {
@@ -180,6 +210,26 @@ impl Central {
         let StorageError(reason) =
             self.ledger.store.state().broken.unwrap_or_else(|| StorageError("the disk failed".into()));
         Err(Error::storage(reason))
+    }
+
+    /// How many agencies are done, and which are not, if the draw waits for any.
+    pub fn missing(&self) -> Option<(u32, String)> {
+        let store = &self.ledger.store;
+        let state = store.state();
+        let agencies = self.gate.agencies(state.highest);
+        let missing = agencies.saturating_sub(state.done) as usize;
+        if state.draw != Draw::Open || missing == 0 {
+            return None;
+        }
+        let first = store.missing(agencies, MISSING_SHOWN).iter().map(|id| id.0.to_string()).collect::<Vec<_>>();
+        let more = if missing > first.len() { format!(" and {} more", missing - first.len()) } else { String::new() };
+        Some((state.done, format!("{}{more}", first.join(", "))))
+    }
+
+    pub fn log_missing(&self) {
+        if let Some((done, missing)) = self.missing() {
+            Event::in_progress("wait_for_agencies").with("done", done).with("missing", missing).log();
+        }
     }
 
     /// Whether there is a draw to hold or to announce, and nobody is at it. Whoever is told so has to have
@@ -234,7 +284,7 @@ impl Central {
         if self.lottery.winners().is_none() {
             let winners = self.lottery.keep_winners(store.winners()?);
             if !is_announced {
-                Event::success("sorteo").with("numero", number).with("ganadores", winners.total()).log();
+                Event::success("sorteo").with("numero", number).with("cant_ganadores", winners.total()).log();
                 // The mark says that the log has told of the draw.
                 logging::flush();
             }
@@ -316,13 +366,17 @@ impl Audience<Order, Arc<dyn Client>> for Central {
         let gathered = logging::gather();
         let is_drawn = self.lottery.is_drawn();
         let mut settled = Vec::new();
-        let mut has_changed = false;
+        let (mut has_changed, mut is_done) = (false, false);
         for (order, verdict) in verdicts {
             has_changed |= matches!(verdict, Verdict::Marked | Verdict::Failed(_));
             match order {
                 Order::Request { asked, from } => {
+                    is_done |= verdict == Verdict::Marked;
+                    let is_known = self.is_known_failure(&verdict);
                     let outcome = asked.settle(verdict, is_drawn);
-                    outcome.log();
+                    if !is_known {
+                        outcome.log();
+                    }
                     settled.push((from, outcome));
                 }
                 Order::Announcement => {
@@ -333,6 +387,9 @@ impl Audience<Order, Arc<dyn Client>> for Central {
                     }
                 }
             }
+        }
+        if is_done {
+            self.log_missing();
         }
         // Whatever comes of these outcomes comes behind them in the log.
         drop(gathered);

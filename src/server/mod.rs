@@ -36,16 +36,21 @@ use central::Central;
 
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
+    serve(config, stop).inspect_err(|error| Event::fail("shutdown").with("error", error).log())
+}
+
+fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
+    // A central that cannot listen leaves no files behind.
+    let listener = listen(config)?;
     let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
-    let listener = listen(config)?;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, files.rules(), address);
-    log_recovery(&recovered);
     let central = Arc::new(Central::new(config, Box::new(files)));
+    log_recovery(&recovered, central.missing());
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
     std::thread::Builder::new()
         .name("ledger".to_owned())
@@ -94,11 +99,14 @@ fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
     log::set_max_level(config.level.value);
 }
 
-fn log_recovery(recovered: &Recovered) {
+fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     // A drawn lottery takes no more bets, which may not be what was meant.
     let is_odd = recovered.kept_in.is_some() || recovered.drawn.is_some();
     let level = if is_odd { log::Level::Warn } else { log::Level::Info };
     let mut event = Event::new(level, "recover", Outcome::Success).with("bets", recovered.bets);
+    if let Some((done, missing)) = missing {
+        event = event.with("done", done).with("missing", missing);
+    }
     if recovered.after_crash {
         event = event.with("after", "crash").with("dropped_bytes", recovered.dropped_bytes);
     }

@@ -137,33 +137,37 @@ impl Outcome {
                 let is_repeated = *result == Ok(1);
                 let event =
                     if is_repeated { event("apuesta_repetida", result) } else { event("apuesta_almacenada", result) };
-                event.with("dni", document).with("numero", number).with("agency", agency)
+                event.with("dni", document).with("numero", number).with("client_id", agency)
             }
             Outcome::Batch { agency, count, result } => {
                 let (already, all) = (result.as_ref().copied().unwrap_or(0), u64::from(*count));
                 let event =
                     if already == all { event("apuesta_repetida", result) } else { event("apuesta_recibida", result) };
-                let event = event.with("cantidad", count).with("agency", agency);
+                let event = event.with("cantidad", count).with("client_id", agency);
                 if (1..all).contains(&already) { event.with("repetidas", already) } else { event }
             }
-            Outcome::Done { agency, result } => event("agencia_finalizada", result).with("agency", agency),
+            Outcome::Done { agency, result } => event("agencia_finalizada", result).with("client_id", agency),
             Outcome::Hello { agency, result: Ok(standing) } => {
                 let event = Event::new(Level::Debug, "hello", Progress::Success);
-                event.with("agency", agency).with("stored", standing.stored)
+                event.with("client_id", agency).with("stored", standing.stored)
             }
             Outcome::Winners { agency, result: Ok((_, total)) } => {
                 let event = Event::new(Level::Debug, "ganadores_enviados", Progress::Success);
-                event.with("agency", agency).with("cant_ganadores", total)
+                event.with("client_id", agency).with("cant_ganadores", total)
             }
             Outcome::Winners { agency, result: Err(Refusal::NotReady) } => {
                 // Nothing is wrong: it is early.
-                return quiet("ganadores_enviados", Progress::InProgress).with("agency", agency).log();
+                return quiet("ganadores_enviados", Progress::InProgress).with("client_id", agency).log();
+            }
+            Outcome::Winners { agency, result: Err(Refusal::TooMany { .. }) } => {
+                // It will ask for pages.
+                quiet("receive_message", Progress::Fail).with("client_id", agency)
             }
             Outcome::Hello { agency, .. } | Outcome::Winners { agency, .. } => {
-                quiet("receive_message", Progress::Fail).with("agency", agency)
+                Event::fail("receive_message").with("client_id", agency)
             }
             Outcome::WaitDraw { result: Ok(()) } => return,
-            Outcome::WaitDraw { .. } => quiet("receive_message", Progress::Fail),
+            Outcome::WaitDraw { .. } => Event::fail("receive_message"),
             Outcome::Malformed(Malformed { verb, .. }) => match verb {
                 Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
                 Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),

@@ -18,7 +18,7 @@ use crate::ledger::Claim;
 use crate::logging::{self, Event};
 use crate::transport::{Peer, Stream};
 use crate::wire::frame::{self, Incoming};
-use crate::wire::{Ask, HEALTH_SOURCE, Refusal, Reply, Request, keyed};
+use crate::wire::{Ask, HEALTH_MESSAGE, HEALTH_SOURCE, Refusal, Reply, Request, keyed};
 
 /// Read of one connection before others get their turn.
 const PASS_BYTES: usize = 4 * 1024 * 1024;
@@ -148,11 +148,12 @@ impl Session {
     }
 
     pub fn log_accept(&self) {
-        self.event("accept_connections").with("ip", self.ip()).log();
+        self.event("accept_connections").with("ip", self.ip()).with("port", self.peer.address.port()).log();
     }
 
     pub fn log_close(&self, end: End) {
-        self.event("close_connection").with("ip", self.ip()).with("reason", end).log();
+        let event = self.event("close_connection").with("ip", self.ip()).with("port", self.peer.address.port());
+        event.with("reason", end).log();
     }
 
     fn pass(&mut self, central: &Central, at: &At<'_>, input: &mut Input) -> io::Result<Pass> {
@@ -189,7 +190,7 @@ impl Session {
                     read_in_all += read;
                     self.stop_budget = self.stop_budget.map(|budget| budget.saturating_sub(read));
                 }
-                Read::End => self.take_end(input),
+                Read::End => self.take_end(central, input),
                 Read::Nothing if self.stop_budget.is_some() => self.end(End::Shutdown),
                 Read::Nothing if self.is_late(self.clocks.frame, self.frame_deadline) => {
                     input.clear();
@@ -230,7 +231,7 @@ impl Session {
                 Ok(Some(Incoming::Line(_))) if matches!(self.state, State::InBatch(_)) => {
                     self.fail("a line stands where a batch's frames are expected");
                 }
-                Ok(Some(Incoming::Line(line))) => self.take_line(line),
+                Ok(Some(Incoming::Line(line))) => self.take_line(central, line),
                 Err(error) => self.fail(&error.to_string()),
             }
             self.clocks.frame = None;
@@ -294,21 +295,22 @@ impl Session {
         }
     }
 
-    /// Sends a line back as it came, which ends the connection.
-    fn take_line(&mut self, line: &[u8]) {
+    /// Sends a line back as it came, which ends the connection. But the health check gets another while the disk fails.
+    fn take_line(&mut self, central: &Central, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
         self.event("receive_message").with("ip", self.ip()).with("msg", message).log();
-        self.owed.push_bytes(line.to_vec());
+        let complaint = central.disk_complaint().filter(|_| message == HEALTH_MESSAGE);
+        self.owed.push_bytes(complaint.map_or_else(|| line.to_vec(), |reason| format!("{reason}\n").into_bytes()));
         self.end(End::Echo);
     }
 
     /// The peer will send nothing more.
-    fn take_end(&mut self, input: &mut Input) {
+    fn take_end(&mut self, central: &Central, input: &mut Input) {
         let is_line = matches!(self.state, State::Talking) && input.rest().first().is_some_and(|byte| *byte != 0);
         if is_line {
             // A line may end with the peer's bytes instead of a line feed.
-            self.take_line(input.rest());
+            self.take_line(central, input.rest());
         }
         input.clear();
         self.end(End::Peer);
@@ -316,7 +318,8 @@ impl Session {
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
     fn fail(&mut self, reason: &str) {
-        Event::fail("receive_message").with("ip", self.ip()).with("error", reason).log();
+        let event = Event::fail("receive_message").with("ip", self.ip()).with("port", self.peer.address.port());
+        event.with("error", reason).log();
         self.owed.push_reply(Form::Text, &Reply::Ack(Err(Refusal::other(reason))));
         self.end(End::Framing);
     }

@@ -8,7 +8,7 @@ use quiniela::compose::{self, Args, DEFAULT_SUBNET};
 use serde_yaml::Value;
 
 fn options(clients: u32, exercise: u8, persist: bool) -> Args {
-    Args { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned() }
+    Args { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned(), force: false }
 }
 
 fn text(options: Args) -> String {

@@ -1,7 +1,7 @@
 //! A disk that takes no more: what cannot be stored is refused, and nothing behind it takes effect.
 
 use crate::common::client::frame;
-use crate::common::{ANA, Central, Client, Folder};
+use crate::common::{ANA, Agency, Central, Client, Folder, quiniela};
 
 const BETS: usize = 250;
 
@@ -66,4 +66,27 @@ fn after_a_storage_error_nothing_more_is_read() {
     central.client().ask(&format!("BET|2|{ANA}"), "ACK|OK");
     central.stop();
     assert_eq!((folder.stored_of(1).len(), folder.stored_of(2).len()), (stored, 1));
+}
+
+#[test]
+fn the_log_says_it_once_and_the_agency_and_the_health_check_name_the_disk() {
+    let folder = Folder::with_data("--agencies 2 --bets 40000");
+    let (central, _) = full(&folder);
+    let exit = Agency::new(2, central.port, &folder).with("--retry-for 1s").run();
+    exit.failed(3, &["the central answered: storage: bets.csv: ", "; look at the central's disk"]);
+    assert!(!exit.stderr.contains("check that the central runs"), "{exit}");
+    let health = |healthy: bool| {
+        let words = ["health", "--port", &central.port.to_string()].map(str::to_owned);
+        let output = quiniela(folder.path(), &words).output().unwrap();
+        assert_eq!(output.status.success(), healthy, "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_is_storage(&central.client().send_bytes(&batch()).reply());
+    assert!(health(false).contains("bets are refused: bets.csv: "));
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    health(true);
+    // A smaller batch may still have found room, after which a failure is news again.
+    let exit = central.stop();
+    let errors = exit.count(|line| line.contains(" ERROR "));
+    assert!((1..=4).contains(&errors), "{errors}: {exit}");
 }

@@ -101,6 +101,16 @@ fn files_are_replaced_only_by_force() {
 }
 
 #[test]
+fn force_leaves_no_file_of_an_agency_behind_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("agency-7.csv"), "of before").unwrap();
+    assert_eq!(gen_data("--agencies 2 --bets 10", folder.path()).status.code(), Some(2));
+    let output = gen_data("--agencies 1 --bets 10 --force", folder.path());
+    assert!(String::from_utf8(output.stdout).unwrap().contains(": 1 file, 10 bets, "));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn what_cannot_be_made_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = gen_data("--bets 10 --winners 11", folder.path());

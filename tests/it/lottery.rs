@@ -169,7 +169,8 @@ fn a_bad_row_stops_its_agency_at_its_line() {
     let exit = central.stop();
     let refused = exit.lines.iter().find(|line| tells(line, "apuesta_recibida", "fail")).unwrap();
     assert!(refused.contains("action: apuesta_recibida | result: fail | cantidad: 10 |"), "{refused}");
-    assert_eq!(value(refused, "agency"), Some("3"));
+    assert_eq!(value(refused, "client_id"), Some("3"));
+    assert_eq!(exit.count(|line| line.contains(" ERROR ")), 1, "{exit}");
     assert_eq!(exit.count(|line| value(line, "action") == Some("agencia_finalizada")), 0);
 }
 

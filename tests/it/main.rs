@@ -30,3 +30,4 @@ mod rules;
 mod scripts;
 mod stop;
 mod wire;
+mod words;

@@ -83,7 +83,7 @@ fn winners_go_to_devices_fifos_and_through_links() {
     agency.finish().ok();
     assert!(fs::metadata(path("fifo")).unwrap().file_type().is_fifo());
 
-    fs::write(path("real"), "of the lottery before\n").unwrap();
+    fs::write(path("real"), "30904465\n").unwrap();
     symlink("real", path("link")).unwrap();
     ask("link").run().ok();
     assert!(path("link").is_symlink());

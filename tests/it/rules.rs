@@ -21,7 +21,7 @@ fn a_start_that_says_nothing_goes_by_what_is_recorded() {
     central.client().ask("DONE|1", "ACK_DONE|OK").ask("DONE|2", "ACK_DONE|OK").ask("WAIT_DRAW|1", "DRAW|OK");
     let exit = central.stop();
     let sorteo = &exit.lines[exit.place_of(|line| tells(line, "sorteo", "success"))];
-    assert_eq!((value(sorteo, "numero"), value(sorteo, "ganadores")), (Some("1314"), Some("1")));
+    assert_eq!((value(sorteo, "numero"), value(sorteo, "cant_ganadores")), (Some("1314"), Some("1")));
     // A drawn lottery says so when it is opened again.
     let central = Central::on(&folder).with("--client-amount 2").start();
     let line = central.process.wait_for(|line| tells(line, "recover", "success"));

@@ -271,7 +271,7 @@ fn the_draw_is_told_to_those_who_wait_and_each_learns_its_own_winners() {
     client.ask(&format!("BET|3|{ANA}"), "ACK|ERR|closed").ask("DONE|1", "ACK_DONE|OK");
     let exit = central.stop();
     let sorteo = &exit.lines[exit.place_of(|line| tells(line, "sorteo", "success"))];
-    assert_eq!((value(sorteo, "numero"), value(sorteo, "ganadores")), (Some("12"), Some("3")));
+    assert_eq!((value(sorteo, "numero"), value(sorteo, "cant_ganadores")), (Some("12"), Some("3")));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_roster_that_is_found_out_reaches_to_the_highest_agency() {
     client.ask("WAIT_DRAW|1", "DRAW|OK").ask("GET_WINNERS|2", "WINNERS|OK|1");
     client.ask("HELLO|4", "HELLO|OK|0|drawn").ask(&format!("BET|4|{ANA}"), "ACK|ERR|closed");
     let exit = central.stop();
-    let last_done =
-        exit.place_of(|line| value(line, "action") == Some("agencia_finalizada") && value(line, "agency") == Some("3"));
+    let last_done = exit
+        .place_of(|line| value(line, "action") == Some("agencia_finalizada") && value(line, "client_id") == Some("3"));
     assert!(exit.place_of(|line| tells(line, "sorteo", "success")) > last_done, "{exit}");
 }

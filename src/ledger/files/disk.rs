@@ -116,7 +116,10 @@ impl Folder for RealFolder {
     fn open_alone(&self, name: &str) -> io::Result<Box<dyn Medium>> {
         let file = RealFolder::options().create(true).truncate(false).open(self.path(name))?;
         file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::new(io::ErrorKind::WouldBlock, "another central has it open"),
+            TryLockError::WouldBlock => io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "another central has it open: stop that one, or choose another --store",
+            ),
             TryLockError::Error(error) => error,
         })?;
         Ok(Box::new(file))

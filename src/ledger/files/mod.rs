@@ -88,8 +88,9 @@ impl Limits {
 impl Files {
     /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
     pub fn open(path: &Path, said: SaidRules, tell: Tell) -> Result<(Files, Recovered), OpenError> {
-        let folder = RealFolder::open(path)
-            .map_err(|error| OpenError::at(path, &format!("cannot make or open this folder: {error}")))?;
+        let folder = RealFolder::open(path).map_err(|error| {
+            OpenError::at(path, &format!("cannot make or open this folder: {}", recovery::explain(&error)))
+        })?;
         if let Some(name) = folder.network() {
             tell(Notice::Network(name));
         }
@@ -182,6 +183,10 @@ impl Store for Files {
             draw: register.draw(),
             broken: self.broken.get().cloned(),
         }
+    }
+
+    fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId> {
+        self.register.read().missing(agencies).take(most).collect()
     }
 
     fn rules(&self) -> Rules {

@@ -119,6 +119,12 @@ pub fn open(
     Ok((writer, register, rules, recovered))
 }
 
+/// An I/O error, and what to do about one that a person causes.
+pub fn explain(error: &io::Error) -> String {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    format!("{error}{}", if is_denied { "; give this user the right to it, or choose another --store" } else { "" })
+}
+
 /// The rules that count from here on. They are recorded now if the lottery has begun and the format before did not.
 fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, String> {
     let mut said = said;
@@ -286,7 +292,7 @@ impl OpenError {
 
     /// For a call that has failed.
     fn of<'a>(folder: &'a dyn Folder, name: &'a str, action: &'a str) -> impl FnOnce(io::Error) -> OpenError + 'a {
-        move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {error}"))
+        move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {}", explain(&error)))
     }
 }
 

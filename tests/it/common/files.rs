@@ -32,8 +32,12 @@ impl Folder {
 
     #[track_caller]
     pub fn gen_data(&self, words: &str) {
-        let words: Vec<String> =
-            format!("gen-data --force {words} data").split_whitespace().map(str::to_owned).collect();
+        self.run(&format!("gen-data --force {words} data"));
+    }
+
+    #[track_caller]
+    fn run(&self, words: &str) {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
         let output = quiniela(self.path(), &words).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -43,8 +47,9 @@ impl Folder {
     pub fn with_equal_files(agencies: u32, bets: u32) -> Folder {
         let folder = Folder::new();
         for agency in (1..=agencies).rev() {
-            folder.gen_data(&format!("--agencies 1 --bets {bets} --seed {agency} --winners 20"));
-            fs::rename(folder.file(1), folder.file(agency)).unwrap();
+            let words = format!("gen-data --force --agencies 1 --bets {bets} --seed {agency} --winners 20 made");
+            folder.run(&words);
+            fs::rename(folder.path().join("made/agency-1.csv"), folder.file(agency)).unwrap();
         }
         folder
     }
