@@ -286,7 +286,9 @@ fn a_snapshot_that_fails_is_told_once_and_tried_now_and_then() {
     folder.calm();
     (100..200).for_each(|first| assert_eq!(store(&files, first), Verdict::Stored { already: 0 }));
     assert!(folder.bytes("journal").len() < 8000, "a snapshot has replaced the long log");
-    drop(files);
+    files.close().unwrap();
+    let blocks = String::from_utf8(folder.bytes("journal")).unwrap().matches(":block:").count();
+    assert!((2..=LIMITS.blocks).contains(&blocks), "{blocks} blocks, however many rows");
     assert_eq!(account(&open(&folder).unwrap().0, 1), (200, false));
 }
 
