@@ -1,7 +1,6 @@
 //! Checksums of `bets.csv`: one for each block, and a running one for the block at its end. Blocks are larger in a larger
 //! file, so that there are never many checksums to write down.
 
-use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,7 +121,7 @@ impl Checksums {
             std::thread::available_parallelism().map_or(1, |count| count.get() as u64).min(blocks.div_ceil(16));
         let (next, mismatch, done) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
         let bytes_of = |block: u64| block * self.block..self.length.min((block + 1) * self.block);
-        let check = |tell: &dyn Fn(u64)| -> io::Result<()> {
+        let check = |tell: &mut dyn FnMut(u64)| -> io::Result<()> {
             let mut buffer = vec![0; CHUNK.min(self.length) as usize];
             loop {
                 let block = next.fetch_add(1, Ordering::Relaxed);
@@ -144,16 +143,16 @@ impl Checksums {
                 }
             }
         };
-        let told = Cell::new(Instant::now());
-        let tell_now_and_then = |done| {
-            if told.get().elapsed() >= every {
-                told.set(Instant::now());
+        let mut told = Instant::now();
+        let mut tell_now_and_then = |done| {
+            if told.elapsed() >= every {
+                told = Instant::now();
                 tell(done);
             }
         };
         std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| check(&|_| {}))).collect();
-            let own = check(&tell_now_and_then);
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(|| check(&mut |_| {}))).collect();
+            let own = check(&mut tell_now_and_then);
             helpers.into_iter().fold(own, |result, helper| {
                 result.and(helper.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked"))))
             })

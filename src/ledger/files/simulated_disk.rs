@@ -44,6 +44,9 @@ type Names = BTreeMap<String, usize>;
 /// What the ledger asks of a disk, besides reading.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Call {
+    /// A write that takes space.
+    Grow,
+    /// Any other write.
     Write,
     Sync,
     /// A change of names, or a sync of them.
@@ -336,7 +339,8 @@ impl FileExt for Handle {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let length = match self.folder.call(Call::Write) {
+        let grows = offset + bytes.len() as u64 > self.len()?;
+        let length = match self.folder.call(if grows { Call::Grow } else { Call::Write }) {
             Some(Fault::Short) => bytes.len().div_ceil(2),
             Some(Fault::Partial) => {
                 self.folder.0.lock().is_full = true;
@@ -358,7 +362,8 @@ impl Medium for Handle {
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        if let Some(fault) = self.folder.call(Call::Write) {
+        let grows = length > self.len()?;
+        if let Some(fault) = self.folder.call(if grows { Call::Grow } else { Call::Write }) {
             return Err(fault.error());
         }
         self.with(|file, _| file.take(Change::SetLength(length as usize)));

@@ -68,6 +68,9 @@ impl Writer {
         let (log, buffer, broken) = (None, Vec::new(), None);
         let mut writer = Writer { limits, bets: Arc::from(bets), checksums, log, tell, is_told: false, buffer, broken };
         writer.checkpoint_or_go_on(folder, register)?;
+        if writer.log.is_none() {
+            renew_journal(folder).map_err(|error| fatal(JOURNAL, "write again", error))?;
+        }
         Ok(writer)
     }
 
@@ -263,6 +266,19 @@ impl Log {
         self.length = new_length;
         Ok(())
     }
+}
+
+/// Writes the journal again in its place, which takes no space. What can be read of it need not be on the disk: a failed sync may
+/// have lost it, and then no later sync brings it there.
+fn renew_journal(folder: &dyn Folder) -> io::Result<()> {
+    if !folder.exists(JOURNAL)? {
+        return Ok(());
+    }
+    let journal = folder.open(JOURNAL)?;
+    let mut bytes = vec![0; journal.len()? as usize];
+    journal.read_exact_at(&mut bytes, 0)?;
+    journal.write_all_at(&bytes, 0)?;
+    journal.sync()
 }
 
 fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Record> + '_ {
