@@ -15,10 +15,11 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::central::Central;
 use super::connection::{Connection, Job};
+use super::ending::End;
 use super::lottery::Step;
 use super::pool::{Open, Pool};
 use super::refuse::Refuser;
-use super::session::{End, Session};
+use super::session::Session;
 use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};

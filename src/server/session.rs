@@ -1,7 +1,6 @@
 //! A connection's course: what comes in is taken, what is owed is sent, until one side ends it. A worker runs it when there
 //! is news. It waits for nothing: whatever it needs wakes it.
 
-use std::fmt;
 use std::io;
 use std::mem;
 use std::net::IpAddr;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::central::{Answer, Asker, Central, Client};
+use super::ending::{Clocks, End, LINGER};
 use super::incoming::{Input, READ_BYTES, Read};
 use super::outcome::{Outcome, Outcomes};
 use super::owed::{Form, Owed};
@@ -25,8 +25,6 @@ const PASS_BYTES: usize = 4 * 1024 * 1024;
 /// Read of one connection once the central is stopping: more than a socket's buffer holds, so that all that had been
 /// received is answered, however fast the peer goes on.
 const STOP_BYTES: usize = 8 * 1024 * 1024;
-/// How long the rest of a peer's bytes is thrown away after an error, so that closing does not take the reply with it.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Session {
@@ -58,39 +56,6 @@ enum State {
     AtDraw,
     /// Nothing more is taken. What is owed is sent, and then the connection closes.
     Ending(End),
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The peer has ended it.
-    Peer,
-    /// A line was echoed.
-    Echo,
-    /// What came is no frame, or was not finished in time.
-    Framing,
-    /// Something could not be stored, so what comes behind it must not count.
-    Storage,
-    /// The peer did not take its replies.
-    Late,
-    /// The central has too much to do.
-    Busy,
-    /// Reading or writing failed.
-    Error,
-    /// The central is stopping.
-    Shutdown,
-}
-
-/// Since when the peer lets the central wait. They run only while the connection is parked and the central owes nothing
-/// that the peer would have to wait for.
-#[derive(Default)]
-struct Clocks {
-    /// For the rest of a frame, a line or a batch.
-    frame: Option<Instant>,
-    /// For the peer to take replies.
-    replies: Option<Instant>,
-    /// For the peer to close its side, after an error.
-    linger: Option<Instant>,
 }
 
 /// What a worker is to do with the connection after a pass.
@@ -427,21 +392,6 @@ enum Pass {
     Park,
     Again,
     Close,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            End::Peer => "peer",
-            End::Echo => "echo",
-            End::Framing => "framing",
-            End::Storage => "storage",
-            End::Late => "late",
-            End::Busy => "busy",
-            End::Error => "error",
-            End::Shutdown => "shutdown",
-        })
-    }
 }
 
 #[cfg(test)]
