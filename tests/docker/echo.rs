@@ -10,7 +10,10 @@ const FAIL: (i32, &str) = (1, "action: test_echo_server | result: fail\n");
 
 fn validate(stage: &Stage, arguments: &[&str]) -> (i32, String) {
     let output = stage.command("sh", &["validar-echo-server.sh"]).args(arguments).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    // Standard error holds the reason of a failure, and nothing else.
+    let reason = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.success(), reason.is_empty(), "{reason}");
+    assert!(reason.is_empty() || reason.starts_with("validar-echo-server.sh: "), "{reason}");
     (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
 }
 
