@@ -1,12 +1,11 @@
 //! One connection to the central: frames out, frames or lines in, without ever blocking.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
 
 use super::batches::BatchMessage;
 use super::reactor::Halt;
 use crate::error::Error;
-use crate::transport::Stream;
+use crate::transport::{self, Read, Stream};
 use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
 
 /// What is read at once: many acknowledgements, or a few pages of winners.
@@ -63,11 +62,13 @@ impl Link {
         if self.broken.is_some() {
             return;
         }
-        match self.send() {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                self.broken = Some(format!("sending failed: {error}"));
-            }
-            _ => {}
+        match transport::send(&mut *self.stream, &self.outgoing[self.sent..]) {
+            Ok(sent) => self.sent += sent,
+            Err(error) => self.broken = Some(format!("sending failed: {error}")),
+        }
+        if self.unsent() == 0 {
+            self.outgoing.clear();
+            self.sent = 0;
         }
     }
 
@@ -94,39 +95,19 @@ impl Link {
         }
     }
 
-    fn send(&mut self) -> io::Result<()> {
-        while self.unsent() > 0 {
-            match self.stream.write(&self.outgoing[self.sent..]) {
-                Ok(0) => return Err(io::Error::new(io::ErrorKind::WriteZero, "the connection takes no more bytes")),
-                Ok(written) => self.sent += written,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.outgoing.clear();
-        self.sent = 0;
-        if self.stream.has_unsent() { self.stream.flush() } else { Ok(()) }
-    }
-
     /// Reads once. False when there is nothing to read now.
     fn receive(&mut self) -> Result<bool, Halt> {
         // Less than a frame is left, so there is always room behind it.
         self.incoming.copy_within(self.taken..self.received, 0);
         self.received -= self.taken;
         self.taken = 0;
-        let result = loop {
-            match self.stream.read(&mut self.incoming[self.received..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
-        let cause = match result {
-            Ok(0) => "the central closed the connection".to_owned(),
-            Ok(read) => {
+        let cause = match transport::read(&mut *self.stream, &mut self.incoming[self.received..]) {
+            Ok(Read::Some(read)) => {
                 self.received += read;
                 return Ok(true);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.broken.is_none() => return Ok(false),
+            Ok(Read::Nothing) if self.broken.is_none() => return Ok(false),
+            Ok(Read::Nothing | Read::End) => "the central closed the connection".to_owned(),
             Err(error) => format!("receiving failed: {error}"),
         };
         Err(Halt::Lost(self.broken.clone().unwrap_or(cause)))
@@ -142,6 +123,7 @@ pub(super) fn strange(detail: String) -> Halt {
 mod tests {
     use super::*;
     use crate::transport::memory::{self, End};
+    use std::io::{self, Read as _, Write as _};
 
     /// A stream that holds bytes of its own until it is flushed.
     struct Holding(End, &'static [u8]);

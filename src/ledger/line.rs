@@ -70,6 +70,13 @@ pub struct Leaving<O, W> {
     pub waiting: Vec<W>,
 }
 
+impl Claim {
+    /// Whether it is still to be granted.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, Hold::Waits(_))
+    }
+}
+
 impl<O, W> Line<O, W> {
     pub(super) fn new() -> Line<O, W> {
         let inner = Inner {
@@ -123,10 +130,6 @@ impl<O, W> Line<O, W> {
             Hold::Waits(_) | Hold::Has => inner.claimed -= CLAIM,
         }
         inner.grant()
-    }
-
-    pub fn is_waiting(&self, claim: &Claim) -> bool {
-        matches!(claim.state, Hold::Waits(_))
     }
 
     /// Puts an entry in line.
@@ -322,7 +325,7 @@ mod tests {
         assert!(claims.iter_mut().all(|claim| line.claim(claim, true, || 0)));
         let mut late = [Claim::default(), Claim::default(), Claim::default()];
         for (who, claim) in (1..).zip(&mut late) {
-            assert!(!line.claim(claim, true, || who) && line.is_waiting(claim));
+            assert!(!line.claim(claim, true, || who) && claim.is_waiting());
         }
         assert!(line.give_back(&mut late[1]).is_empty(), "it does not wait any more");
         assert_eq!(line.give_back(&mut claims[0]), [1]);

@@ -91,10 +91,6 @@ impl Central {
         self.ledger.line.claim(asker.claim, expects_nothing, || Arc::clone(asker.client))
     }
 
-    pub fn is_waiting_for_room(&self, claim: &Claim) -> bool {
-        self.ledger.line.is_waiting(claim)
-    }
-
     pub fn give_back(&self, claim: &mut Claim) {
         self.admit_to_line(self.ledger.line.give_back(claim));
     }

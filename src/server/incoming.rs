@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::transport::Stream;
+use crate::transport::{self, Read, Stream};
 use crate::wire::frame::{self, FrameError, HEADER, Incoming, MAX_FRAME};
 
 /// Read at once, at most.
@@ -16,16 +16,6 @@ pub struct Input {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-}
-
-/// What a read has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    Some(usize),
-    /// There is nothing more now.
-    Nothing,
-    /// The peer will send nothing more.
-    End,
 }
 
 impl Input {
@@ -69,18 +59,11 @@ impl Input {
         self.end -= self.start;
         self.start = 0;
         let end = self.buffer.len().min(self.end + most.min(READ_BYTES));
-        loop {
-            return match stream.read(&mut self.buffer[self.end..end]) {
-                Ok(0) => Ok(Read::End),
-                Ok(read) => {
-                    self.end += read;
-                    Ok(Read::Some(read))
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => Err(error),
-            };
+        let read = transport::read(stream, &mut self.buffer[self.end..end])?;
+        if let Read::Some(read) = read {
+            self.end += read;
         }
+        Ok(read)
     }
 
     /// Throws away what comes. `Nothing` when there is no more now.

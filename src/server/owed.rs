@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::outcome::Outcome;
-use crate::transport::Stream;
+use crate::transport::{self, Stream};
 use crate::wire::{Reply, frame, keyed};
 
 /// The most answers owed at once. More requests are not read before.
@@ -125,16 +125,7 @@ impl Owed {
 
     /// Sends what the stream takes now. Returns how many bytes that were.
     pub fn send(&mut self, stream: &mut dyn Stream) -> io::Result<usize> {
-        let mut sent = 0;
-        while sent < self.unsent.len() {
-            match stream.write(&self.unsent[sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => sent += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let sent = transport::send(stream, &self.unsent)?;
         self.unsent.drain(..sent);
         if self.unsent.is_empty() {
             // Thousands of connections are idle: none keeps a buffer.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use super::batch::Batch;
 use super::central::{Answer, Asker, Central, Client};
 use super::ending::{Clocks, End, LINGER};
-use super::incoming::{Input, READ_BYTES, Read};
+use super::incoming::{Input, READ_BYTES};
 use super::outcome::{Outcome, Outcomes};
 use super::owed::{Form, Owed};
 use super::turn::Note;
 use crate::ledger::Claim;
 use crate::logging::{self, Event};
-use crate::transport::{Peer, Stream};
+use crate::transport::{Peer, Read, Stream};
 use crate::wire::frame::{self, Incoming};
 use crate::wire::{Ask, HEALTH_MESSAGE, HEALTH_SOURCE, Refusal, Reply, Request, keyed};
 
@@ -93,13 +93,12 @@ impl Session {
         let next = self.pass(central, at, input);
         self.untaken = input.rest().to_vec();
         let next = match next {
-            Ok(Pass::Park) => Next::Park(self.note(central)),
+            Ok(Pass::Park) => Next::Park(self.note()),
             Ok(Pass::Again) => Next::Again,
             Ok(Pass::Close) => self.close(End::Peer),
             Err(_) => self.close(End::Error),
         };
-        let is_waiting = central.is_waiting_for_room(&self.claim);
-        if !is_waiting || matches!(next, Next::Close(_)) {
+        if !self.claim.is_waiting() || matches!(next, Next::Close(_)) {
             central.give_back(&mut self.claim);
         }
         if self.owed.has_unsettled() {
@@ -157,7 +156,7 @@ impl Session {
                 }
                 Read::End => self.take_end(central, input),
                 Read::Nothing if self.stop_budget.is_some() => self.end(End::Shutdown),
-                Read::Nothing if self.is_late(self.clocks.frame, self.frame_deadline) => {
+                Read::Nothing if is_late(self.clocks.frame, self.frame_deadline) => {
                     input.clear();
                     let limit = humantime::format_duration(self.frame_deadline);
                     self.fail(&format!("frame not completed within {limit}"));
@@ -306,7 +305,7 @@ impl Session {
     /// The peer does not take its replies: it has the same time as for a frame.
     fn wait_for_peer(&mut self) -> Pass {
         let is_stopping = matches!(self.state, State::Ending(End::Shutdown)) && !self.owed.has_unsettled();
-        if self.is_late(self.clocks.replies, self.frame_deadline) {
+        if is_late(self.clocks.replies, self.frame_deadline) {
             self.end(End::Late);
             return Pass::Close;
         }
@@ -332,9 +331,9 @@ impl Session {
             match input.discard(&mut *self.stream)? {
                 Read::End => break true,
                 // After an echo the peer has said all it had to; after an error more may be under way.
-                Read::Nothing => break end == End::Echo || self.is_late(Some(begun), LINGER),
+                Read::Nothing => break end == End::Echo || is_late(Some(begun), LINGER),
                 Read::Some(read) if read_in_all < PASS_BYTES => read_in_all += read,
-                Read::Some(_) if self.is_late(Some(begun), LINGER) => break true,
+                Read::Some(_) if is_late(Some(begun), LINGER) => break true,
                 Read::Some(_) => return Ok(Pass::Again),
             }
         };
@@ -343,13 +342,13 @@ impl Session {
     }
 
     /// What the connection waits for while it is parked.
-    fn note(&mut self, central: &Central) -> Note {
+    fn note(&mut self) -> Note {
         let owes_rest = match self.state {
             State::Talking => !self.untaken.is_empty(),
             State::InBatch(_) => true,
             State::AtDraw | State::Ending(_) => false,
         };
-        let is_our_turn = self.owed.has_unsettled() || central.is_waiting_for_room(&self.claim);
+        let is_our_turn = self.owed.has_unsettled() || self.claim.is_waiting();
         let run = |clock: &mut Option<Instant>, runs| {
             *clock = if runs { clock.or_else(|| Some(Instant::now())) } else { None }
         };
@@ -367,10 +366,6 @@ impl Session {
             waits_for_draw: matches!(self.state, State::AtDraw),
             owes: !self.owed.is_empty() || is_our_turn || matches!(self.state, State::Ending(_)),
         }
-    }
-
-    fn is_late(&self, since: Option<Instant>, limit: Duration) -> bool {
-        since.is_some_and(|since| since.elapsed() >= limit)
     }
 
     fn asker<'a>(&'a mut self, at: &'a At<'_>) -> Asker<'a> {
@@ -392,6 +387,10 @@ enum Pass {
     Park,
     Again,
     Close,
+}
+
+fn is_late(since: Option<Instant>, limit: Duration) -> bool {
+    since.is_some_and(|since| since.elapsed() >= limit)
 }
 
 #[cfg(test)]
