@@ -2,12 +2,11 @@
 //! and writes no reply.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use parking_lot::Mutex;
+use std::time::Duration;
 
 use super::admit::{Admitted, Gate};
 use super::batch::Batch;
+use super::disk_health::DiskHealth;
 use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
 use crate::config::ServerConfig;
@@ -22,12 +21,9 @@ use crate::wire::{Ask, BatchHeader, Documents, Refusal, Request};
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
+const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
 /// Agencies that the log names as missing. Of further ones it tells how many there are.
 const MISSING_SHOWN: usize = 10;
-const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
-
-/// How long the health check fails after a bet was refused for the disk. Agencies try again within 2 s.
-const DISK_MEMORY: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Central {
@@ -35,8 +31,7 @@ pub struct Central {
     gate: Gate,
     pub lottery: Lottery,
     quiet_time: Duration,
-    /// When and why the disk last refused something, if it has taken nothing since.
-    refused: Mutex<Option<(Instant, StorageError)>>,
+    pub disk: DiskHealth,
 }
 
 /// What an entry was put in line for.
@@ -81,7 +76,7 @@ impl Central {
             gate: Gate::new(roster),
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
-            refused: Mutex::default(),
+            disk: DiskHealth::default(),
         }
     }
 
@@ -176,26 +171,6 @@ impl Central {
     /// Ends [`Central::write_until_closed`] once everything in line is written.
     pub fn close(&self) {
         self.ledger.line.close();
-    }
-
-    /// Why bets are refused for the disk, if they are.
-    pub fn disk_complaint(&self) -> Option<String> {
-        let refused = self.refused.lock();
-        let recent = refused.as_ref().filter(|(last, _)| last.elapsed() < DISK_MEMORY);
-        recent.map(|(_, error)| format!("bets are refused: {error}"))
-    }
-
-    /// Takes note of how the disk fares. True if it only goes on to fail, of which the log was told.
-    fn is_known_failure(&self, verdict: &Verdict) -> bool {
-        match verdict {
-            Verdict::Failed(error) => {
-                let last = self.refused.lock().replace((Instant::now(), error.clone()));
-                return last.is_some_and(|(last, _)| last.elapsed() < DISK_MEMORY);
-            }
-            Verdict::Stored { .. } | Verdict::Marked => *self.refused.lock() = None,
-            Verdict::Account { .. } | Verdict::Closed | Verdict::Gap | Verdict::Stale | Verdict::Conflict => {}
-        }
-        false
     }
 
     /// An error once nobody can tell any more what is on disk.
@@ -368,7 +343,7 @@ impl Audience<Order, Arc<dyn Client>> for Central {
             match order {
                 Order::Request { asked, from } => {
                     is_done |= verdict == Verdict::Marked;
-                    let is_known = self.is_known_failure(&verdict);
+                    let is_known = self.disk.note(&verdict);
                     let outcome = asked.settle(verdict, is_drawn);
                     if !is_known {
                         outcome.log();

@@ -9,6 +9,7 @@ mod admit;
 mod batch;
 mod central;
 mod connection;
+mod disk_health;
 mod ending;
 mod incoming;
 mod lottery;
