@@ -4,7 +4,7 @@ use super::conversation::{Conversation, converse, refused, unexpected};
 use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
 use crate::config::PERSON;
-use crate::domain::{AgencyId, Bet, Place, Quoted, Rows};
+use crate::domain::{AgencyId, Bet, Place, Quoted, Rows, is_forbidden};
 use crate::error::{Error, Result};
 use crate::logging::Event;
 use crate::wire::frame::MAX_FRAME;
@@ -74,7 +74,7 @@ fn is_one_more(agency: AgencyId, fields: [&str; 5], before: &Standing, now: &Sta
 /// The central judges the values. Here it only matters whether the wire can carry them.
 fn check(fields: [&str; 5]) -> Result<()> {
     for (variable, value) in PERSON.iter().zip(fields) {
-        if value.chars().any(|character| character == '|' || character.is_control()) {
+        if value.chars().any(is_forbidden) {
             let shown = Quoted(value);
             return Err(Error::bad_input(format!("{variable}: {shown} holds a control character or a \"|\"")));
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::reader::{MOST_ROW_BYTES, Position, Reader};
-use crate::domain::{Bet, Quoted, Rows};
+use crate::domain::{Bet, Quoted, Rows, is_forbidden};
 use crate::error::{Error, Kind, Result};
 
 /// The names that the columns have in the files people keep. A first row made of these alone is no bet.
@@ -213,7 +213,7 @@ impl Dataset {
 
     fn check_characters(&self) -> Result<()> {
         for value in self.values() {
-            let reason = match value.chars().find(|character| *character == '|' || character.is_control()) {
+            let reason = match value.chars().find(|character| is_forbidden(*character)) {
                 None => continue,
                 Some('|') => "holds a \"|\", which separates the fields of a message",
                 Some('\n') => "holds a line feed: is a quote left open?",

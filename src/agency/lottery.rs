@@ -131,7 +131,7 @@ impl Lottery<'_> {
         let (mut more, mut is_in_step) = (true, true);
         loop {
             conversation.reactor.check()?;
-            while more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT {
+            while more && self.has_room(conversation, window) {
                 // Read before the pause, so that there is none when nothing follows but DONE, which has its own.
                 match self.batches.next()? {
                     Some(batch) => {
@@ -156,11 +156,16 @@ impl Lottery<'_> {
                 heard = true;
             }
             drop(gathered);
-            let can_send = more && self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT;
+            let can_send = more && self.has_room(conversation, window);
             if !heard && !can_send {
                 conversation.wait()?;
             }
         }
+    }
+
+    /// Whether another batch may be put on its way.
+    fn has_room(&self, conversation: &Conversation<'_>, window: usize) -> bool {
+        self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT
     }
 
     /// Takes the acknowledgement of the oldest batch, or its refusal. False if the central has stored something else.

@@ -19,21 +19,17 @@ mod reader;
 mod testing;
 mod winners;
 
-use log::LevelFilter;
-
 use crate::config::{AgencyConfig, Task};
 use crate::error::{Error, Kind, Result};
-use crate::logging::Event;
+use crate::logging::{self, Event};
 use crate::signals::StopSignal;
 use dial::{Dialer, Patience};
 use reactor::{Halt, Reactor};
 
 /// Does what the configuration says, to its end or until a signal stops it. SIGTERM is no failure, SIGINT is.
 pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
-    // Whatever the level, the log begins with what it was written under.
-    log::set_max_level(config.level.value.max(LevelFilter::Info));
-    tell(config);
-    log::set_max_level(config.level.value);
+    // The log begins with what it was written under.
+    logging::log_at_any_level(config.level.value, || described(config));
     let mut reactor =
         Reactor::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
     let error = match play(&mut reactor, config) {
@@ -51,14 +47,13 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     Err(error)
 }
 
-fn tell(config: &AgencyConfig) {
+fn described(config: &AgencyConfig) -> Event {
     Event::success("config")
         .with("client_id", config.id)
         .with("server_address", &config.server_address)
         .with("loop_amount", &config.loop_amount.text)
         .with("loop_period", &config.loop_period.text)
         .with("log_level", &config.level.text)
-        .log();
 }
 
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {

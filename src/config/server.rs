@@ -152,7 +152,7 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
 fn said<T: Value>(sources: &mut Sources<'_>, setting: &Setting<T>) -> Result<Option<T>> {
     match sources.find(setting)? {
         Some(found) => Ok(Some(found.value)),
-        None => sources.pick(setting).map(|_| None),
+        None => sources.default(setting).map(|_| None),
     }
 }
 

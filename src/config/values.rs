@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::Mode;
-use crate::domain::{MAX_AGENCIES, Roster};
+use crate::domain::{MAX_AGENCIES, Roster, is_digits};
 
 /// A longer wait is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,8 +100,7 @@ fn duration(text: &str) -> Option<Duration> {
 
 /// ASCII digits only: signs, underscores and spaces, which other languages accept, are refused.
 pub fn whole<T: FromStr + PartialOrd + Display>(text: &str, allowed: RangeInclusive<T>) -> Result<T, String> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let value = if digits { text.parse().ok() } else { None };
+    let value = if is_digits(text) { text.parse().ok() } else { None };
     value
         .filter(|value| allowed.contains(value))
         .ok_or_else(|| format!("a whole number from {} to {}", allowed.start(), allowed.end()))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::Quoted;
+use super::text::{Quoted, is_digits, is_forbidden};
 
 /// The number that wins unless the central is told another: the one of the exercises.
 pub const WINNING_NUMBER: u32 = 7574;
@@ -71,8 +71,7 @@ fn check_name(field: Field, name: &str) -> Result<(), BetError> {
     check(field, name, fits, "is longer than 100 characters")?;
     // Where every byte is one plain character, none has to be decoded.
     let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control() && byte != b'|';
-    let allowed = |character: char| character != '|' && !character.is_control();
-    let clean = |name: &str| name.bytes().all(plain) || name.chars().all(allowed);
+    let clean = |name: &str| name.bytes().all(plain) || !name.chars().any(is_forbidden);
     check(field, name, clean, "holds a control character or a \"|\"")
 }
 
@@ -101,7 +100,7 @@ pub(super) fn is_calendar_date(bytes: &[u8]) -> bool {
 /// Leading zeros are allowed, however many; a sign, a space or another script's digits are not.
 fn parse_number(value: &str) -> Result<u32, BetError> {
     let broken = |rule| BetError { field: Field::Number, found: value.to_owned(), rule };
-    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_digits(value) {
         return Err(broken("is not a whole number"));
     }
     value.parse().map_err(|_| broken("is larger than 4294967295"))

@@ -15,4 +15,4 @@ pub use plain::{PlainBet, plain_bet};
 pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster};
 pub use row::Rows;
 pub use rules::{Rules, SaidRules};
-pub use text::{Quoted, visible};
+pub use text::{Quoted, is_digits, is_forbidden, visible};

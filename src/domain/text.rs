@@ -23,9 +23,19 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Whether no value may hold this character: `|` would separate it in a message, and a control character can end a line.
+pub fn is_forbidden(character: char) -> bool {
+    character == '|' || character.is_control()
+}
+
+/// Whether a text is one or more ASCII digits: no sign, no space, no other script's.
+pub fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// U+2028 and U+2029 are no control characters, but many readers of logs end a line at them.
 fn must_be_escaped(character: char) -> bool {
-    character.is_control() || matches!(character, '|' | '\\' | '\u{2028}' | '\u{2029}')
+    is_forbidden(character) || matches!(character, '\\' | '\u{2028}' | '\u{2029}')
 }
 
 /// A foreign value in double quotes, made visible and cut to a length that fits a message.

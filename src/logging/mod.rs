@@ -90,6 +90,13 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     Ok(())
 }
 
+/// Logs an event whatever the level is, and keeps to the level from then on: others rely on the line.
+pub fn log_at_any_level(level: LevelFilter, event: impl FnOnce() -> Event) {
+    log::set_max_level(level.max(LevelFilter::Info));
+    event().log();
+    log::set_max_level(level);
+}
+
 /// Gathers the lines of this thread, and queues them as one piece when the result is dropped.
 pub fn gather() -> Gathering {
     GATHERED.with_borrow_mut(|gathered| gathered.goes_on = true);

@@ -162,17 +162,14 @@ impl Acceptor {
     fn take(&mut self, mut stream: TcpStream, peer: Peer) -> io::Result<()> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
-        let token = Token(self.next_token);
-        let is_full = self.open.count() >= self.max_connections;
-        if !is_full {
-            self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        }
-        if is_full {
+        if self.open.count() >= self.max_connections {
             let reason = format!("{} connections are open; try again later", self.max_connections);
             refusal(Level::Warn, peer.address).with("reason", End::Busy).with("error", &reason).log();
             self.refuser.refuse(Box::new(stream), reason);
             return Ok(());
         }
+        let token = Token(self.next_token);
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let session = Session::new(Box::new(stream), peer, self.frame_deadline);
         session.log_accept();
         self.next_token += 1;

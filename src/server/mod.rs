@@ -31,7 +31,7 @@ use crate::domain::Rules;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Store as _;
 use crate::ledger::files::{Files, Notice, Recovered};
-use crate::logging::{Event, Outcome};
+use crate::logging::{self, Event, Outcome};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
@@ -88,17 +88,16 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
 /// Written whatever the level is: it is how a caller learns the port that was taken.
 fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
     let port = if config.port.value == 0 { address.port().to_string() } else { config.port.text.clone() };
-    log::set_max_level(config.level.value.max(log::LevelFilter::Info));
-    Event::success("config")
-        .with("port", port)
-        .with("listen_backlog", &config.backlog.text)
-        .with("logging_level", &config.level.text)
-        .with("client_amount", rules.roster)
-        .with("winning_number", rules.winning_number)
-        .with("store", config.store.display())
-        .with("workers", config.workers)
-        .log();
-    log::set_max_level(config.level.value);
+    logging::log_at_any_level(config.level.value, || {
+        Event::success("config")
+            .with("port", port)
+            .with("listen_backlog", &config.backlog.text)
+            .with("logging_level", &config.level.text)
+            .with("client_amount", rules.roster)
+            .with("winning_number", rules.winning_number)
+            .with("store", config.store.display())
+            .with("workers", config.workers)
+    });
 }
 
 fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::frame::MAX_FRAME;
 use super::refusal::Refusal;
-use crate::domain::{AgencyId, Checksum, Place, Quoted};
+use crate::domain::{AgencyId, Checksum, Place, Quoted, is_digits};
 
 /// The most bets a batch can hold: as many of the shortest bare lines as fit a frame behind the shortest header.
 pub const MAX_BATCH: u32 = ((MAX_FRAME - "BATCH|1|430".len()) / "\na|b|1|2000-01-01|0".len()) as u32;
@@ -228,8 +228,7 @@ fn batch_count(value: &str, noted: &mut u32) -> Result<u32, String> {
 }
 
 fn whole(name: &str, value: &str) -> Result<u64, String> {
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let parsed = if digits { value.parse().ok() } else { None };
+    let parsed = if is_digits(value) { value.parse().ok() } else { None };
     parsed.ok_or_else(|| format!("{name} {} is not a whole number", Quoted(value)))
 }
 
