@@ -1,0 +1,87 @@
+//! Whom a certificate speaks for. The role stands in it as a URI name.
+
+use std::fmt;
+
+use super::register::{AgencyId, MAX_AGENCIES};
+use super::text::is_digits;
+
+/// What every URI name begins with that tells a role.
+const PREFIX: &str = "urn:quiniela:";
+
+/// A party of a lottery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    Agency(AgencyId),
+    Central,
+    Operator,
+}
+
+impl Role {
+    /// The role that a certificate's URI names tell. None unless exactly one of them has our prefix, in any case of its
+    /// letters, and the exact form that [`Role`] prints.
+    pub fn of_names<'a>(uris: impl IntoIterator<Item = &'a str>) -> Option<Role> {
+        let mut ours = uris
+            .into_iter()
+            .filter(|uri| uri.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)));
+        let (only, another) = (ours.next()?, ours.next());
+        if another.is_some() { None } else { Role::parse(only) }
+    }
+
+    fn parse(uri: &str) -> Option<Role> {
+        let role = match uri.strip_prefix(PREFIX)? {
+            "central" => Role::Central,
+            "operator" => Role::Operator,
+            role => {
+                let id = role.strip_prefix("agency:").filter(|id| is_digits(id) && !id.starts_with('0'))?;
+                Role::Agency(id.parse().ok().filter(|id| *id <= MAX_AGENCIES).map(AgencyId)?)
+            }
+        };
+        Some(role)
+    }
+}
+
+/// As a certificate says it.
+impl fmt::Display for Role {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Agency(agency) => write!(out, "{PREFIX}agency:{agency}"),
+            Role::Central => write!(out, "{PREFIX}central"),
+            Role::Operator => write!(out, "{PREFIX}operator"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_read_as_it_is_printed() {
+        for role in [Role::Central, Role::Operator, Role::Agency(AgencyId(1)), Role::Agency(AgencyId(65535))] {
+            assert_eq!(Role::of_names([role.to_string().as_str()]), Some(role));
+        }
+        assert_eq!(Role::Agency(AgencyId(7)).to_string(), "urn:quiniela:agency:7");
+    }
+
+    #[test]
+    fn other_names_are_ignored() {
+        let uris =
+            ["https://example.org/agency:9", "urn:uuid:1", "urn:quiniela:agency:7", "urn:quinielas:agency:8", "ñ"];
+        assert_eq!(Role::of_names(uris), Some(Role::Agency(AgencyId(7))));
+    }
+
+    #[test]
+    fn none_two_and_other_forms_are_nobody() {
+        assert_eq!(Role::of_names([]), None);
+        for id in ["", "0", "07", "65536", "99999999999", "7 ", " 7", "+7", "٧", "7\n", "7/8"] {
+            assert_eq!(Role::of_names([format!("urn:quiniela:agency:{id}").as_str()]), None, "{id:?}");
+        }
+        for uri in ["urn:quiniela:", "urn:quiniela:Central", "URN:quiniela:central", "urn:quiniela:central ", "central"]
+        {
+            assert_eq!(Role::of_names([uri]), None, "{uri:?}");
+        }
+        for two in [["urn:quiniela:agency:7"; 2], ["urn:quiniela:agency:7", "URN:QUINIELA:agency:8"]] {
+            assert_eq!(Role::of_names(two), None, "{two:?}");
+        }
+    }
+}
