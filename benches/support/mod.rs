@@ -33,7 +33,8 @@ pub struct Central {
 impl Central {
     pub fn start(program: &str, store: &Path, agencies: u64) -> Central {
         let mut child = Command::new(program)
-            .args(["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies.to_string(), "--store"])
+            .args(["server", "--port", "0", "--bind", "127.0.0.1", "--backlog", "4096", "--client-amount"])
+            .args([&agencies.to_string(), "--store"])
             .arg(store)
             .stdout(Stdio::piped())
             .spawn()
@@ -67,13 +68,28 @@ impl Central {
 }
 
 pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
-    Command::new(program)
+    agency_command(program, id, port, data, in_flight).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// An upload from the agency's start until all is acknowledged, and DONE too. The lottery has another agency, so there is no draw.
+pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Duration {
+    let start = Instant::now();
+    let mut child = agency_command(program, id, port, data, in_flight).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("action: upload | result: success")), "no upload");
+    let taken = start.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    taken
+}
+
+fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Command {
+    let mut command = Command::new(program);
+    command
         .args(["agency", "--id", &id.to_string(), "--server", &format!("127.0.0.1:{port}")])
         .args(["--in-flight", &in_flight.to_string(), "--loop-period", "0s", "--data"])
-        .arg(data)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .arg(data);
+    command
 }
 
 pub fn time(act: impl FnOnce()) -> Duration {

@@ -50,6 +50,10 @@ pub struct ServerConfig {
     /// Connections with something to read that may wait for a worker.
     pub queue: usize,
     pub max_connections: usize,
+    /// Open at once from one address. None is a part of all.
+    pub max_per_address: Option<usize>,
+    /// Bytes of memory held for all peers together.
+    pub peer_memory: usize,
     /// From a frame's first byte to its last, and for a peer to take its replies.
     pub frame_deadline: Duration,
     /// How long a stop may take.

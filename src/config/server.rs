@@ -56,6 +56,17 @@ const QUEUE: Setting<usize> = Setting::new("queue", "CONNECTIONS", connections)
 const MAX_CONNECTIONS: Setting<usize> = Setting::new("max-connections", "CONNECTIONS", connections)
     .about("Connections open at once; more are refused")
     .default("20000");
+const MAX_PER_ADDRESS: Setting<Option<usize>> =
+    Setting::new("max-connections-per-address", "CONNECTIONS", |text| values::or_auto(text, connections))
+        .about("Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64")
+        .default("auto");
+const PEER_MEMORY: Setting<usize> = Setting::new("peer-memory", "MIB", |text| {
+    values::whole(text, 1..=65_536).map(|mebibytes: usize| mebibytes << 20)
+})
+.about(
+    "Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused",
+)
+.default("64");
 const FRAME_DEADLINE: Setting<Duration> = Setting::new("frame-deadline", "DURATION", values::limit)
     .about("Time from a frame's first byte to its last, and for a peer to take its replies, such as 10s or 500ms")
     .default("10s");
@@ -110,6 +121,8 @@ impl Settings for ServerArgs {
         &WORKERS,
         &QUEUE,
         &MAX_CONNECTIONS,
+        &MAX_PER_ADDRESS,
+        &PEER_MEMORY,
         &FRAME_DEADLINE,
         &STOP_TIMEOUT,
         &QUIET_TIME,
@@ -141,6 +154,8 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         workers: sources.pick(&WORKERS)?.value,
         queue: sources.pick(&QUEUE)?.value,
         max_connections: sources.pick(&MAX_CONNECTIONS)?.value,
+        max_per_address: sources.pick(&MAX_PER_ADDRESS)?.value,
+        peer_memory: sources.pick(&PEER_MEMORY)?.value,
         frame_deadline: sources.pick(&FRAME_DEADLINE)?.value,
         stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
         quiet_time: sources.pick(&QUIET_TIME)?.value,

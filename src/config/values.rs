@@ -55,10 +55,16 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {
+    let amount = or_auto(text, |text| whole(text, 0..=MAX_AGENCIES))?;
+    Ok(amount.map_or(Roster::Auto, Roster::Fixed))
+}
+
+/// A value, or none for the word that leaves it to the program.
+pub fn or_auto<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.eq_ignore_ascii_case("auto") {
-        return Ok(Roster::Auto);
+        return Ok(None);
     }
-    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed} or auto"))
+    read(text).map(Some).map_err(|allowed| format!("{allowed} or auto"))
 }
 
 pub fn path(text: &str) -> Result<PathBuf, String> {

@@ -55,6 +55,15 @@ impl Rows {
         self.count = 0;
     }
 
+    /// Takes the bytes of the rows out, to be brought back before anything else is done.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub fn bring_back(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }

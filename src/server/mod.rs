@@ -12,7 +12,9 @@ mod connection;
 mod disk_health;
 mod ending;
 mod incoming;
+mod kept;
 mod lottery;
+mod open;
 mod outcome;
 mod owed;
 mod pool;
@@ -35,6 +37,9 @@ use crate::logging::{self, Event, Outcome};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
+
+/// What the kernel keeps of the replies to a peer that does not read them, in bytes. Left to itself, it would keep MiBs for each.
+const SEND_BUFFER: usize = 32 * 1024;
 
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
@@ -69,6 +74,8 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
     let open = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
+        // Accepted sockets inherit it.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
         if address.is_ipv6() {
             // All interfaces means those of IPv4 too.
             socket.set_only_v6(false)?;

@@ -108,6 +108,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!(config.store, Path::new("."));
     assert_eq!(config.rules.winning_number, None);
     assert_eq!((config.workers, config.queue, config.max_connections), (64, 4096, 20_000));
+    assert_eq!((config.max_per_address, config.peer_memory), (None, 64 << 20));
     let seconds = [config.frame_deadline, config.stop_timeout, config.quiet_time].map(|time| time.as_secs());
     assert_eq!(seconds, [10, 5, 5]);
 

@@ -24,6 +24,8 @@ mod load;
 mod log;
 mod lottery;
 mod output;
+#[cfg(target_os = "linux")]
+mod peers;
 mod protocol_doc;
 mod readme;
 mod rules;

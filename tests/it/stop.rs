@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
+use crate::common::client::frame;
 use crate::common::{
     ANA, Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
 };
@@ -80,6 +81,22 @@ fn what_was_received_before_the_signal_is_answered() {
     }
     client.expect_end();
     assert_eq!(folder.stored_of(1).len(), 50);
+}
+
+/// It sends more than it reads the answers of, so that neither side's system takes more of them.
+#[test]
+fn a_peer_that_reads_nothing_holds_up_no_stop() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    let mut client = Client::connect_with(central.port, |socket| {
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        socket.set_send_buffer_size(1024 * 1024).unwrap();
+    });
+    client.send_bytes(&frame("HELLO|1\n").repeat(20_000));
+    let other = central.client().ask("HELLO|1", "HELLO|OK|0|open").half_close().rest();
+    assert_eq!(other, "");
+    central.stop();
+    assert!(client.rest().starts_with("\0\0\0\u{10}HELLO|OK|0|open\n"));
 }
 
 #[test]

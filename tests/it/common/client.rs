@@ -1,10 +1,10 @@
 //! The wire by hand: bytes out, frames in, written anew so that it does not share the program's mistakes.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::LIMIT;
 
@@ -21,7 +21,22 @@ pub fn frame(text: &str) -> Vec<u8> {
 impl Client {
     #[track_caller]
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Client::connect_with(port, |_| {})
+    }
+
+    /// From one of this machine's own addresses.
+    #[track_caller]
+    pub fn connect_from(address: [u8; 4], port: u16) -> Client {
+        Client::connect_with(port, |socket| socket.bind(&SocketAddr::from((address, 0)).into()).unwrap())
+    }
+
+    /// With a socket that is prepared first.
+    #[track_caller]
+    pub fn connect_with(port: u16, prepare: impl FnOnce(&Socket)) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        prepare(&socket);
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -100,7 +115,7 @@ impl Client {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
-            _ => String::from_utf8(rest).unwrap(),
+            _ => String::from_utf8_lossy(&rest).into_owned(),
         }
     }
 
