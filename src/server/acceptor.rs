@@ -25,7 +25,7 @@ use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 use crate::ledger::StorageError;
-use crate::logging::{Event, Outcome};
+use crate::logging::{Event, EventResult};
 use crate::signals::StopSignal;
 use crate::transport::Peer;
 
@@ -267,7 +267,7 @@ impl Acceptor {
 }
 
 fn refusal(level: Level, peer: SocketAddr) -> Event {
-    Event::new(level, "accept_connections", Outcome::Fail).with("ip", peer.ip()).with("port", peer.port())
+    Event::new(level, "accept_connections", EventResult::Fail).with("ip", peer.ip()).with("port", peer.port())
 }
 
 fn too_slow(timeout: Duration) -> Error {

@@ -418,7 +418,7 @@ impl Session {
 
     /// At INFO, but for the health check, which asks every other second.
     fn event(&self, action: &str) -> Event {
-        Event::quiet_if(self.address() == IpAddr::V4(HEALTH_SOURCE), action, logging::Outcome::Success)
+        Event::quiet_if(self.address() == IpAddr::V4(HEALTH_SOURCE), action, logging::EventResult::Success)
     }
 }
 

@@ -16,7 +16,7 @@ use quiniela::domain::{AgencyId, Roster};
 use quiniela::error::{Kind, Result};
 use tempfile::TempDir;
 
-/// A command as someone would type it: in a folder with a configuration file, with an environment, with flags.
+/// A command as a user types it: in a folder with a configuration file, with an environment, with flags.
 struct Session {
     folder: TempDir,
     environment: HashMap<&'static str, OsString>,
@@ -75,7 +75,7 @@ impl Session {
         resolve_health(&args, &|name| self.environment.get(name).cloned())
     }
 
-    /// What goes wrong, without the folder, which no test can know.
+    /// The error, without the folder's path, which differs in every run.
     #[track_caller]
     fn refused<T>(&self, result: Result<T>) -> String {
         let error = result.err().expect("this must be refused");
