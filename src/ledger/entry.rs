@@ -74,6 +74,9 @@ pub trait Store: Send + Sync {
     fn commit(&self, group: &[Entry]) -> Vec<Verdict>;
     /// Holds the draw, with the number of the rules, if agencies 1 to `agencies` are all done and it was not held before.
     fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError>;
+    /// Does what no answer should wait for. It is called once a group's verdicts are published, by the thread that commits.
+    /// An error says that nothing is taken any more.
+    fn maintain(&self) -> Result<(), StorageError>;
     fn state(&self) -> State;
     /// The first agencies of 1 to `agencies` that are not done, so many at most.
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId>;

@@ -24,6 +24,8 @@ pub trait Audience<O, W> {
     fn settle(&self, verdicts: Vec<(O, Verdict)>);
     /// There is room in the line for those who waited for it.
     fn admit_to_line(&self, waiting: Vec<W>);
+    /// The store has failed after its verdicts were published, and takes nothing any more.
+    fn lose_store(&self);
 }
 
 /// The line and the store behind it. `O` is what an entry is put in line for, `W` who waits for room.
@@ -39,9 +41,8 @@ impl<O, W> Ledger<O, W> {
 
     /// Writes what stands in line, group by group, until the line is closed and empty; then closes the store.
     pub fn write_until_closed(&self, audience: &impl Audience<O, W>) -> Result<(), StorageError> {
-        while let Some(Leaving { group, waiting }) = self.line.next_group() {
-            audience.admit_to_line(waiting);
-            self.write(group, audience);
+        while let Some(leaving) = self.line.next_group() {
+            self.write(leaving, audience);
         }
         self.store.close()
     }
@@ -50,13 +51,19 @@ impl<O, W> Ledger<O, W> {
     #[cfg(test)]
     pub fn write_group_if_any(&self, audience: &impl Audience<O, W>) {
         if !self.line.is_empty() {
-            let Leaving { group, waiting } = self.line.next_group().unwrap();
-            audience.admit_to_line(waiting);
-            self.write(group, audience);
+            self.write(self.line.next_group().unwrap(), audience);
         }
     }
 
-    fn write(&self, group: Vec<(Entry, O)>, audience: &impl Audience<O, W>) {
+    fn write(&self, leaving: Leaving<O, W>, audience: &impl Audience<O, W>) {
+        audience.admit_to_line(leaving.waiting);
+        self.commit(leaving.group, audience);
+        if self.store.maintain().is_err() {
+            audience.lose_store();
+        }
+    }
+
+    fn commit(&self, group: Vec<(Entry, O)>, audience: &impl Audience<O, W>) {
         let (entries, orders): (Vec<Entry>, Vec<O>) = group.into_iter().unzip();
         let verdicts = self.store.commit(&entries);
         let failure = entries.iter().zip(&verdicts).find_map(|(entry, verdict)| match (entry, verdict) {

@@ -51,33 +51,17 @@ pub trait Folder: Send + Sync {
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// Why a file was not replaced.
-#[derive(Debug)]
-pub enum ReplaceError {
-    /// The old file is still there, whatever happens.
-    Before(io::Error),
-    /// Nobody knows which of the two a crash would leave.
-    Unknown(io::Error),
-}
-
-/// Replaces a file by these bytes: after a crash it holds the old bytes or the new ones, and after the return the new.
-pub fn replace(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError> {
-    let temporary = format!("{name}.new");
+/// Writes and syncs a new file, in place of any that a crash has left or a link that somebody has put there.
+pub fn write_anew(folder: &dyn Folder, name: &str, bytes: &[u8]) -> io::Result<Box<dyn Medium>> {
     let write = || {
-        // One that a crash has left, or a link that somebody has put there.
-        folder.remove(&temporary)?;
-        let file = folder.create(&temporary)?;
+        folder.remove(name)?;
+        let file = folder.create(name)?;
         file.write_all_at(bytes, 0)?;
         file.sync()?;
         Ok(file)
     };
-    let file = write().map_err(|error| {
-        // It may hold space that the others need. If it stays, the next replacement removes it.
-        let _ = folder.remove(&temporary);
-        ReplaceError::Before(error)
-    })?;
-    folder.rename(&temporary, name).and_then(|()| folder.sync_names()).map_err(ReplaceError::Unknown)?;
-    Ok(file)
+    // A part of the file may take space that others need. If it cannot be removed, the next attempt removes it.
+    write().inspect_err(|_| _ = folder.remove(name))
 }
 
 /// A folder of the file system.

@@ -1,6 +1,8 @@
 //! The ledger's default: two files of a folder, for one central.
 
 mod blocks;
+#[cfg(test)]
+mod checkpoint_tests;
 mod disk;
 mod journal;
 mod recovery;
@@ -12,7 +14,7 @@ mod simulation;
 mod writer;
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -64,8 +66,8 @@ pub struct Files {
     /// What is on disk. Only who holds the writer changes it.
     register: RwLock<Register>,
     writer: Mutex<Writer>,
-    /// Why nothing is taken any more.
-    broken: OnceLock<StorageError>,
+    /// Why nothing is taken any more. The writer sets it; it is read without the writer's lock.
+    broken: Arc<OnceLock<StorageError>>,
 }
 
 /// What one write brings to the disk.
@@ -111,8 +113,8 @@ impl Files {
         tell: Tell,
     ) -> Result<(Files, Recovered), OpenError> {
         let (writer, register, rules, recovered) = recovery::open(&*folder, said, limits, tell)?;
-        let (register, writer) = (RwLock::new(register), Mutex::new(writer));
-        Ok((Files { folder, rules, register, writer, broken: OnceLock::new() }, recovered))
+        let (register, broken, writer) = (RwLock::new(register), writer.broken.clone(), Mutex::new(writer));
+        Ok((Files { folder, rules, register, writer, broken }, recovered))
     }
 
     /// Brings a change to the disk, and then to the register by `apply`.
@@ -122,15 +124,9 @@ impl Files {
         change: &Change<'_>,
         apply: impl FnOnce(&mut Register),
     ) -> Result<(), StorageError> {
-        let committed = writer.commit(&*self.folder, &self.register.read(), change);
-        let written = committed.and_then(|()| {
-            apply(&mut self.register.write());
-            writer.checkpoint_if_due(&*self.folder, &self.register.read())
-        });
-        if let Some(broken) = writer.failure() {
-            self.broken.get_or_init(|| broken.clone());
-        }
-        written
+        writer.commit(&*self.folder, &self.register.read(), change)?;
+        apply(&mut self.register.write());
+        Ok(())
     }
 }
 
@@ -173,6 +169,13 @@ impl Store for Files {
         let change = Change { draw: Some(number), ..Change::default() };
         self.write(&mut writer, &change, |register| register.hold_draw(number))?;
         Ok(Held::ByUs)
+    }
+
+    fn maintain(&self) -> Result<(), StorageError> {
+        let Some(snapshot) = self.writer.lock().begin_checkpoint(&self.register.read()) else { return Ok(()) };
+        // Neither lock is held here, so that a draw does not wait for this write.
+        let written = snapshot.write(&*self.folder);
+        self.writer.lock().end_checkpoint(&*self.folder, snapshot, written)
     }
 
     fn state(&self) -> State {

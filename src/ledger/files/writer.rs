@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::blocks::{Checksums, Mark};
-use super::disk::{Folder, Medium, ReplaceError, replace};
+use super::disk::{Folder, Medium, write_anew};
 use super::journal::{self, MAX_JOURNAL, RECORD, Record};
 use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register};
@@ -15,6 +15,9 @@ use crate::domain::{Draw, Register};
 /// has to replay.
 pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
 pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
+
+/// What the journal is called until it is whole and takes the place of the one before.
+const NEW_JOURNAL: &str = "journal.new";
 
 /// The group of the log's first record, which says that the files are in use.
 const FIRST_GROUP: u64 = 1;
@@ -31,7 +34,7 @@ pub struct Writer {
     /// An emptied buffer for the rows of the next group.
     buffer: Vec<u8>,
     /// Why nothing is taken any more.
-    broken: Option<StorageError>,
+    pub broken: Arc<OnceLock<StorageError>>,
 }
 
 /// A journal that is written to.
@@ -43,6 +46,16 @@ struct Log {
     group: u64,
     /// The ends of log and rows from which a new snapshot is due.
     due: (u64, u64),
+}
+
+/// A journal that holds what is committed, as it will be written to [`NEW_JOURNAL`].
+pub struct Snapshot {
+    bytes: Vec<u8>,
+    /// Where the first record of its log goes.
+    end: u64,
+    checksums: Checksums,
+    /// Where the log ended that it takes the place of.
+    old_end: Option<u64>,
 }
 
 /// A write that failed, and what to tell of it.
@@ -65,11 +78,15 @@ impl Writer {
         limits: Limits,
         tell: Tell,
     ) -> Result<Writer, Failure> {
-        let (log, buffer, broken) = (None, Vec::new(), None);
+        let (log, buffer, broken) = (None, Vec::new(), Arc::default());
         let mut writer = Writer { limits, bets: Arc::from(bets), checksums, log, tell, is_told: false, buffer, broken };
-        writer.checkpoint_or_go_on(folder, register)?;
-        if writer.log.is_none() {
-            renew_journal(folder).map_err(|error| fatal(JOURNAL, "write again", error))?;
+        match writer.replace_journal(folder, register, true) {
+            Ok(log) => writer.log = Some(log),
+            Err(Failure::Undone(reason)) => {
+                writer.tell_of_no_snapshot(reason);
+                renew_journal(folder).map_err(|error| fatal(JOURNAL, "write again", error))?;
+            }
+            Err(failure) => return Err(failure),
         }
         Ok(writer)
     }
@@ -84,7 +101,7 @@ impl Writer {
         self.check()?;
         let mut log = match self.log.take() {
             Some(log) => log,
-            None => self.snapshot(folder, register, true).map_err(|failure| self.note(failure))?,
+            None => self.replace_journal(folder, register, true).map_err(|failure| self.note(failure))?,
         };
         let before = self.checksums.mark();
         let result = self.try_commit(&mut log, change, &before);
@@ -93,11 +110,6 @@ impl Writer {
             self.checksums.reset(before);
         }
         result.map_err(|failure| self.note(failure))
-    }
-
-    /// Why nothing is taken any more, if nobody can tell what the disk holds.
-    pub fn failure(&self) -> Option<&StorageError> {
-        self.broken.as_ref()
     }
 
     pub fn take_buffer(&mut self) -> Vec<u8> {
@@ -111,17 +123,13 @@ impl Writer {
     }
 
     fn check(&self) -> Result<(), StorageError> {
-        self.broken.clone().map_or(Ok(()), Err)
+        self.broken.get().cloned().map_or(Ok(()), Err)
     }
 
-    fn note(&mut self, failure: Failure) -> StorageError {
+    fn note(&self, failure: Failure) -> StorageError {
         match failure {
             Failure::Undone(message) => StorageError(message),
-            Failure::Final(message) => {
-                let error = StorageError(message);
-                self.broken = Some(error.clone());
-                error
-            }
+            Failure::Final(message) => self.broken.get_or_init(|| StorageError(message)).clone(),
         }
     }
 
@@ -173,42 +181,78 @@ impl Writer {
         }
     }
 
-    /// Replaces the journal by a snapshot, if that is due. One that cannot be made is no harm while the old journal serves
-    /// on, and is tried again when as much was written once more.
-    pub fn checkpoint_if_due(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
+    /// A snapshot, if one is due. Whoever takes it writes it, and then calls [`Writer::end_checkpoint`]: the writer is free
+    /// meanwhile.
+    pub fn begin_checkpoint(&self, register: &Register) -> Option<Snapshot> {
         let is_due = |log: &Log| log.end >= log.due.0 || self.checksums.length() >= log.due.1;
-        if self.log.as_ref().is_some_and(is_due) {
-            self.checkpoint_or_go_on(folder, register).map_err(|failure| self.note(failure))?;
-        }
-        Ok(())
+        let is_due = self.broken.get().is_none() && self.log.as_ref().is_some_and(is_due);
+        is_due.then(|| self.snapshot(register, true))
     }
 
-    fn checkpoint_or_go_on(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), Failure> {
-        match self.snapshot(folder, register, true) {
+    /// Replaces the journal by a snapshot that was written, unless something was committed meanwhile that it does not hold:
+    /// then one is still due. A snapshot that could not be written is no harm, since the old journal serves on, and is
+    /// tried again after as much log or as many rows as make one due.
+    pub fn end_checkpoint(
+        &mut self,
+        folder: &dyn Folder,
+        snapshot: Snapshot,
+        written: Result<Box<dyn Medium>, Failure>,
+    ) -> Result<(), StorageError> {
+        if self.broken.get().is_some() || self.log_end() != snapshot.old_end {
+            // If it cannot be removed, the next checkpoint removes it.
+            let _ = folder.remove(NEW_JOURNAL);
+            return Ok(());
+        }
+        match written.and_then(|file| self.put_in_place(folder, snapshot, file)) {
             Ok(log) => self.log = Some(log),
             Err(Failure::Undone(reason)) => {
-                if !std::mem::replace(&mut self.is_told, true) {
-                    (self.tell)(Notice::NoSnapshot(reason));
-                }
+                self.tell_of_no_snapshot(reason);
                 if let Some(log) = &mut self.log {
                     log.due = self.limits.due(log.end, self.checksums.length());
                 }
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(self.note(failure)),
         }
         Ok(())
+    }
+
+    fn tell_of_no_snapshot(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            (self.tell)(Notice::NoSnapshot(reason));
+        }
     }
 
     /// Marks the files as closed in order.
     pub fn close(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
         self.check()?;
-        self.snapshot(folder, register, false).map_err(|failure| self.note(failure))?;
-        self.broken = Some(StorageError("the ledger is closed".to_owned()));
+        self.replace_journal(folder, register, false).map_err(|failure| self.note(failure))?;
+        self.broken.get_or_init(|| StorageError("the ledger is closed".to_owned()));
         Ok(())
     }
 
-    /// Puts a snapshot in the journal's place.
-    fn snapshot(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+    fn replace_journal(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+        let snapshot = self.snapshot(register, in_use);
+        let file = snapshot.write(folder)?;
+        self.put_in_place(folder, snapshot, file)
+    }
+
+    fn put_in_place(&mut self, folder: &dyn Folder, snapshot: Snapshot, file: Box<dyn Medium>) -> Result<Log, Failure> {
+        // After a failure here nobody knows which of the two journals a crash would leave.
+        let renamed = folder.rename(NEW_JOURNAL, JOURNAL).and_then(|()| folder.sync_names());
+        renamed.map_err(|error| fatal(JOURNAL, "replace", error))?;
+        let Snapshot { bytes, end, checksums, .. } = snapshot;
+        // Not before: the blocks of a journal's log are as large as those of its snapshot.
+        self.checksums = checksums;
+        self.is_told = false;
+        let due = self.limits.due(end, self.checksums.length());
+        Ok(Log { file, end, length: bytes.len() as u64, group: FIRST_GROUP, due })
+    }
+
+    fn log_end(&self) -> Option<u64> {
+        self.log.as_ref().map(|log| log.end)
+    }
+
+    pub fn snapshot(&self, register: &Register, in_use: bool) -> Snapshot {
         let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
         let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
         let mut checksums = self.checksums.clone();
@@ -228,20 +272,18 @@ impl Writer {
             bytes[end..end + RECORD].copy_from_slice(&record);
             end += RECORD;
         }
-        let file = replace(folder, JOURNAL, &bytes).map_err(|error| match error {
-            ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
-            ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
-        })?;
-        // Not before: the blocks of a journal's log are as large as those of its snapshot.
-        self.checksums = checksums;
-        self.is_told = false;
-        let (end, length) = (end as u64, bytes.len() as u64);
-        Ok(Log { file, end, length, group: FIRST_GROUP, due: self.limits.due(end, self.checksums.length()) })
+        Snapshot { bytes, end: end as u64, checksums, old_end: self.log_end() }
     }
 
     /// The file of the bets, and how much of it is committed.
     pub fn committed_bets(&self) -> (Arc<dyn Medium>, u64) {
         (Arc::clone(&self.bets), self.checksums.length())
+    }
+}
+
+impl Snapshot {
+    pub fn write(&self, folder: &dyn Folder) -> Result<Box<dyn Medium>, Failure> {
+        write_anew(folder, NEW_JOURNAL, &self.bytes).map_err(|error| undone(JOURNAL, "replace", error))
     }
 }
 
