@@ -13,7 +13,7 @@ use super::{BETS, JOURNAL};
 use crate::domain::{AgencyId, Draw};
 use crate::ledger::{Audience, Claim, Entry, Held, Ledger, Store as _, Verdict};
 
-/// Counts the verdicts that are told, and whether it is told that the store is lost.
+/// Counts the verdicts that are published, and notes whether the store is lost.
 #[derive(Default)]
 struct Listener {
     told: AtomicU64,
@@ -58,7 +58,7 @@ fn verdicts_are_told_before_a_checkpoint_and_its_failure_after_them() {
     let mut names = 0;
     folder.on_call(move |_, call| {
         names += u32::from(call == Call::Name);
-        // Behind the removal and the creation of the new journal: its renaming.
+        // The first two are the removal and the creation of the new journal, and the third renames it.
         (names == 3).then_some(Fault::Interrupted)
     });
     while !listener.is_lost.load(Ordering::SeqCst) {
@@ -130,7 +130,7 @@ fn a_snapshot_that_fails_is_told_once_and_tried_now_and_then() {
         assert_eq!(store(&files, first), Verdict::Stored { already: 0 });
     }
     assert_eq!(*told.lock(), 1);
-    // Each try ends at its first call, and then removes what it may have left.
+    // Each attempt fails at its first call, and then removes the file that it may have left.
     assert!((4..40).contains(&*tries.lock()), "{} calls", tries.lock());
     folder.calm();
     (100..200).for_each(|first| assert_eq!(store(&files, first), Verdict::Stored { already: 0 }));

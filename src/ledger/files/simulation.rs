@@ -1,7 +1,7 @@
-//! The real ledger on a disk that loses power at any moment and fails at any call. A lottery lives through several
-//! centrals, each of which opens the files that the one before it left. Before every single call an image is taken of what
-//! a crash could leave (each write, and each change of a name, since its last sync kept, torn or dropped); the ledger is
-//! opened on it, and what it holds is compared with what was acknowledged.
+//! Runs the real ledger on a simulated disk that may lose power at any moment and fail at any call. A lottery has several
+//! centrals, one after another, each of which opens the files that the one before it left. Before every call an image is
+//! made of what a power loss could leave: each write and each change of a name since the last sync is kept, torn or dropped.
+//! The ledger is opened on each image, and its contents are compared with what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ pub const AGENCIES: u32 = 3;
 pub const WINNING_NUMBER: u32 = 1;
 const RULES: SaidRules = SaidRules { roster: Some(Roster::Fixed(AGENCIES)), winning_number: Some(WINNING_NUMBER) };
 
-/// Small enough that most lotteries complete blocks, let the journal grow and replace it.
+/// These are so small that most lotteries complete blocks, extend the journal and replace it.
 pub const LIMITS: Limits = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 640, rows_behind: 1500 };
 
 /// What the agencies know.
 #[derive(Default)]
 struct Agencies {
-    /// The sizes of all batches that were sent and may be stored.
+    /// The sizes of the batches that may be stored.
     sent: BTreeMap<u32, Vec<u64>>,
     acknowledged: BTreeMap<u32, u64>,
-    /// How many bets were sent before a DONE that was not acknowledged.
+    /// The number of bets that were sent before a DONE that was not acknowledged.
     before_done: BTreeMap<u32, u64>,
     done: Vec<u32>,
     draw: Draw,
@@ -37,7 +37,7 @@ struct Agencies {
 
 type Known = Arc<Mutex<Agencies>>;
 
-/// Batches hold consecutive documents, so every bet of an agency is its own place in the sequence.
+/// The document of each bet is its place in the agency's sequence.
 fn batch(agency: u32, first: u64, count: u64, padding: usize) -> Rows {
     let mut rows = Rows::new(AgencyId(agency));
     let name = "x".repeat(1 + padding);
@@ -53,13 +53,13 @@ pub fn open(folder: &SimFolder) -> Result<(Files, Recovered), OpenError> {
     open_and_count(folder, &Arc::default())
 }
 
-/// Counts what the ledger tells besides verdicts.
+/// Counts the ledger's notices.
 pub fn open_and_count(folder: &SimFolder, told: &Arc<Mutex<u32>>) -> Result<(Files, Recovered), OpenError> {
     let told = told.clone();
     Files::open_in(Box::new(folder.clone()), RULES, LIMITS, Box::new(move |_| *told.lock() += 1))
 }
 
-/// What one entry is judged to be.
+/// The verdict on one entry.
 fn ask(files: &Files, entry: Entry) -> Verdict {
     files.commit(&[entry]).remove(0)
 }
@@ -110,7 +110,7 @@ fn compare(files: &Files, recovered: &Recovered, folder: &SimFolder, agencies: &
     assert_eq!(next.iter().sum::<u64>(), stored_rows, "{context}: rows in the file");
 }
 
-/// Groups of batches, DONE marks and a draw; until the first failure that is final.
+/// Commits groups of batches and DONE marks, and holds the draw, until the store is broken or the number of groups is reached.
 fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, context: &str) {
     for _ in 0..rng.u64(1..10) {
         let mut group = Vec::new();
@@ -176,7 +176,7 @@ fn begin_checkpoint(files: &Files) -> Option<Snapshot> {
     files.writer.lock().begin_checkpoint(&files.register.read())
 }
 
-/// The agencies learn by HELLO what is stored, and go on from there. What they were told once must stay.
+/// The agencies ask how many bets are stored, and continue from there. From now on these count as acknowledged.
 fn learn(files: &Files, agencies: &Mutex<Agencies>) {
     let mut agencies = agencies.lock();
     for agency in 1..=AGENCIES {
@@ -192,7 +192,7 @@ fn learn(files: &Files, agencies: &Mutex<Agencies>) {
     }
 }
 
-/// A lottery and its centrals: each ends by a clean stop or not, and then by a kill or a power loss.
+/// Runs a lottery with several centrals. Each ends with a clean stop or without one, and then perhaps with a power loss.
 fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
     let mut rng = Rng::with_seed(seed);
     let mut folder = SimFolder::new(rng.fork());
@@ -201,11 +201,11 @@ fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
         let context = format!("SEED={seed}, central {life}");
         let (images, known_then, mut image_rng, image_context) =
             (images.clone(), known.clone(), rng.fork(), context.clone());
-        // Which calls fail, and how often. Most failed syncs end a central, so that others see more of it.
+        // Which calls fail, and how often. Most failed syncs end a central, so failures of other calls alone let it run longer.
         let weaknesses = [(None, 40), (Some(Call::Grow), 6), (Some(Call::Write), 10), (Some(Call::Name), 6)];
         let (weak, one_in) = weaknesses[rng.usize(0..weaknesses.len())];
         folder.on_call(move |disk, call| {
-            // Among failures there are fewer images, and so more lotteries.
+            // With failures, images are made before a quarter of the calls, so that more lotteries are run.
             if !fails || image_rng.u8(0..4) == 0 {
                 *images.lock() += 1;
                 check(&disk.after_power_loss(&mut image_rng), &known_then.lock(), &image_context);
@@ -238,7 +238,7 @@ fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
     check(&folder, &known.lock(), &format!("SEED={seed}, at the end"));
 }
 
-/// Lets lotteries live until enough images were checked. `SEED=<number>` starts with the one that has failed.
+/// Runs lotteries until enough images were checked. `SEED=<number>` starts with the lottery that a failure named.
 fn run(seed: u64, fails: bool) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let images_to_check = number("QUINIELA_IMAGES").unwrap_or(10_000) as usize;
@@ -312,7 +312,7 @@ fn what_is_told_on_a_full_disk_is_on_it_even_after_a_failed_sync() {
         });
         assert!(matches!(store(&files, 0), Verdict::Failed(_)));
         folder.on_call(|_, call| (call == Call::Grow).then_some(Fault::Error(ENOSPC)));
-        // Where the record cannot even be read, there is no space to keep its rows.
+        // If the record was lost, its rows have to be cut off, and there is no space to keep them.
         let Ok((files, _)) = open(&folder) else { continue };
         let told = account(&files, 1);
         assert_eq!(told, (1, false));
@@ -326,7 +326,7 @@ fn cuts(folder: &SimFolder) -> Vec<Vec<u8>> {
     names.map(|name| folder.bytes(&name)).collect()
 }
 
-/// Puts bytes behind those that are committed, of which there are none.
+/// Writes uncommitted bytes to an empty `bets.csv`.
 fn add_tail(folder: &SimFolder, central: u32) -> Vec<u8> {
     let tail = format!("1,Ana,Paz,{central},2000-01-01,7\r\n2,Eva,").into_bytes();
     let bets = folder.open(BETS).unwrap();
@@ -351,7 +351,7 @@ fn what_a_start_cuts_off_is_on_disk_in_another_file_first() {
         let opened = open(&folder);
         folder.calm();
         assert!(is_there(&folder.after_power_loss(&mut rng)));
-        // The cut itself has to be on disk before a clean stop, whichever start made it.
+        // The cut has to be on disk before a clean stop, even if an earlier start made it.
         let (files, _) = opened.unwrap_or_else(|_| open(&folder).unwrap());
         assert!(folder.bytes(BETS).is_empty());
         files.close().unwrap();

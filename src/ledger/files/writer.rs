@@ -1,5 +1,5 @@
-//! The one who writes. First the rows and a sync, then the journal's records and a sync: a record that is whole on disk
-//! therefore vouches for rows that are, and rows that none vouches for were never acknowledged.
+//! Writes the files. A commit first writes and syncs its rows, and then writes and syncs the journal's records. A record that
+//! is whole on disk therefore proves that its rows are too, and rows without a record were never acknowledged.
 
 use std::fmt;
 use std::io;
@@ -11,65 +11,66 @@ use super::journal::{self, MAX_JOURNAL, RECORD, Record};
 use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register};
 
-/// A log of this size, or so many rows behind the snapshot, is worth a new snapshot: it bounds what a start after a crash
+/// A new snapshot is due at this size of the log, or after this many bytes of rows. This bounds what a start after a crash
 /// has to replay.
 pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
 pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
 
-/// What the journal is called until it is whole and takes the place of the one before.
+/// The name of a new journal until it is complete and replaces the old one.
 const NEW_JOURNAL: &str = "journal.new";
 
-/// The group of the log's first record, which says that the files are in use.
+/// The number of the log's first commit, which is the record [`Record::InUse`] alone.
 const FIRST_GROUP: u64 = 1;
 
-/// The open files, and how far they are written.
+/// The open files, and the state of what is written to them.
 pub struct Writer {
     limits: Limits,
     bets: Arc<dyn Medium>,
     checksums: Checksums,
-    /// None until a snapshot could be written. The journal on disk is the one that the start has read, as it was.
+    /// None until a snapshot could be written. Until then the journal on disk is the one that the start has read.
     log: Option<Log>,
     tell: Tell,
+    /// [`Notice::NoSnapshot`] was given since the last snapshot.
     is_told: bool,
-    /// An emptied buffer for the rows of the next group.
+    /// An empty buffer for the rows of the next group.
     buffer: Vec<u8>,
-    /// Why nothing is taken any more.
+    /// Why everything is refused, after a failure that leaves the state of the disk unknown.
     pub broken: Arc<OnceLock<StorageError>>,
 }
 
-/// A journal that is written to.
+/// The open journal.
 struct Log {
     file: Box<dyn Medium>,
     /// Where the next record goes, the file's length, and the number of the last commit.
     end: u64,
     length: u64,
     group: u64,
-    /// The ends of log and rows from which a new snapshot is due.
+    /// The lengths of log and `bets.csv` from which a new snapshot is due.
     due: (u64, u64),
 }
 
-/// A journal that holds what is committed, as it will be written to [`NEW_JOURNAL`].
+/// A new journal, which holds what is committed.
 pub struct Snapshot {
     bytes: Vec<u8>,
-    /// Where the first record of its log goes.
+    /// Where its log's next record goes.
     end: u64,
     checksums: Checksums,
-    /// Where the log ended that it takes the place of.
+    /// Where the old journal's log ended when the snapshot was taken.
     old_end: Option<u64>,
 }
 
-/// A write that failed, and what to tell of it.
+/// A failed write, and the message about it.
 #[derive(Debug)]
 pub enum Failure {
-    /// Nothing of it is left, and the next may succeed.
+    /// The write was undone, and the next may succeed.
     Undone(String),
-    /// Nobody can tell what a crash would leave now.
+    /// It is unknown what a crash would leave now.
     Final(String),
 }
 
 impl Writer {
-    /// Takes over the files with a fresh snapshot of the register. When there is no space for one, nothing can be written
-    /// until there is, and everything can be read.
+    /// Takes over the files, and replaces the journal by a snapshot of the register. If there is no space for one, nothing
+    /// can be stored until there is, but everything can be read.
     pub fn start(
         folder: &dyn Folder,
         bets: Box<dyn Medium>,
@@ -91,7 +92,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Brings a change to the disk. `register` is what is there before it.
+    /// Writes and syncs a change. `register` is the state before it.
     pub fn commit(
         &mut self,
         folder: &dyn Folder,
@@ -144,7 +145,7 @@ impl Writer {
         let records = self.records_of(log, change, before.whole);
         let room = log.make_room(records.len() as u64, self.limits.growth);
         room.map_err(|failure| self.undo(before.length, failure))?;
-        // The space is there already, so a failure here is the disk's own, and part of the records may stand.
+        // The space was allocated before, so this is no full disk, and part of the records may be written.
         log.file.write_all_at(&records, log.end).map_err(|error| fatal(JOURNAL, "write", error))?;
         log.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
         log.end += records.len() as u64;
@@ -168,8 +169,8 @@ impl Writer {
         records
     }
 
-    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end. The cut is synced: a clean
-    /// stop's snapshot says that nothing follows the committed rows, and a power loss could bring unsynced ones back.
+    /// Cuts off rows that have no record, so that `bets.csv` holds nothing but committed rows. The cut has to be synced:
+    /// otherwise a power loss after a clean stop could bring the rows back, and the next start would refuse the file.
     fn undo(&self, length: u64, failure: Failure) -> Failure {
         let cut = || {
             self.bets.set_len(length).map_err(|error| fatal(BETS, "shorten", error))?;
@@ -181,17 +182,17 @@ impl Writer {
         }
     }
 
-    /// A snapshot, if one is due. Whoever takes it writes it, and then calls [`Writer::end_checkpoint`]: the writer is free
-    /// meanwhile.
+    /// Returns a snapshot if one is due. The caller writes it, without the writer's lock, and then calls
+    /// [`Writer::end_checkpoint`].
     pub fn begin_checkpoint(&self, register: &Register) -> Option<Snapshot> {
         let is_due = |log: &Log| log.end >= log.due.0 || self.checksums.length() >= log.due.1;
         let is_due = self.broken.get().is_none() && self.log.as_ref().is_some_and(is_due);
         is_due.then(|| self.snapshot(register, true))
     }
 
-    /// Replaces the journal by a snapshot that was written, unless something was committed meanwhile that it does not hold:
-    /// then one is still due. A snapshot that could not be written is no harm, since the old journal serves on, and is
-    /// tried again after as much log or as many rows as make one due.
+    /// Replaces the journal by a snapshot that was written. If a commit was made meanwhile, the snapshot lacks it: it is
+    /// thrown away, and another one is due. If the snapshot could not be written, the old journal stays in use, and the
+    /// next attempt is made after as much more log, or as many more rows, as make a snapshot due.
     pub fn end_checkpoint(
         &mut self,
         folder: &dyn Folder,
@@ -222,7 +223,7 @@ impl Writer {
         }
     }
 
-    /// Marks the files as closed in order.
+    /// Marks the files as closed in order, by a snapshot without [`Record::InUse`].
     pub fn close(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
         self.check()?;
         self.replace_journal(folder, register, false).map_err(|failure| self.note(failure))?;
@@ -237,11 +238,11 @@ impl Writer {
     }
 
     fn put_in_place(&mut self, folder: &dyn Folder, snapshot: Snapshot, file: Box<dyn Medium>) -> Result<Log, Failure> {
-        // After a failure here nobody knows which of the two journals a crash would leave.
+        // After a failure here it is unknown which of the two journals a crash would leave.
         let renamed = folder.rename(NEW_JOURNAL, JOURNAL).and_then(|()| folder.sync_names());
         renamed.map_err(|error| fatal(JOURNAL, "replace", error))?;
         let Snapshot { bytes, end, checksums, .. } = snapshot;
-        // Not before: the blocks of a journal's log are as large as those of its snapshot.
+        // Only now: until the new journal is in use, records have to use the block size of the old one.
         self.checksums = checksums;
         self.is_told = false;
         let due = self.limits.due(end, self.checksums.length());
@@ -288,7 +289,7 @@ impl Snapshot {
 }
 
 impl Log {
-    /// Makes space for so many bytes of records and for the unused one behind them.
+    /// Extends the file, if need be, so that it has room for these bytes of records and one unused record behind them.
     fn make_room(&mut self, records: u64, growth: u64) -> Result<(), Failure> {
         let wanted = self.end + records + RECORD as u64;
         if wanted <= self.length {
@@ -297,10 +298,10 @@ impl Log {
         let new_length = wanted.next_multiple_of(growth);
         let grow = || {
             if new_length > MAX_JOURNAL {
-                return Err(io::Error::other("it is too long, and no snapshot could replace it"));
+                return Err(io::Error::other("it has reached its largest size, and no snapshot could replace it"));
             }
             self.file.set_len(new_length)?;
-            // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
+            // Writing zeros allocates the space now, and makes later syncs cheaper, since those change no metadata.
             self.file.write_all_at(&vec![0; (new_length - self.length) as usize], self.length)
         };
         grow().map_err(|error| undone(JOURNAL, "extend", error))?;
@@ -310,8 +311,8 @@ impl Log {
     }
 }
 
-/// Writes the journal again in its place, which takes no space. What can be read of it need not be on the disk: a failed sync may
-/// have lost it, and then no later sync brings it there.
+/// Writes the journal's own bytes over it again, which takes no space, and syncs it. What was read from it may come from
+/// memory alone: after a failed sync the system may never write it to the disk.
 fn renew_journal(folder: &dyn Folder) -> io::Result<()> {
     if !folder.exists(JOURNAL)? {
         return Ok(());
@@ -332,7 +333,7 @@ fn undone(file: &str, action: &str, error: io::Error) -> Failure {
 }
 
 fn fatal(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is taken"))
+    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is stored"))
 }
 
 impl fmt::Display for Failure {
