@@ -20,8 +20,9 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Judges a group. `rows` is an empty buffer for its new rows.
-    pub fn new(group: &[Entry], register: &Register, rows: Vec<u8>) -> Judged {
+    /// Judges a group. Its new rows use the memory of `rows`.
+    pub fn new(group: &[Entry], register: &Register, mut rows: Vec<u8>) -> Judged {
+        rows.clear();
         let mut judged = Judged { rows, ..Judged::default() };
         for (place, entry) in group.iter().enumerate() {
             let verdict = judged.judge(entry, register);

@@ -120,7 +120,7 @@ pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
         return Err(damage(0, "this is not a journal of quiniela, or its first record is damaged"));
     };
     if !(FIRST_FORMAT..=FORMAT).contains(&format) {
-        let what = format!("its format is {format}, but this program reads formats {FIRST_FORMAT} to {FORMAT}");
+        let what = format!("its format is {format}, but this program reads {FIRST_FORMAT} to {FORMAT}");
         return Err(damage(0, &what));
     }
     let mut journal = Journal { format, ..Journal::default() };

@@ -13,6 +13,7 @@ mod simulated_disk;
 mod simulation;
 mod writer;
 
+use std::mem;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -121,7 +122,7 @@ impl Files {
 impl Store for Files {
     fn commit(&self, group: &[Entry]) -> Vec<Verdict> {
         let mut writer = self.writer.lock();
-        let judged = Judged::new(group, &self.register.read(), writer.take_buffer());
+        let judged = Judged::new(group, &self.register.read(), mem::take(&mut writer.buffer));
         if judged.is_empty() {
             return judged.verdicts;
         }
@@ -138,7 +139,7 @@ impl Store for Files {
         if judged.is_announced {
             register.announce_draw();
         }
-        writer.keep_buffer(judged.rows);
+        writer.buffer = judged.rows;
         judged.verdicts
     }
 

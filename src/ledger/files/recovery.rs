@@ -79,7 +79,7 @@ pub fn open(
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
         if committed > 0 {
             let what = format!(
-                "missing, but {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
+                "missing, though {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
                  restore it, or move {JOURNAL} away to start a new lottery"
             );
             return Err(OpenError::at(&folder.path(BETS), &what));
@@ -185,7 +185,7 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
             Ok(Journal::default())
         } else {
             let what = format!(
-                "missing, but {BETS} beside it holds {bets_length} bytes; \
+                "missing, though {BETS} beside it holds {bets_length} bytes; \
                  restore it, or move {BETS} away to start a new lottery"
             );
             Err(OpenError::at(&path, &what))

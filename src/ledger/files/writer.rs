@@ -32,8 +32,8 @@ pub struct Writer {
     tell: Tell,
     /// [`Notice::NoSnapshot`] was given since the last snapshot.
     is_told: bool,
-    /// An empty buffer for the rows of the next group.
-    buffer: Vec<u8>,
+    /// Memory for the rows of the next group. Its contents have no meaning.
+    pub buffer: Vec<u8>,
     /// Why everything is refused, after a failure that leaves the state of the disk unknown.
     pub broken: Arc<OnceLock<StorageError>>,
 }
@@ -111,16 +111,6 @@ impl Writer {
             self.checksums.reset(before);
         }
         result.map_err(|failure| self.note(failure))
-    }
-
-    pub fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
-    }
-
-    /// Takes a buffer back that [`Writer::take_buffer`] gave.
-    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.buffer = buffer;
     }
 
     fn check(&self) -> Result<(), StorageError> {
