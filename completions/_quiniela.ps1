@@ -49,6 +49,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Threads that answer requests [default: 64]')
             [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'Connections with something to read that may wait for a worker; more are refused [default: 4096]')
             [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections open at once; more are refused [default: 20000]')
+            [CompletionResult]::new('--max-connections-per-address', '--max-connections-per-address', [CompletionResultType]::ParameterName, 'Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64 [default: auto]')
+            [CompletionResult]::new('--peer-memory', '--peer-memory', [CompletionResultType]::ParameterName, 'Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused [default: 64]')
             [CompletionResult]::new('--frame-deadline', '--frame-deadline', [CompletionResultType]::ParameterName, 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]')
             [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Time that a stop may take, such as 5s or 500ms [default: 5s]')
             [CompletionResult]::new('--quiet-time', '--quiet-time', [CompletionResultType]::ParameterName, 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]')

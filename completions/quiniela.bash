@@ -543,7 +543,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --frame-deadline --stop-timeout --quiet-time --print-config --stop-on-eof --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --print-config --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -604,6 +604,14 @@ _quiniela() {
                     return 0
                     ;;
                 --max-connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-connections-per-address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --peer-memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

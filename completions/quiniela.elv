@@ -45,6 +45,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --workers 'Threads that answer requests [default: 64]'
             cand --queue 'Connections with something to read that may wait for a worker; more are refused [default: 4096]'
             cand --max-connections 'Connections open at once; more are refused [default: 20000]'
+            cand --max-connections-per-address 'Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64 [default: auto]'
+            cand --peer-memory 'Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused [default: 64]'
             cand --frame-deadline 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]'
             cand --stop-timeout 'Time that a stop may take, such as 5s or 500ms [default: 5s]'
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'

@@ -53,6 +53,8 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l winning-num
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l workers -d 'Threads that answer requests [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l queue -d 'Connections with something to read that may wait for a worker; more are refused [default: 4096]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections -d 'Connections open at once; more are refused [default: 20000]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections-per-address -d 'Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64 [default: auto]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l peer-memory -d 'Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadline -d 'Time from a frame\'s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r

@@ -114,7 +114,7 @@ impl Acceptor {
         while !self.stop.is_raised() {
             match self.poll.poll(&mut events, Some(ACCEPT_TIMEOUT)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                result => result.map_err(|error| Error::failed(format!("cannot wait for connections: {error}")))?,
+                result => result.map_err(cannot_wait)?,
             }
             for event in &events {
                 match event.token() {
@@ -242,9 +242,9 @@ impl Acceptor {
             if now >= deadline {
                 return Err(too_slow(timeout));
             }
-            if poll.poll(&mut events, Some(STOP_POLL)).is_err() {
-                // Then connections are served only for the time.
-                std::thread::sleep(STOP_POLL);
+            match poll.poll(&mut events, Some(STOP_POLL)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result.map_err(cannot_wait)?,
             }
             let ready = events.iter().filter_map(|event| connections.get(&event.token()));
             ready.for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Readable));
@@ -268,6 +268,10 @@ impl Acceptor {
 
 fn refusal(level: Level, peer: SocketAddr) -> Event {
     Event::new(level, "accept_connections", EventResult::Fail).with("ip", peer.ip()).with("port", peer.port())
+}
+
+fn cannot_wait(error: io::Error) -> Error {
+    Error::failed(format!("cannot wait for connections: {error}"))
 }
 
 fn too_slow(timeout: Duration) -> Error {

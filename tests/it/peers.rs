@@ -66,7 +66,7 @@ fn what_stands_behind_waits_for_the_draw_is_bounded() {
 #[test]
 fn replies_that_nobody_reads_are_bounded() {
     let folder = Folder::with_data("--agencies 2 --bets 3000 --seed 5 --winners 1500");
-    let central = Central::on(&folder).agencies(2).with("--peer-memory 1 --frame-deadline 1h").start();
+    let central = Central::on(&folder).agencies(2).with("--peer-memory 1 --workers 4 --frame-deadline 1h").start();
     let agencies: Vec<_> = [1, 2].map(|id| Agency::new(id, central.port, &folder).winners().start()).into();
     agencies.into_iter().for_each(|agency| agency.finish().ok());
     let before = peak_memory(&central);
