@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
@@ -115,6 +116,102 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'quiniela;keys' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Makes an authority, and a folder with a key and a certificate for each party')
+            [CompletionResult]::new('request', 'request', [CompletionResultType]::ParameterValue, 'Makes a key that stays here, and a request to have it certified')
+            [CompletionResult]::new('sign', 'sign', [CompletionResultType]::ParameterValue, 'Answers a request with a certificate. The flag says for whom, and nothing in the request does')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revokes all certificates that a party has so far, or one of them')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'quiniela;keys;init' {
+            [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies, 1 to N')
+            [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times')
+            [CompletionResult]::new('--days', '--days', [CompletionResultType]::ParameterName, 'Days that certificates are valid, but no longer than the authority')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace all keys and certificates that are there, and remove those of agencies behind the last')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;request' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Agency ID')
+            [CompletionResult]::new('--central', '--central', [CompletionResultType]::ParameterName, 'The central')
+            [CompletionResult]::new('--operator', '--operator', [CompletionResultType]::ParameterName, 'The operator, who may ask for the status and hold a draw')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace a key and a request that are there')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;sign' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Agency ID')
+            [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times')
+            [CompletionResult]::new('--days', '--days', [CompletionResultType]::ParameterName, 'Days that certificates are valid, but no longer than the authority')
+            [CompletionResult]::new('--central', '--central', [CompletionResultType]::ParameterName, 'The central')
+            [CompletionResult]::new('--operator', '--operator', [CompletionResultType]::ParameterName, 'The operator, who may ask for the status and hold a draw')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;renew' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Agency ID')
+            [CompletionResult]::new('--server-name', '--server-name', [CompletionResultType]::ParameterName, 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times')
+            [CompletionResult]::new('--days', '--days', [CompletionResultType]::ParameterName, 'Days that certificates are valid, but no longer than the authority')
+            [CompletionResult]::new('--central', '--central', [CompletionResultType]::ParameterName, 'The central')
+            [CompletionResult]::new('--operator', '--operator', [CompletionResultType]::ParameterName, 'The operator, who may ask for the status and hold a draw')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;revoke' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Agency ID')
+            [CompletionResult]::new('--serial', '--serial', [CompletionResultType]::ParameterName, 'The certificate with this serial number')
+            [CompletionResult]::new('--central', '--central', [CompletionResultType]::ParameterName, 'The central')
+            [CompletionResult]::new('--operator', '--operator', [CompletionResultType]::ParameterName, 'The operator, who may ask for the status and hold a draw')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;show' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;keys;help' {
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Makes an authority, and a folder with a key and a certificate for each party')
+            [CompletionResult]::new('request', 'request', [CompletionResultType]::ParameterValue, 'Makes a key that stays here, and a request to have it certified')
+            [CompletionResult]::new('sign', 'sign', [CompletionResultType]::ParameterValue, 'Answers a request with a certificate. The flag says for whom, and nothing in the request does')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revokes all certificates that a party has so far, or one of them')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'quiniela;keys;help;init' {
+            break
+        }
+        'quiniela;keys;help;request' {
+            break
+        }
+        'quiniela;keys;help;sign' {
+            break
+        }
+        'quiniela;keys;help;renew' {
+            break
+        }
+        'quiniela;keys;help;revoke' {
+            break
+        }
+        'quiniela;keys;help;show' {
+            break
+        }
+        'quiniela;keys;help;help' {
+            break
+        }
         'quiniela;demo' {
             [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies to run, at most 500')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agencies'' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few')
@@ -141,6 +238,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
@@ -163,6 +261,33 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;gen-data' {
+            break
+        }
+        'quiniela;help;keys' {
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Makes an authority, and a folder with a key and a certificate for each party')
+            [CompletionResult]::new('request', 'request', [CompletionResultType]::ParameterValue, 'Makes a key that stays here, and a request to have it certified')
+            [CompletionResult]::new('sign', 'sign', [CompletionResultType]::ParameterValue, 'Answers a request with a certificate. The flag says for whom, and nothing in the request does')
+            [CompletionResult]::new('renew', 'renew', [CompletionResultType]::ParameterValue, 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked')
+            [CompletionResult]::new('revoke', 'revoke', [CompletionResultType]::ParameterValue, 'Revokes all certificates that a party has so far, or one of them')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked')
+            break
+        }
+        'quiniela;help;keys;init' {
+            break
+        }
+        'quiniela;help;keys;request' {
+            break
+        }
+        'quiniela;help;keys;sign' {
+            break
+        }
+        'quiniela;help;keys;renew' {
+            break
+        }
+        'quiniela;help;keys;revoke' {
+            break
+        }
+        'quiniela;help;keys;show' {
             break
         }
         'quiniela;help;demo' {

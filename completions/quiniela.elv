@@ -28,6 +28,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand health 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check'
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+            cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints a shell''s completions'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
@@ -105,6 +106,87 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'quiniela;keys'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'quiniela;keys;init'= {
+            cand --agencies 'Agencies, 1 to N'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --force 'Replace all keys and certificates that are there, and remove those of agencies behind the last'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;request'= {
+            cand --agency 'Agency ID'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand --force 'Replace a key and a request that are there'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;sign'= {
+            cand --agency 'Agency ID'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;renew'= {
+            cand --agency 'Agency ID'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;revoke'= {
+            cand --agency 'Agency ID'
+            cand --serial 'The certificate with this serial number'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;show'= {
+            cand --json 'Print JSON'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;help'= {
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'quiniela;keys;help;init'= {
+        }
+        &'quiniela;keys;help;request'= {
+        }
+        &'quiniela;keys;help;sign'= {
+        }
+        &'quiniela;keys;help;renew'= {
+        }
+        &'quiniela;keys;help;revoke'= {
+        }
+        &'quiniela;keys;help;show'= {
+        }
+        &'quiniela;keys;help;help'= {
+        }
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
             cand --data 'Folder of the agencies'' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few'
@@ -128,6 +210,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand health 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check'
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+            cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints a shell''s completions'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
@@ -144,6 +227,26 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;gen-compose'= {
         }
         &'quiniela;help;gen-data'= {
+        }
+        &'quiniela;help;keys'= {
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+        }
+        &'quiniela;help;keys;init'= {
+        }
+        &'quiniela;help;keys;request'= {
+        }
+        &'quiniela;help;keys;sign'= {
+        }
+        &'quiniela;help;keys;renew'= {
+        }
+        &'quiniela;help;keys;revoke'= {
+        }
+        &'quiniela;help;keys;show'= {
         }
         &'quiniela;help;demo'= {
         }

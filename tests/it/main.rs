@@ -18,6 +18,7 @@ mod draw;
 mod framing;
 mod full_disk;
 mod gen_data;
+mod keys;
 #[cfg(target_os = "linux")]
 mod linux;
 mod load;
