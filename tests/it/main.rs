@@ -19,6 +19,8 @@ mod framing;
 mod full_disk;
 mod gen_data;
 mod keys;
+mod keys_interrupted;
+mod keys_openssl;
 #[cfg(target_os = "linux")]
 mod linux;
 mod load;
