@@ -27,9 +27,10 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand echo-check 'Sends a line to an echo server, and checks that it comes back unchanged'
             cand health 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check'
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
-            cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
+            cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+            cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-            cand completions 'Prints the completion script of a shell'
+            cand completions 'Prints a shell''s completions'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -45,8 +46,6 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --workers 'Threads that answer requests [default: 64]'
             cand --queue 'Connections with something to read that may wait for a worker; more are refused [default: 4096]'
             cand --max-connections 'Connections open at once; more are refused [default: 20000]'
-            cand --max-connections-per-address 'Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64 [default: auto]'
-            cand --peer-memory 'Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused [default: 64]'
             cand --frame-deadline 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]'
             cand --stop-timeout 'Time that a stop may take, such as 5s or 500ms [default: 5s]'
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'
@@ -59,18 +58,18 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --config 'The configuration file, in YAML; only the default may be missing [default: config.yaml]'
             cand --id 'The agency''s number, from 1 [env: CLI_ID]'
             cand --server 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]'
-            cand --mode 'lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo sends lines to the echo server [env: CLI_MODE] [default: lottery]'
+            cand --mode 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]'
             cand --data 'Folder of the lottery''s file, agency-<id>.csv [env: CLI_DATA] [default: .data]'
             cand --loop-amount 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]'
             cand --loop-period 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]'
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]'
-            cand --batch-max 'Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]'
+            cand --batch-max 'Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]'
             cand --batch-period 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]'
             cand --in-flight 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]'
             cand --retry-for 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]'
             cand --winners 'File to write the winners'' documents to, one a line'
             cand --print-config 'Print every setting and where its value came from, and exit'
-            cand --force 'Let --winners replace a file that is not a list of documents'
+            cand --force 'Let --winners replace a file that holds anything else than documents'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -88,28 +87,109 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;gen-compose'= {
-            cand -o 'File to write, whole or not at all; standard output if not given'
-            cand --output 'File to write, whole or not at all; standard output if not given'
-            cand --exercise 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery'
+            cand -o 'File to write, as a whole or not at all; standard output if not given'
+            cand --output 'File to write, as a whole or not at all; standard output if not given'
+            cand --exercise 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery'
             cand --subnet 'Network of the containers'
             cand --persist 'Keep the bets on a named volume, which survives the central''s container'
-            cand --force 'Replace an existing file even if it is not a Compose file of this lottery'
+            cand --force 'Replace a file that is no Compose file of this lottery'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;gen-data'= {
-            cand --agencies 'Number of files to write; the bets are split unevenly between them'
-            cand --bets 'Number of bets to write, in total'
+            cand --agencies 'Files to write; the bets are split unevenly between them'
+            cand --bets 'Bets to write, in total'
             cand --seed 'Seed of the generator'
-            cand --winners 'Exact number of bets on the winning number; if not given, it is random'
-            cand --winning-number 'The winning number, whose bets --winners counts'
-            cand --force 'Replace existing files, and remove those of agencies beyond the last'
+            cand --winners 'Exact number of bets on the winning number; without it the generator decides'
+            cand --winning-number 'Number that --winners counts'
+            cand --force 'Replace existing files, and remove those of agencies behind the last'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'quiniela;keys'= {
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'quiniela;keys;init'= {
+            cand --agencies 'Agencies, 1 to N'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --force 'Replace all keys and certificates that are there, and remove those of agencies behind the last'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;request'= {
+            cand --agency 'Agency ID'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand --force 'Replace a key and a request that are there'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;sign'= {
+            cand --agency 'Agency ID'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;renew'= {
+            cand --agency 'Agency ID'
+            cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
+            cand --days 'Days that certificates are valid, but no longer than the authority'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;revoke'= {
+            cand --agency 'Agency ID'
+            cand --serial 'The certificate with this serial number'
+            cand --central 'The central'
+            cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;show'= {
+            cand --json 'Print JSON'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;keys;help'= {
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'quiniela;keys;help;init'= {
+        }
+        &'quiniela;keys;help;request'= {
+        }
+        &'quiniela;keys;help;sign'= {
+        }
+        &'quiniela;keys;help;renew'= {
+        }
+        &'quiniela;keys;help;revoke'= {
+        }
+        &'quiniela;keys;help;show'= {
+        }
+        &'quiniela;keys;help;help'= {
+        }
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
-            cand --data 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few'
+            cand --data 'Folder of the agencies'' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few'
             cand --keep 'Keep the folder with the central''s files and the logs, and print its path'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -119,7 +199,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;man'= {
-            cand --dir 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing'
+            cand --dir 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -129,9 +209,10 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand echo-check 'Sends a line to an echo server, and checks that it comes back unchanged'
             cand health 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check'
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
-            cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
+            cand gen-data 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+            cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-            cand completions 'Prints the completion script of a shell'
+            cand completions 'Prints a shell''s completions'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
         }
@@ -146,6 +227,26 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;gen-compose'= {
         }
         &'quiniela;help;gen-data'= {
+        }
+        &'quiniela;help;keys'= {
+            cand init 'Makes an authority, and a folder with a key and a certificate for each party'
+            cand request 'Makes a key that stays here, and a request to have it certified'
+            cand sign 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
+            cand renew 'Gives a party a new key and a new certificate. The old one stays valid until it is revoked'
+            cand revoke 'Revokes all certificates that a party has so far, or one of them'
+            cand show 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
+        }
+        &'quiniela;help;keys;init'= {
+        }
+        &'quiniela;help;keys;request'= {
+        }
+        &'quiniela;help;keys;sign'= {
+        }
+        &'quiniela;help;keys;renew'= {
+        }
+        &'quiniela;help;keys;revoke'= {
+        }
+        &'quiniela;help;keys;show'= {
         }
         &'quiniela;help;demo'= {
         }

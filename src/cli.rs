@@ -11,6 +11,7 @@ use crate::config::{AgencyArgs, HealthArgs, ServerArgs};
 use crate::demo;
 use crate::echo_check;
 use crate::gen_data;
+use crate::keys;
 
 /// A national lottery in one binary.
 ///
@@ -33,6 +34,7 @@ pub enum Command {
     Health(HealthArgs),
     GenCompose(compose::Args),
     GenData(gen_data::Args),
+    Keys(keys::Args),
     Demo(demo::Args),
     /// Prints the completion script of a shell.
     ///

@@ -8,6 +8,7 @@ pub mod domain;
 mod echo_check;
 pub mod error;
 mod gen_data;
+mod keys;
 mod ledger;
 pub mod logging;
 mod output;
@@ -39,6 +40,7 @@ use signals::StopSignal;
 ///   `ledger`, and its verdicts become replies.
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
+/// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
 /// They share [`domain`] (the lottery's rules, without I/O), `transport`, [`logging`], `output`, `resolve`, [`error`]
@@ -86,6 +88,7 @@ where
                 made.winners
             ))
         }
+        Command::Keys(args) => keys::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -128,17 +131,19 @@ fn refuse_or_help(usage: &clap::Error) -> Result<()> {
 fn manual() -> Result<Vec<(String, Vec<u8>)>> {
     let mut cli = Cli::command().disable_help_subcommand(true);
     cli.build();
-    let commands = cli.get_subcommands().map(|command| {
-        let name = format!("quiniela-{}", command.get_name());
-        command.clone().display_name(name).version(env!("CARGO_PKG_VERSION"))
-    });
-    let page = |command: clap::Command| {
-        let name = command.get_display_name().unwrap_or("quiniela").to_owned();
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page).map_err(|error| Error::failed(error.to_string()))?;
-        Ok((name, page))
-    };
-    std::iter::once(cli.clone()).chain(commands).map(page).collect()
+    let mut pages = Vec::new();
+    add_pages(&cli, "quiniela", &mut pages)?;
+    Ok(pages)
+}
+
+/// The page of a command, and those of the commands below it.
+fn add_pages(command: &clap::Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    let mut page = Vec::new();
+    let shown = command.clone().display_name(name).version(env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(shown).render(&mut page).map_err(|error| Error::failed(error.to_string()))?;
+    pages.push((name.to_owned(), page));
+    let mut below = command.get_subcommands();
+    below.try_for_each(|command| add_pages(command, &format!("{name}-{}", command.get_name()), pages))
 }
 
 fn write_manual(dir: &Path) -> Result<()> {

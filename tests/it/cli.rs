@@ -80,19 +80,26 @@ fn a_wrong_number_is_told_what_is_allowed() {
     assert!(refusal.contains(": allowed is a duration from 0s to 24h such as 100ms, 5s or 1m30s\n"), "{refusal}");
 }
 
+/// The commands that a help lists.
+fn commands_in(help: &str) -> Vec<String> {
+    let (_, commands) = help.split_once("Commands:\n").unwrap_or_default();
+    // A summary that is too long for its line goes on below, further in.
+    let rows = commands.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    let commands = rows.filter_map(|line| line.split_whitespace().next());
+    commands.filter(|command| *command != "help").map(str::to_owned).collect()
+}
+
 #[test]
 fn the_manual_has_a_page_for_every_command() {
     let manual = stdout_of(&["man"]);
     let pages: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix(".TH ")?.split(' ').next()).collect();
-    let help = stdout_of(&["--help"]);
-    let (_, commands) = help.split_once("Commands:\n").unwrap();
-    // A summary that is too long for its line continues on the next one, indented further.
-    let rows = commands.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
-    let commands = rows.filter_map(|line| line.split_whitespace().next());
-    let expected: Vec<String> = std::iter::once("quiniela".to_owned())
-        .chain(commands.filter(|command| *command != "help").map(|command| format!("quiniela-{command}")))
-        .collect();
-    assert!(expected.len() > 5, "{help}");
+    let mut expected = vec!["quiniela".to_owned()];
+    for command in commands_in(&stdout_of(&["--help"])) {
+        let below = commands_in(&stdout_of(&[&command, "--help"]));
+        expected.push(format!("quiniela-{command}"));
+        expected.extend(below.iter().map(|below| format!("quiniela-{command}-{below}")));
+    }
+    assert!(expected.len() > 12 && expected.contains(&"quiniela-keys-init".to_owned()), "{expected:?}");
     assert_eq!(pages, expected);
 
     let folder = tempfile::tempdir().unwrap();

@@ -18,6 +18,9 @@ mod draw;
 mod framing;
 mod full_disk;
 mod gen_data;
+mod keys;
+mod keys_interrupted;
+mod keys_openssl;
 #[cfg(target_os = "linux")]
 mod linux;
 mod load;

@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod files;
+pub mod keys;
 pub mod process;
 pub mod proxy;
 pub mod seed;
