@@ -1,12 +1,40 @@
-//! Connections as both sides see them: a non-blocking stream, and who is at its other end.
+//! Connections as both sides see them: a non-blocking stream, plain or TLS, and who is at its other end.
 
+// Until the server, the agency and the configuration use all of it.
+#![allow(dead_code, unused_imports)]
+
+mod acceptance;
+mod certificate;
+mod connector;
+#[cfg(test)]
+mod handshake_tests;
+mod identity;
+mod incoming;
+mod lane;
 #[cfg(test)]
 pub mod memory;
+mod records;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod tls_error;
+mod verify;
+
+pub use acceptance::Acceptance;
+pub use certificate::party;
+pub use connector::Connector;
+pub use identity::{Paths, Warning};
+pub use incoming::Incoming;
+pub use lane::Lane;
+pub use tls::TlsStream;
+pub use tls_error::TlsError;
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
+
+use crate::domain::Role;
 
 /// A connection's bytes. Reading and writing never block: they fail with `WouldBlock` where they would have to wait.
 pub trait Stream: io::Read + io::Write + Send {
@@ -15,6 +43,48 @@ pub trait Stream: io::Read + io::Write + Send {
 
     /// Whether the stream holds bytes of its own that wait to be sent (a handshake's, say).
     fn has_unsent(&self) -> bool;
+
+    /// Whether a handshake has begun and is not over. Until it is, reading and writing fail with `WouldBlock`.
+    fn is_handshaking(&self) -> bool {
+        false
+    }
+
+    /// Goes on with the handshake, as far as what has come allows. Whoever calls it knows that it takes time: a signature, and
+    /// the judgement of certificates.
+    fn handshake(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whom the peer has proved to be. Nobody before its handshake is over.
+    fn who(&self) -> Who {
+        Who::Plain
+    }
+
+    /// Judges the peer's certificate again, if what it is judged by has changed, or if it may have expired. An error is its
+    /// refusal.
+    fn recheck(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The memory that the stream takes, beside what the system holds.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+
+    /// Reads what is not wanted any more, also when what comes can no longer be understood.
+    fn discard(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        self.read(scratch)
+    }
+}
+
+/// Whom a peer has proved to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// It speaks without TLS, and proves nothing.
+    Plain,
+    /// Its certificate is good, and speaks for no party of a lottery that can be at this end.
+    Nobody,
+    Party(Role),
 }
 
 /// Who is at the other end of a connection.
