@@ -45,6 +45,7 @@ pub(super) fn lottery(file: PathBuf) -> LotteryTask {
 
 pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
     AgencyConfig {
+        tls: None,
         id: AgencyId(3),
         server_address: address.to_owned(),
         task,

@@ -10,9 +10,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{AgencyConfig, LotteryTask, Mode, Task, values};
+use super::{AgencyConfig, LotteryTask, Mode, Task, tls, values};
 use crate::domain::{AgencyId, MAX_AGENCIES};
 use crate::error::Result;
+use crate::transport::Paths;
 use crate::wire::MAX_BATCH;
 
 /// The variables that hold a person's bet, in the order of its fields. The names are those of the exercises.
@@ -31,6 +32,11 @@ const SERVER: Setting<String> = Setting::new("server", "ADDRESS", values::addres
     .environment("CLI_SERVER_ADDRESS")
     .key("server.address")
     .default("server:12345");
+const KEYS: Setting<PathBuf> = tls::KEYS.environment("CLI_TLS_KEYS").key("tls.keys");
+const TLS_CA: Setting<PathBuf> = tls::CA.environment("CLI_TLS_CA").key("tls.ca");
+const TLS_CERT: Setting<PathBuf> = tls::CERT.environment("CLI_TLS_CERT").key("tls.cert");
+const TLS_KEY: Setting<PathBuf> = tls::KEY.environment("CLI_TLS_KEY").key("tls.key");
+const TLS_CRL: Setting<PathBuf> = tls::CRL.environment("CLI_TLS_CRL").key("tls.crl");
 const MODE: Setting<Mode> = Setting::new("mode", "MODE", values::mode)
     .about(
         "lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
@@ -102,6 +108,11 @@ impl Settings for AgencyArgs {
         &CONFIG,
         &ID,
         &SERVER,
+        &KEYS,
+        &TLS_CA,
+        &TLS_CERT,
+        &TLS_KEY,
+        &TLS_CRL,
         &MODE,
         &DATA,
         &LOOP_AMOUNT,
@@ -120,6 +131,8 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_yaml)?;
     let AgencyId(id) = sources.pick(&ID)?.value;
     let server_address = sources.pick(&SERVER)?.value;
+    let tls_settings = [&KEYS, &TLS_CA, &TLS_CERT, &TLS_KEY, &TLS_CRL];
+    let tls = tls::pick(&mut sources, tls_settings, Paths::of_client)?;
     let mode = sources.pick(&MODE)?.value;
     let data = sources.pick(&DATA)?.value;
     let loop_amount = sources.pick(&LOOP_AMOUNT)?;
@@ -153,7 +166,8 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
         Mode::Bet => Task::Bet { person: person(&mut sources)? },
         Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };
-    let config = AgencyConfig { id: AgencyId(id), server_address, task, loop_amount, loop_period, level, retry_for };
+    let config =
+        AgencyConfig { id: AgencyId(id), server_address, tls, task, loop_amount, loop_period, level, retry_for };
     Ok((config, sources.into_provenance()))
 }
 

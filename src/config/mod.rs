@@ -5,6 +5,7 @@ mod agency;
 mod server;
 mod setting;
 mod source;
+mod tls;
 mod values;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::domain::{AgencyId, SaidRules};
+use crate::transport::Paths;
 use setting::Setting;
 
 pub(crate) use agency::PERSON;
@@ -46,6 +48,9 @@ pub struct ServerConfig {
     /// The lottery's rules, as far as a flag, the environment or the file sets them.
     pub rules: SaidRules,
     pub store: PathBuf,
+    /// Where the central's certificate and key are, if connections use TLS.
+    pub tls: Option<Paths>,
+    pub plain: Plain,
     pub workers: usize,
     /// Maximum connections with something to read that wait for a worker.
     pub queue: usize,
@@ -60,6 +65,16 @@ pub struct ServerConfig {
     pub stop_timeout: Duration,
     /// With an inferred roster: time without a new agency that must pass before the draw.
     pub quiet_time: Duration,
+}
+
+/// What a connection without TLS gets of the central.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plain {
+    /// Everything: the central has no keys.
+    All,
+    /// The echo of a line.
+    Echo,
+    Nothing,
 }
 
 /// What an agency does.
@@ -78,6 +93,8 @@ pub enum Mode {
 pub struct AgencyConfig {
     pub id: AgencyId,
     pub server_address: String,
+    /// Where the agency's certificate and key are, if it uses TLS.
+    pub tls: Option<Paths>,
     pub task: Task,
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,

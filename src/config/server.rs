@@ -10,9 +10,10 @@ use log::LevelFilter;
 
 use super::setting::{Entry, Flags, Setting, Settings, Value};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{ServerConfig, values};
+use super::{Plain, ServerConfig, tls, values};
 use crate::domain::{Quoted, Roster, SaidRules};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::transport::Paths;
 
 const SECTION: &str = "DEFAULT";
 /// A key of the course's files that is accepted and has no effect.
@@ -67,6 +68,15 @@ const PEER_MEMORY: Setting<usize> = Setting::new("peer-memory", "MIB", |text| {
     "Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused",
 )
 .default("64");
+const KEYS: Setting<PathBuf> = shared("TLS_KEYS", tls::KEYS);
+const TLS_CA: Setting<PathBuf> = shared("TLS_CA", tls::CA);
+const TLS_CERT: Setting<PathBuf> = shared("TLS_CERT", tls::CERT);
+const TLS_KEY: Setting<PathBuf> = shared("TLS_KEY", tls::KEY);
+const TLS_CRL: Setting<PathBuf> = shared("TLS_CRL", tls::CRL);
+const PLAIN: Setting<Plain> = shared("TLS_PLAIN", Setting::new("plain", "WHAT", values::plain))
+    .about("With keys, what connections without TLS get: echo sends lines back, none closes them")
+    .choices(&values::PLAIN)
+    .default("echo");
 const FRAME_DEADLINE: Setting<Duration> = Setting::new("frame-deadline", "DURATION", values::limit)
     .about("Time from a frame's first byte to its last, and for a peer to take its replies, such as 10s or 500ms")
     .default("10s");
@@ -117,6 +127,12 @@ impl Settings for ServerArgs {
         &LEVEL,
         &CLIENT_AMOUNT,
         &STORE,
+        &KEYS,
+        &TLS_CA,
+        &TLS_CERT,
+        &TLS_KEY,
+        &TLS_CRL,
+        &PLAIN,
         &WINNING_NUMBER,
         &WORKERS,
         &QUEUE,
@@ -141,7 +157,15 @@ impl Settings for HealthArgs {
 pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(ServerConfig, Provenance)> {
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
     sources.mention(SERVER_IP, "accepted and ignored: --bind sets the address")?;
+    let tls_settings = [&KEYS, &TLS_CA, &TLS_CERT, &TLS_KEY, &TLS_CRL];
+    let (tls, plain) = match tls::pick(&mut sources, tls_settings, Paths::of_central)? {
+        Some(paths) => (Some(paths), sources.pick(&PLAIN)?.value),
+        None if sources.find(&PLAIN)?.is_none() => (None, Plain::All),
+        None => return Err(Error::bad_input("--plain is for a central with keys: give --keys DIR too")),
+    };
     let config = ServerConfig {
+        tls,
+        plain,
         port: sources.pick(&PORT)?,
         bind: sources.pick(&BIND)?.value,
         backlog: sources.pick(&BACKLOG)?,

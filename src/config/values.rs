@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::Mode;
+use super::{Mode, Plain};
 use crate::domain::{MAX_AGENCIES, Roster, is_digits};
 
 /// A longer duration is most likely a mistake in the unit.
@@ -52,6 +52,17 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
         "TRACE" | "NOTSET" => LevelFilter::Trace,
         _ => return Err(format!("one of {}", LEVELS.join(", "))),
     })
+}
+
+/// What `--plain` can be.
+pub const PLAIN: [&str; 2] = ["echo", "none"];
+
+pub fn plain(text: &str) -> Result<Plain, String> {
+    match text {
+        "echo" => Ok(Plain::Echo),
+        "none" => Ok(Plain::Nothing),
+        _ => Err(PLAIN.join(" or ")),
+    }
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {

@@ -35,6 +35,8 @@ fn config() -> ServerConfig {
         level: AsWritten { value: log::LevelFilter::Off, text: String::new() },
         rules: SaidRules { roster: Some(Roster::Fixed(1)), winning_number: None },
         store: "unused".into(),
+        tls: None,
+        plain: crate::config::Plain::All,
         workers: 1,
         queue: 1,
         max_connections: 1,
