@@ -10,10 +10,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
 /// SIGTERM and SIGINT. The first one makes this readable and sets [`StopSignal::is_raised`]. The second ends the
-/// process at once, with the exit code that a shell reports for that signal. SIGHUP is ignored.
+/// process at once, with the exit code that a shell reports for that signal. SIGHUP makes it readable too, and ends nothing:
+/// see [`StopSignal::takes_reload`].
 pub struct StopSignal {
     raised: Arc<AtomicBool>,
     interrupted: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     wake: UnixStream,
 }
 
@@ -23,8 +25,10 @@ impl StopSignal {
         let (raised, interrupted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        // A handler whose flag nobody reads: the process continues when its terminal closes.
-        flag::register(SIGHUP, Arc::default())?;
+        // The process continues when its terminal closes.
+        let reload = Arc::<AtomicBool>::default();
+        flag::register(SIGHUP, Arc::clone(&reload))?;
+        low_level::pipe::register(SIGHUP, sender.try_clone()?)?;
         // Registered first, so that whoever sees `raised` can rely on `interrupted`.
         flag::register(SIGINT, Arc::clone(&interrupted))?;
         for signal in [SIGTERM, SIGINT] {
@@ -33,7 +37,7 @@ impl StopSignal {
             flag::register(signal, Arc::clone(&raised))?;
             low_level::pipe::register(signal, sender.try_clone()?)?;
         }
-        Ok(StopSignal { raised, interrupted, wake: UnixStream::from_std(wake) })
+        Ok(StopSignal { raised, interrupted, reload, wake: UnixStream::from_std(wake) })
     }
 
     pub fn is_raised(&self) -> bool {
@@ -43,6 +47,11 @@ impl StopSignal {
     /// True if SIGINT (Ctrl-C) was among the signals.
     pub fn is_interrupt(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// True once after each SIGHUP, or after several.
+    pub fn takes_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::SeqCst)
     }
 
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -82,7 +91,8 @@ impl StopSignal {
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let wake = UnixStream::from_std(wake);
-        let signal = StopSignal { raised: Arc::clone(&raised), interrupted: Arc::default(), wake };
+        let signal =
+            StopSignal { raised: Arc::clone(&raised), interrupted: Arc::default(), reload: Arc::default(), wake };
         Ok((signal, StopSwitch { raised, sender }))
     }
 }

@@ -140,6 +140,7 @@ pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
         Refusal::Storage(_) | Refusal::Busy(_) | Refusal::NotReady => true,
         Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => true,
         Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => false,
+        Refusal::Identity(_) | Refusal::NeedsTls => false,
     };
     let advice = if matches!(refusal, Refusal::Storage(_)) { "; look at the central's disk" } else { "" };
     is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}{advice}")))

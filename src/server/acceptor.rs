@@ -16,6 +16,7 @@ use socket2::{SockRef, TcpKeepalive};
 use super::central::Central;
 use super::connection::{Connection, Job};
 use super::ending::End;
+use super::keys::Keys;
 use super::lottery::Step;
 use super::open::Open;
 use super::pool::Pool;
@@ -27,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::ledger::StorageError;
 use crate::logging::{Event, EventResult};
 use crate::signals::StopSignal;
-use crate::transport::Peer;
+use crate::transport::{Peer, Stream, Who};
 
 /// The longest wait for anything, and so how often deadlines are looked at.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -119,8 +120,11 @@ impl Acceptor {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
-                    STOP => {}
-                    WAKE => self.look_at_lottery()?,
+                    STOP => self.look_at_signals(),
+                    WAKE => {
+                        self.look_at_keys();
+                        self.look_at_lottery()?;
+                    }
                     token => {
                         let Some(connection) = self.connections.get(&token) else { continue };
                         let is_readable = event.is_readable() || event.is_read_closed() || event.is_error();
@@ -142,7 +146,7 @@ impl Acceptor {
             match self.listener.accept() {
                 Ok((stream, address)) => {
                     let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                    if let Err(error) = self.take(stream, Peer { address }) {
+                    if let Err(error) = self.take(stream, Peer { address, who: Who::Nobody }) {
                         refusal(Level::Error, address).with("error", error).log();
                     }
                 }
@@ -166,17 +170,38 @@ impl Acceptor {
         let address = peer.address.ip();
         if let Err(reason) = self.open.add(address) {
             refusal(Level::Warn, peer.address).with("reason", End::Busy).with("error", &reason).log();
-            self.refuser.refuse(Box::new(stream), reason);
+            self.refuser.refuse(self.wrap(stream), reason);
             return Ok(());
         }
         let token = Token(self.next_token);
         let registered = self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
         registered.inspect_err(|_| self.open.remove(address))?;
-        let session = Session::new(Box::new(stream), peer, self.frame_deadline);
+        let session = Session::new(self.wrap(stream), peer, self.frame_deadline);
         session.log_accept();
         self.next_token += 1;
         self.connections.insert(token, Arc::new(Connection::new(session, self.pool.queue.clone())));
         Ok(())
+    }
+
+    fn wrap(&self, stream: TcpStream) -> Box<dyn Stream> {
+        match &self.central.keys {
+            Some(keys) => keys.accept(stream),
+            None => Box::new(stream),
+        }
+    }
+
+    /// A stop ends the loop by itself.
+    fn look_at_signals(&mut self) {
+        self.stop.acknowledge();
+        if self.stop.takes_reload() {
+            self.pool.queue.push(Job::ReloadKeys);
+        }
+    }
+
+    fn look_at_keys(&self) {
+        if self.central.keys.as_ref().is_some_and(Keys::take_news) {
+            self.connections.values().for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Keys));
+        }
     }
 
     /// Has a connection served, if this is news to it. When too many wait already it is refused, unless it owes answers.

@@ -5,8 +5,9 @@ use std::fmt;
 
 use parking_lot::Mutex;
 
-use crate::domain::{AgencyId, MAX_AGENCIES, Roster};
-use crate::transport::Peer;
+use crate::config::Plain;
+use crate::domain::{AgencyId, MAX_AGENCIES, Role, Roster};
+use crate::transport::{Peer, Who, party};
 use crate::wire::Refusal;
 
 /// An agency that its peer may act for. Whatever touches an agency's bets, mark or winners takes one.
@@ -16,6 +17,7 @@ pub struct Admitted(AgencyId);
 /// See the module.
 pub struct Gate {
     roster: Roster,
+    plain: Plain,
     /// With [`Roster::Auto`]: the agencies that were heard of since the start.
     seen: Mutex<BTreeSet<AgencyId>>,
 }
@@ -33,16 +35,29 @@ impl fmt::Display for Admitted {
 }
 
 impl Gate {
-    pub fn new(roster: Roster) -> Gate {
-        Gate { roster, seen: Mutex::default() }
+    pub fn new(roster: Roster, plain: Plain) -> Gate {
+        Gate { roster, plain, seen: Mutex::default() }
+    }
+
+    /// What this peer gets, if it speaks without TLS.
+    pub fn plain(&self, peer: &Peer) -> Plain {
+        if peer.who == Who::Plain { self.plain } else { Plain::All }
     }
 
     pub fn roster(&self) -> Roster {
         self.roster
     }
 
-    /// Lets a peer act for an agency, if that agency takes part.
-    pub fn admit(&self, _peer: &Peer, agency: AgencyId) -> Result<Admitted, Refusal> {
+    /// Lets a peer act for an agency, if its certificate speaks for that agency and the agency takes part.
+    pub fn admit(&self, peer: &Peer, agency: AgencyId) -> Result<Admitted, Refusal> {
+        let not_for = |whom: &str| Err(Refusal::Identity(format!("this certificate speaks for {whom}")));
+        match peer.who {
+            Who::Plain if self.plain == Plain::All => {}
+            Who::Plain => return Err(Refusal::NeedsTls),
+            Who::Party(Role::Agency(own)) if own == agency => {}
+            Who::Party(role) => return not_for(&party(role)),
+            Who::Nobody => return not_for("no agency"),
+        }
         if self.roster.admits(agency) {
             return Ok(Admitted(agency));
         }
@@ -72,12 +87,12 @@ mod tests {
     use super::*;
 
     fn peer() -> Peer {
-        Peer { address: ([127, 0, 0, 1], 1).into() }
+        Peer { address: ([127, 0, 0, 1], 1).into(), who: Who::Plain }
     }
 
     #[test]
     fn only_agencies_of_the_roster_are_admitted() {
-        let gate = Gate::new(Roster::Fixed(2));
+        let gate = Gate::new(Roster::Fixed(2), Plain::All);
         assert_eq!(gate.admit(&peer(), AgencyId(2)), Ok(Admitted(AgencyId(2))));
         for stranger in [0, 3, u32::MAX] {
             let refusal = gate.admit(&peer(), AgencyId(stranger)).unwrap_err().to_string();
@@ -89,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_inferred_roster_reaches_to_the_highest_agency_that_was_heard_of() {
-        let gate = Gate::new(Roster::Auto);
+        let gate = Gate::new(Roster::Auto, Plain::All);
         assert_eq!(gate.agencies(0), 0);
         assert!(gate.note(Admitted(AgencyId(4))));
         assert!(!gate.note(Admitted(AgencyId(4))) && gate.note(Admitted(AgencyId(2))));

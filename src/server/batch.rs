@@ -109,9 +109,10 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Plain;
     use crate::domain::Roster;
     use crate::server::admit::Gate;
-    use crate::transport::Peer;
+    use crate::transport::{Peer, Who};
     use proptest::prelude::*;
 
     proptest! {
@@ -121,8 +122,8 @@ mod tests {
             values in "(Ana|\"A\"|BET|A,b|\u{85}?)\\|(Paz|3|)\\|(1|1 2)\\|2000-(01|02)-(01|30)\\|0?[0-9]{1,10}(\\|)?",
         ) {
             let line = format!("{start}{values}");
-            let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
-            let admitted = Gate::new(Roster::Fixed(5)).admit(&peer, AgencyId(3));
+            let peer = Peer { address: ([127, 0, 0, 1], 1).into(), who: Who::Plain };
+            let admitted = Gate::new(Roster::Fixed(5), Plain::All).admit(&peer, AgencyId(3));
             let header = BatchHeader { count: 2, place: None };
             let mut batch = Batch::new(AgencyId(3), admitted, header);
             batch.take("Ana|Paz|1|2000-01-01|7");

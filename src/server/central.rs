@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::admit::{Admitted, Gate};
 use super::batch::Batch;
 use super::disk_health::DiskHealth;
+use super::keys::Keys;
 use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
-use crate::config::ServerConfig;
+use crate::config::{Plain, ServerConfig};
 use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Held, Ledger, State, StorageError, Store, Verdict};
@@ -29,6 +30,7 @@ const MISSING_SHOWN: usize = 10;
 pub struct Central {
     ledger: Ledger<Order, Arc<dyn Client>>,
     gate: Gate,
+    pub keys: Option<Keys>,
     pub lottery: Lottery,
     quiet_time: Duration,
     pub disk: DiskHealth,
@@ -69,11 +71,12 @@ pub struct Asker<'a> {
 }
 
 impl Central {
-    pub fn new(config: &ServerConfig, store: Box<dyn Store>) -> Central {
+    pub fn new(config: &ServerConfig, keys: Option<Keys>, store: Box<dyn Store>) -> Central {
         let roster = store.rules().roster;
         Central {
             ledger: Ledger::new(store),
-            gate: Gate::new(roster),
+            gate: Gate::new(roster, config.plain),
+            keys,
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
             disk: DiskHealth::default(),
@@ -268,6 +271,17 @@ impl Central {
         Ok(())
     }
 
+    /// What this peer gets, if it speaks without TLS.
+    pub fn plain(&self, peer: &Peer) -> Plain {
+        self.gate.plain(peer)
+    }
+
+    /// Reads the keys again, and has every connection look at them.
+    pub fn reload_keys(&self) {
+        self.keys.as_ref().inspect(|keys| keys.reload());
+        self.lottery.wake();
+    }
+
     fn put_bets(
         &self,
         asker: &mut Asker<'_>,
@@ -308,7 +322,7 @@ impl Central {
 
     /// An inferred roster grows with every agency that is heard of, and a new one puts the draw off.
     fn admit(&self, peer: &Peer, agency: AgencyId) -> std::result::Result<Admitted, Refusal> {
-        let admitted = self.gate.admit(peer, agency)?;
+        let admitted = self.gate.admit(peer, agency).inspect_err(|refusal| log_identity(peer, agency, refusal))?;
         if self.gate.note(admitted) {
             self.lottery.note_new_agency();
             self.look_at_store();
@@ -329,6 +343,14 @@ impl Central {
         let verdict = self.ledger.store.commit(&[Entry::Account { agency: AgencyId(1) }]).pop();
         let Some(Verdict::Account { stored, .. }) = verdict else { panic!("{verdict:?}") };
         stored
+    }
+}
+
+/// The one line about a request that was made in another's name.
+fn log_identity(peer: &Peer, agency: AgencyId, refusal: &Refusal) {
+    if let Refusal::Identity(reason) = refusal {
+        let event = Event::fail("identidad").with("ip", peer.address.ip()).with("port", peer.address.port());
+        event.with("client_id", agency).with("error", reason).log();
     }
 }
 

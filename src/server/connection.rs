@@ -22,7 +22,10 @@ pub struct Connection {
 
 pub enum Job {
     Serve(Arc<Connection>),
+    /// To be served in the lane for handshakes.
+    Handshake(Arc<Connection>),
     HoldDraw,
+    ReloadKeys,
     /// The worker that takes it ends.
     End,
 }

@@ -15,6 +15,8 @@ pub enum End {
     Echo,
     /// What came is no frame, or was not finished in time.
     Framing,
+    /// The peer's certificate is refused, or TLS fails.
+    Tls,
     /// Something could not be stored, so what comes behind it must not count.
     Storage,
     /// The peer did not take its replies.
@@ -45,6 +47,7 @@ impl fmt::Display for End {
             End::Peer => "peer",
             End::Echo => "echo",
             End::Framing => "framing",
+            End::Tls => "tls",
             End::Storage => "storage",
             End::Late => "late",
             End::Busy => "busy",

@@ -71,7 +71,7 @@ impl Input {
 
     /// Throws away what comes. `Nothing` when there is no more now.
     pub fn discard(&mut self, stream: &mut dyn Stream) -> io::Result<Read> {
-        self.clear();
-        self.read(stream, READ_BYTES)
+        (self.start, self.end) = (0, 0);
+        transport::discard(stream, &mut self.buffer[..READ_BYTES])
     }
 }

@@ -102,7 +102,8 @@ impl Lottery {
         self.winners.get_or_init(|| winners)
     }
 
-    fn wake(&self) {
+    /// Has the acceptor look at what may be new.
+    pub fn wake(&self) {
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();
         }

@@ -13,6 +13,8 @@ mod disk_health;
 mod ending;
 mod incoming;
 mod kept;
+mod keys;
+mod lane;
 mod lottery;
 mod open;
 mod outcome;
@@ -37,6 +39,7 @@ use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
+use keys::Keys;
 
 /// What the kernel keeps of the replies to a peer that does not read them, in bytes. Left to itself, it would keep MiBs for each.
 const SEND_BUFFER: usize = 32 * 1024;
@@ -48,6 +51,7 @@ pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
 
 fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     raise_file_limit(config.max_connections);
+    let keys = config.tls.as_ref().map(Keys::load).transpose()?;
     // A central that cannot listen leaves no files behind.
     let listener = listen(config)?;
     let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
@@ -56,7 +60,7 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     })?;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, files.rules(), address);
-    let central = Arc::new(Central::new(config, Box::new(files)));
+    let central = Arc::new(Central::new(config, keys, Box::new(files)));
     log_recovery(&recovered, central.missing());
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
     std::thread::Builder::new()

@@ -137,6 +137,10 @@ impl Outcome {
 
     /// Tells the log. Nothing else writes these actions.
     pub fn log(&self) {
+        if matches!(self.refusal(), Some(Refusal::Identity(_))) {
+            // Whoever has refused it has logged that.
+            return;
+        }
         let quiet = |action, outcome| Event::new(Level::Debug, action, outcome);
         let event = match self {
             Outcome::Bet { agency, document, number, result } => {

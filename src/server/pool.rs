@@ -9,6 +9,7 @@ use super::central::{Central, Client};
 use super::connection::{Connection, Job, Queue};
 use super::ending::End;
 use super::incoming::Input;
+use super::lane::Lane;
 use super::open::Open;
 use super::refuse::refuse;
 use super::session::{At, Next};
@@ -32,6 +33,7 @@ struct Worker {
     central: Arc<Central>,
     is_stopping: Arc<AtomicBool>,
     open: Arc<Open>,
+    lane: Arc<Lane<Arc<Connection>>>,
     input: Input,
 }
 
@@ -39,6 +41,7 @@ impl Pool {
     pub fn start(workers: usize, queue: usize, central: &Arc<Central>, open: &Arc<Open>) -> std::io::Result<Pool> {
         let (queue, jobs) = Queue::new(queue);
         let (ending, ended) = bounded(0);
+        let lane = Arc::new(Lane::new());
         let is_stopping = Arc::new(AtomicBool::new(false));
         let threads = (0..workers).map(|number| {
             let mut worker = Worker {
@@ -47,6 +50,7 @@ impl Pool {
                 central: Arc::clone(central),
                 is_stopping: Arc::clone(&is_stopping),
                 open: Arc::clone(open),
+                lane: Arc::clone(&lane),
                 input: Input::new(),
             };
             let ending: Sender<()> = ending.clone();
@@ -79,7 +83,14 @@ impl Worker {
             let mut next = Some(job);
             while let Some(job) = next {
                 match job {
-                    Job::Serve(connection) => self.serve(connection),
+                    Job::Serve(connection) => self.serve(connection, false),
+                    Job::Handshake(connection) => {
+                        self.serve(connection, true);
+                        if let Some(next) = self.lane.leave() {
+                            self.queue.push(Job::Handshake(next));
+                        }
+                    }
+                    Job::ReloadKeys => self.central.reload_keys(),
                     Job::HoldDraw => self.central.hold_draw(),
                     Job::End => return,
                 }
@@ -88,9 +99,9 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, connection: Arc<Connection>) {
+    fn serve(&mut self, connection: Arc<Connection>, has_lane: bool) {
         let client = Arc::clone(&connection) as Arc<dyn Client>;
-        let at = At { client, outcomes: &connection.outcomes, blocks: &self.open.blocks };
+        let at = At { client, outcomes: &connection.outcomes, blocks: &self.open.blocks, has_lane };
         while connection.turn.begin() {
             let mut guard = connection.session.lock();
             let Some(session) = guard.as_mut() else { return };
@@ -113,6 +124,15 @@ impl Worker {
                     connection.turn.requeue();
                     drop(guard);
                     self.queue.push(Job::Serve(connection));
+                    return self.free_if(is_too_much);
+                }
+                Next::Handshake => {
+                    // Whoever has the lane may serve it at once, so it is in the queue before.
+                    connection.turn.requeue();
+                    drop(guard);
+                    if let Some(connection) = self.lane.enter(connection) {
+                        self.queue.push(Job::Handshake(connection));
+                    }
                     return self.free_if(is_too_much);
                 }
                 Next::Park(note) => {

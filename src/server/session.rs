@@ -15,9 +15,10 @@ use super::kept::{Blocks, Kept};
 use super::outcome::{Outcome, Outcomes};
 use super::owed::{Form, Owed};
 use super::turn::Note;
+use crate::config::Plain;
 use crate::ledger::Claim;
 use crate::logging::{self, Event};
-use crate::transport::{Peer, Read, Stream};
+use crate::transport::{Peer, Read, Stream, TlsError};
 use crate::wire::frame::{self, Incoming};
 use crate::wire::{Ask, HEALTH_MESSAGE, HEALTH_SOURCE, Refusal, Reply, Request, keyed};
 
@@ -47,6 +48,8 @@ pub struct At<'a> {
     pub client: Arc<dyn Client>,
     pub outcomes: &'a Outcomes,
     pub blocks: &'a Blocks,
+    /// Whether it may go on with a handshake.
+    pub has_lane: bool,
 }
 
 /// Where the conversation stands.
@@ -67,6 +70,8 @@ pub enum Next {
     Park(Note),
     /// There may be more to read: others first.
     Again,
+    /// It needs the lane for handshakes.
+    Handshake,
     Close(End),
 }
 
@@ -93,9 +98,11 @@ impl Session {
         let _gathered = logging::gather();
         self.take_out(at.blocks);
         input.load(&mut self.untaken, at.blocks);
-        let next = match self.pass(central, at, input) {
+        let passed = self.pass(central, at, input).or_else(|error| self.refuse_tls(central, error, input));
+        let next = match passed {
             Ok(Pass::Park) => Next::Park(self.note(!input.rest().is_empty())),
             Ok(Pass::Again) => Next::Again,
+            Ok(Pass::Handshake) => Next::Handshake,
             Ok(Pass::Close) => self.close(End::Peer),
             Err(_) => self.close(End::Error),
         };
@@ -114,7 +121,7 @@ impl Session {
     /// The bytes of memory that are held for the peer between two passes.
     pub fn held(&self) -> usize {
         let batch = if let State::InBatch(batch) = &self.state { batch.held() } else { 0 };
-        self.untaken.held() + batch + self.owed.held()
+        self.untaken.held() + batch + self.owed.held() + self.stream.held_bytes()
     }
 
     /// Ends the session between two passes, and frees what is held for the peer. False if no reply may follow, because
@@ -161,9 +168,16 @@ impl Session {
 
     fn pass(&mut self, central: &Central, at: &At<'_>, input: &mut Input) -> io::Result<Pass> {
         let mut read_in_all = 0;
+        if !matches!(self.state, State::Ending(_)) {
+            self.stream.recheck()?;
+        }
         loop {
+            if self.stream.is_handshaking() {
+                return self.shake_hands(at.has_lane);
+            }
+            self.peer.who = self.stream.who();
             self.deliver(central, at)?;
-            if self.owed.has_unsent() {
+            if self.has_unsent() {
                 return Ok(self.wait_for_peer());
             }
             if let State::Ending(end) = self.state {
@@ -194,15 +208,48 @@ impl Session {
                     self.stop_budget = self.stop_budget.map(|budget| budget.saturating_sub(read));
                 }
                 Read::End => self.take_end(central, input),
+                // It was not known before that the peer speaks TLS.
+                Read::Nothing if self.stream.is_handshaking() => {}
                 Read::Nothing if self.stop_budget.is_some() => self.end(End::Shutdown),
                 Read::Nothing if is_late(self.clocks.frame, self.frame_deadline) => {
                     input.clear();
                     let limit = humantime::format_duration(self.frame_deadline);
-                    self.fail(&format!("frame not completed within {limit}"));
+                    self.fail(Refusal::other(format!("frame not completed within {limit}")));
                 }
                 Read::Nothing => return Ok(Pass::Park),
             }
         }
+    }
+
+    /// Tells the peer why TLS fails, and closes. What it is owed is not for whoever is at the other end.
+    fn refuse_tls(&mut self, central: &Central, error: io::Error, input: &mut Input) -> io::Result<Pass> {
+        if TlsError::of(&error).is_none() {
+            return Err(error);
+        }
+        let event = Event::fail("identidad").with("ip", self.address()).with("port", self.peer.address.port());
+        event.with("error", error).log();
+        if mem::take(&mut self.owed).has_unsettled() {
+            central.hurry();
+        }
+        self.end(End::Tls);
+        self.finish(End::Tls, input)
+    }
+
+    /// Goes on with a handshake. It costs so much that only one worker at a time may.
+    fn shake_hands(&mut self, has_lane: bool) -> io::Result<Pass> {
+        if self.stop_budget.is_some() {
+            self.end(End::Shutdown);
+            return Ok(Pass::Close);
+        }
+        if is_late(self.clocks.frame, self.frame_deadline) {
+            self.end(End::Late);
+            return Ok(Pass::Close);
+        }
+        if !has_lane {
+            return Ok(Pass::Handshake);
+        }
+        self.stream.handshake()?;
+        Ok(if self.stream.is_handshaking() { Pass::Park } else { Pass::Again })
     }
 
     /// Sends the answers that are ready.
@@ -233,10 +280,10 @@ impl Session {
                 Ok(None) => break,
                 Ok(Some(Incoming::Frame(content))) => self.take_frame(central, at, content),
                 Ok(Some(Incoming::Line(_))) if matches!(self.state, State::InBatch(_)) => {
-                    self.fail("a line stands where a batch's frames are expected");
+                    self.fail(Refusal::other("a line stands where a batch's frames are expected"));
                 }
                 Ok(Some(Incoming::Line(line))) => self.take_line(central, line),
-                Err(error) => self.fail(&error.to_string()),
+                Err(error) => self.fail(Refusal::other(error.to_string())),
             }
             self.clocks.frame = None;
             has_taken = true;
@@ -245,6 +292,9 @@ impl Session {
     }
 
     fn take_frame(&mut self, central: &Central, at: &At<'_>, content: &[u8]) {
+        if central.plain(&self.peer) != Plain::All {
+            return self.fail(Refusal::NeedsTls);
+        }
         // In a batch a row is a row, whatever it looks like.
         if matches!(self.state, State::Talking) && keyed::is_keyed(content) {
             let answer = match keyed::parse(content) {
@@ -255,7 +305,7 @@ impl Session {
         }
         match frame::text(content) {
             Ok(text) => self.take_text(central, at, text),
-            Err(error) => self.fail(&error.to_string()),
+            Err(error) => self.fail(Refusal::other(error.to_string())),
         }
     }
 
@@ -301,6 +351,9 @@ impl Session {
 
     /// Sends a line back as it came, which ends the connection. But the health check gets another while the disk fails.
     fn take_line(&mut self, central: &Central, line: &[u8]) {
+        if central.plain(&self.peer) == Plain::Nothing {
+            return self.end(End::Tls);
+        }
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
         self.event("receive_message").with("ip", self.address()).with("msg", message).log();
@@ -321,10 +374,10 @@ impl Session {
     }
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
-    fn fail(&mut self, reason: &str) {
+    fn fail(&mut self, refusal: Refusal) {
         let event = Event::fail("receive_message").with("ip", self.address()).with("port", self.peer.address.port());
-        event.with("error", reason).log();
-        self.owed.push_reply(Form::Text, &Reply::Ack(Err(Refusal::other(reason))));
+        event.with("error", &refusal).log();
+        self.owed.push_reply(Form::Text, &Reply::Ack(Err(refusal)));
         self.end(End::Framing);
     }
 
@@ -365,7 +418,7 @@ impl Session {
         }
         match end {
             End::Peer | End::Late | End::Busy | End::Error | End::Shutdown => return Ok(Pass::Close),
-            End::Echo | End::Framing | End::Storage => {}
+            End::Echo | End::Framing | End::Storage | End::Tls => {}
         }
         if self.clocks.linger.is_none() {
             self.stream.close_sending()?;
@@ -389,7 +442,7 @@ impl Session {
     /// What the connection waits for while it is parked.
     fn note(&mut self, has_untaken: bool) -> Note {
         let owes_rest = match self.state {
-            State::Talking => has_untaken,
+            State::Talking => has_untaken || self.stream.is_handshaking(),
             State::InBatch(_) => true,
             State::AtDraw | State::Ending(_) => false,
         };
@@ -398,7 +451,8 @@ impl Session {
             *clock = if runs { clock.or_else(|| Some(Instant::now())) } else { None }
         };
         run(&mut self.clocks.frame, owes_rest && !is_our_turn);
-        run(&mut self.clocks.replies, self.owed.has_unsent());
+        let has_unsent = self.has_unsent();
+        run(&mut self.clocks.replies, has_unsent);
         let ends = [
             self.clocks.frame.map(|since| since + self.frame_deadline),
             self.clocks.replies.map(|since| since + self.reply_deadline()),
@@ -406,10 +460,14 @@ impl Session {
         ];
         Note {
             deadline: ends.into_iter().flatten().min(),
-            has_unsent: self.owed.has_unsent() || self.stream.has_unsent(),
+            has_unsent,
             waits_for_draw: matches!(self.state, State::AtDraw),
             owes: !self.owed.is_empty() || is_our_turn || matches!(self.state, State::Ending(_)),
         }
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.owed.has_unsent() || self.stream.has_unsent()
     }
 
     fn asker<'a>(&'a mut self, at: &'a At<'_>) -> Asker<'a> {
@@ -426,6 +484,7 @@ impl Session {
 enum Pass {
     Park,
     Again,
+    Handshake,
     Close,
 }
 

@@ -6,6 +6,7 @@ use crate::domain::{Roster, SaidRules};
 use crate::ledger::files::Files;
 use crate::server::connection::{Connection, Job, Queue};
 use crate::server::lottery::Step;
+use crate::transport::Who;
 use crate::transport::memory::{self, End as Peers};
 use crate::wire::frame;
 
@@ -55,11 +56,11 @@ impl Stage {
         let (files, _) = Files::open(folder.path(), config().rules, Box::new(|_| {})).unwrap();
         let config = config();
         let (ours, theirs) = memory::pair(capacity);
-        let peer = Peer { address: ([127, 0, 0, 1], 1).into() };
+        let peer = Peer { address: ([127, 0, 0, 1], 1).into(), who: Who::Plain };
         let session = Session::new(Box::new(ours), peer, frame_deadline);
         let (queue, jobs) = Queue::new(1);
         Stage {
-            central: Central::new(&config, Box::new(files)),
+            central: Central::new(&config, None, Box::new(files)),
             connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),
@@ -88,7 +89,7 @@ impl Stage {
     /// A worker serves the connection until it is parked or closed.
     fn pass(&mut self) -> Next {
         let client = Arc::clone(&self.connection) as Arc<dyn Client>;
-        let at = At { client, outcomes: &self.connection.outcomes, blocks: &self.blocks };
+        let at = At { client, outcomes: &self.connection.outcomes, blocks: &self.blocks, has_lane: false };
         let mut session = self.connection.session.lock();
         loop {
             let session = session.as_mut().unwrap();

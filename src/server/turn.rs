@@ -47,6 +47,8 @@ pub enum News {
     Draw,
     Time(Instant),
     Stop,
+    /// The keys were read again.
+    Keys,
 }
 
 /// What the caller of [`Turn::tell`] has to do.
@@ -121,7 +123,7 @@ impl Note {
 
     fn concerns(&self, news: News) -> bool {
         match news {
-            News::Readable | News::Ledger | News::Stop => true,
+            News::Readable | News::Ledger | News::Stop | News::Keys => true,
             News::Writable => self.has_unsent,
             News::Draw => self.waits_for_draw,
             News::Time(now) => self.deadline.is_some_and(|deadline| deadline <= now),

@@ -1,6 +1,6 @@
 //! Connections as both sides see them: a non-blocking stream, plain or TLS, and who is at its other end.
 
-// Until the server, the agency and the configuration use all of it.
+// Until the agency uses all of it.
 #![allow(dead_code, unused_imports)]
 
 mod acceptance;
@@ -10,7 +10,6 @@ mod connector;
 mod handshake_tests;
 mod identity;
 mod incoming;
-mod lane;
 #[cfg(test)]
 pub mod memory;
 mod records;
@@ -25,7 +24,6 @@ pub use certificate::party;
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
-pub use lane::Lane;
 pub use tls::TlsStream;
 pub use tls_error::TlsError;
 
@@ -91,6 +89,7 @@ pub enum Who {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     pub address: SocketAddr,
+    pub who: Who,
 }
 
 /// What a read has brought.
@@ -105,8 +104,17 @@ pub enum Read {
 
 /// Reads once what is there.
 pub fn read(stream: &mut dyn Stream, into: &mut [u8]) -> io::Result<Read> {
+    read_by(|| stream.read(into))
+}
+
+/// Reads once what nobody wants any more.
+pub fn discard(stream: &mut dyn Stream, scratch: &mut [u8]) -> io::Result<Read> {
+    read_by(|| stream.discard(scratch))
+}
+
+fn read_by(mut attempt: impl FnMut() -> io::Result<usize>) -> io::Result<Read> {
     loop {
-        return match stream.read(into) {
+        return match attempt() {
             Ok(0) => Ok(Read::End),
             Ok(read) => Ok(Read::Some(read)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),

@@ -18,8 +18,9 @@ pub(super) const HANDSHAKE_BYTES: usize = 16 * 1024;
 const UNSENT_BYTES: usize = 64 * 1024;
 /// What may come after the handshake without a byte for the reader: changes of keys, empty records.
 const FRUITLESS_BYTES: usize = 16 * 1024;
-/// What a connection holds with nothing under way: its keys, the peer's certificates, a buffer of 4 KiB.
-const RESTING_BYTES: usize = 8 * 1024;
+/// What a handshake takes beside what came in. What a connection takes after it is not counted: the number of connections
+/// bounds it.
+const HANDSHAKE_STATE: usize = 8 * 1024;
 
 /// See the module. Until the handshake is over, reading and writing fail with `WouldBlock`, and only
 /// [`Stream::handshake`] goes on with it.
@@ -243,8 +244,8 @@ impl<S: Stream> Stream for TlsStream<S> {
     }
 
     fn held_bytes(&self) -> usize {
-        let in_handshake = if self.connection.is_handshaking() { self.in_handshake } else { 0 };
-        RESTING_BYTES + in_handshake + self.wire.held().max(self.fruitless) + self.unread + self.unsent
+        let in_handshake = if self.is_handshaking() { HANDSHAKE_STATE + self.in_handshake } else { 0 };
+        in_handshake + self.wire.held().max(self.fruitless) + self.unread + self.unsent
     }
 
     fn discard(&mut self, scratch: &mut [u8]) -> io::Result<usize> {

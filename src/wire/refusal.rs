@@ -24,6 +24,10 @@ pub enum Refusal {
     Busy(String),
     /// The disk failed, and nothing of the request is acknowledged. The central closes the connection.
     Storage(String),
+    /// The peer's certificate does not speak for the agency that the request names.
+    Identity(String),
+    /// The central has keys, and the peer speaks without TLS. The central closes the connection.
+    NeedsTls,
     /// A bet of a batch is invalid. Places count from 1.
     Bet { place: u32, reason: String },
     /// The central does not know this request.
@@ -34,6 +38,8 @@ pub enum Refusal {
 
 const BUSY: &str = "busy";
 const STORAGE: &str = "storage";
+const IDENTITY: &str = "identity";
+const NEEDS_TLS: &str = "this central speaks TLS: connect with the keys of an agency";
 const UNKNOWN: &str = "unknown request";
 
 impl Refusal {
@@ -54,6 +60,8 @@ impl fmt::Display for Refusal {
             Refusal::TooMany { total } => write!(out, "too_many|{total}"),
             Refusal::Busy(detail) => write!(out, "{BUSY}: {detail}"),
             Refusal::Storage(detail) => write!(out, "{STORAGE}: {detail}"),
+            Refusal::Identity(detail) => write!(out, "{IDENTITY}: {detail}"),
+            Refusal::NeedsTls => out.write_str(NEEDS_TLS),
             Refusal::Bet { place, reason } => write!(out, "bet {place}: {reason}"),
             Refusal::Unknown(word) => write!(out, "{UNKNOWN} {word}"),
             Refusal::Other(reason) => out.write_str(reason),
@@ -78,12 +86,14 @@ impl FromStr for Refusal {
             "stale" => Some(Refusal::Stale),
             "conflict" => Some(Refusal::Conflict),
             "not_ready" => Some(Refusal::NotReady),
+            NEEDS_TLS => Some(Refusal::NeedsTls),
             _ => None,
         };
         Ok(known
             .or_else(too_many)
             .or_else(|| behind(BUSY, ": ").map(Refusal::Busy))
             .or_else(|| behind(STORAGE, ": ").map(Refusal::Storage))
+            .or_else(|| behind(IDENTITY, ": ").map(Refusal::Identity))
             .or_else(|| behind(UNKNOWN, " ").map(Refusal::Unknown))
             .or_else(bet)
             .unwrap_or_else(|| Refusal::other(text)))
