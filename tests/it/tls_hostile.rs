@@ -154,7 +154,8 @@ fn garbage_ends_a_handshake_and_nothing_else() {
     let central = Central::on(&folder).agencies(1).tls(&place).with("--frame-deadline 500ms").start();
     let hello = hello(&place.party("agency-1"));
     let mut garble = |number: usize| {
-        let mut garbage: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(rng.usize(1..20_000)).collect();
+        let length = rng.usize(1..20_000);
+        let mut garbage: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
         match number % 4 {
             // Behind a whole hello; behind its beginning; in its place; a bit of it flipped.
             0 => [hello.clone(), garbage].concat(),
@@ -296,9 +297,8 @@ fn a_handshake_has_to_end_within_the_frame_deadline() {
     let mut stream = central.client().into_tcp();
     stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     let is_time_out = |error: std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    let ended = hello
-        .iter()
-        .any(|byte| stream.write_all(&[*byte]).is_err() || !stream.read(&mut [0]).is_err_and(is_time_out));
+    let ended =
+        hello.iter().any(|byte| stream.write_all(&[*byte]).is_err() || !stream.read(&mut [0]).is_err_and(is_time_out));
     assert!(ended);
     // Between requests there is no deadline.
     let mut idle = Client::connect_tls(central.port, &place.party("agency-1"));

@@ -96,7 +96,11 @@ impl Row<'_> {
 
     /// Why it may not.
     fn reason(&self) -> &'static str {
-        if self.holder.agency == Some(self.named) { "agency 9 is unknown: the agencies are 1 to 8" } else { "identity: " }
+        if self.holder.agency == Some(self.named) {
+            "agency 9 is unknown: the agencies are 1 to 8"
+        } else {
+            "identity: "
+        }
     }
 
     /// Checks the reply to what may not be. Nothing of what is stored is in it.
@@ -418,7 +422,13 @@ fn run(place: &Place, holders: &[Holder], phase: Phase, replies: &mut BTreeMap<S
     let lottery = Lottery { place, folder, central, phase };
     lottery.prepare();
     let mut stored: BTreeMap<u32, usize> = KEPT.iter().map(|(agency, count, _)| (*agency, *count)).collect();
-    let name = if phase == Phase::Open { "open" } else if phase == Phase::Done { "done" } else { "drawn" };
+    let name = if phase == Phase::Open {
+        "open"
+    } else if phase == Phase::Done {
+        "done"
+    } else {
+        "drawn"
+    };
     let unchanged = |holder: &Holder, stored: &BTreeMap<u32, usize>| {
         for agency in [OWN, OTHER] {
             let (kept, phase) = lottery.kept(agency);
