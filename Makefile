@@ -1,8 +1,8 @@
-# `make help` lists what there is. docker-image, docker-compose-up, -down, -logs and build are the course's own names.
+# `make help` lists the targets. The names docker-image, docker-compose-up, -down, -logs and build are the course's.
 SHELL := /bin/bash
 COMPOSE_FILE ?= docker-compose-dev.yaml
 CLIENTS ?= 5
-# What .data holds: `make data` writes the same files again.
+# The contents of .data: `make data` writes the same files again.
 DATA_FLAGS := --agencies 5 --bets 6000 --seed 27 --winners 14
 SHELLS := bash zsh fish elvish powershell
 
@@ -13,21 +13,21 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  %-22s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: ## Hold a lottery: a central and five agencies as real processes
+demo: ## Run a lottery: a central and five agencies as real processes
 	cargo run --release --locked -- demo
 
 .PHONY: build
 build: ## Build target/release/quiniela
 	cargo build --release --locked
 
-# Most of a test's time is waiting for processes and clocks, so more of them go at once than there are processors.
+# Tests mostly wait for processes and clocks, so more of them run at once than there are processors.
 export RUST_TEST_THREADS ?= 8
 
 .PHONY: test
-test: ## Run all tests; those that need a Docker engine say that they are left out
+test: ## Run all tests, except those that need a Docker engine
 	cargo test --locked --no-fail-fast
 
-# These modules take seconds: they hold lotteries under load, or wait for deadlines.
+# These modules take many seconds: they run lotteries under load, or wait for deadlines.
 SLOW := crash:: cut:: draw:: linux:: load:: lottery::
 
 .PHONY: quick
@@ -46,7 +46,7 @@ mutants: ## List the changes of ledger and domain that no unit test notices
 	  --exclude '**/simulation.rs' --exclude '**/simulated_disk.rs' --output target -- --locked --lib
 
 .PHONY: lint
-lint: ## Check the form, and deny every warning
+lint: ## Check the format, and deny every warning
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -58,7 +58,7 @@ docker-image: ## Build the image: quiniela:latest, which is server:latest and cl
 	docker tag quiniela:latest client:latest
 
 .PHONY: docker-compose-up
-docker-compose-up: docker-image ## Start the central and its agencies (CLIENTS=5, if the Compose file is to be made)
+docker-compose-up: docker-image ## Start the central and its agencies (CLIENTS=5, if there is no Compose file yet)
 	test -f $(COMPOSE_FILE) || ./generar-compose.sh $(COMPOSE_FILE) $(CLIENTS)
 	docker compose -f $(COMPOSE_FILE) up -d --build
 

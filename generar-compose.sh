@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Writes the Docker Compose file: generar-compose.sh [file=docker-compose-dev.yaml] [clients=5] [more flags of gen-compose]
 #
-# The exercise that it plays stands in the file .exercise. `quiniela gen-compose` does the work; this finds quiniela:
-# $QUINIELA, target/release/quiniela, the PATH, cargo, a container of the image (built when it is missing).
+# The file .exercise has the number of the exercise. `quiniela gen-compose` does the work. This script finds quiniela in
+# this order: $QUINIELA, target/release/quiniela, the PATH, cargo, a container of the image (built if it is missing).
 set -euo pipefail
 
 fail() {
@@ -24,18 +24,18 @@ file=${1:-docker-compose-dev.yaml}
 clients=${2-5}
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 
-# The file is the caller's, relative to where the caller is; the project's own paths are relative to its root.
+# The file's path is relative to the caller's folder; the project's own paths are relative to its root.
 folder=$(cd -- "$(dirname -- "$file")" 2>/dev/null && pwd -P) || fail "$file: its folder is not there or cannot be entered"
 file=$folder/$(basename -- "$file")
 cd -- "$root"
 
 exercise=8
 if [[ -f .exercise ]]; then
-  # It fails, but has read, where the line has no end.
+  # Without a line feed at the end, read fails although it has read the number.
   read -r exercise <.exercise || true
 fi
 
-# A program older than its sources may write yesterday's file. Without cargo it is still the best there is.
+# A program older than its sources may write an outdated file. Without cargo there is nothing better.
 is_current() {
   [[ -x target/release/quiniela ]] || return 1
   command -v cargo >/dev/null || return 0
@@ -43,7 +43,7 @@ is_current() {
 }
 
 if [[ -n ${QUINIELA:-} ]]; then
-  command -v -- "$QUINIELA" >/dev/null || fail "QUINIELA=$QUINIELA is no program that can be run"
+  command -v -- "$QUINIELA" >/dev/null || fail "QUINIELA=$QUINIELA is not a program that can be run"
   quiniela=("$QUINIELA")
 elif is_current; then
   quiniela=(target/release/quiniela)
@@ -54,7 +54,7 @@ elif command -v cargo >/dev/null && cargo build --quiet --release --locked; then
 elif docker info >/dev/null 2>&1; then
   docker image inspect quiniela:latest >/dev/null 2>&1 ||
     docker build -q -f docker/Dockerfile -t quiniela:latest . >/dev/null || fail "the image could not be built"
-  # The same paths inside as outside, so that the file's way to the root comes out the same.
+  # The same paths inside the container as outside, so that the relative path from the file to the project is the same.
   quiniela=(docker run --rm --user "$(id -u):$(id -g)" --mount "type=bind,source=$root,target=$root,readonly"
     --mount "type=bind,source=$folder,target=$folder" --workdir "$root" quiniela:latest)
   [[ $folder == "$root" ]] && quiniela=(docker run --rm --user "$(id -u):$(id -g)"

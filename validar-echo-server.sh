@@ -1,9 +1,9 @@
 #!/bin/sh
 # Checks the echo server from inside its network: validar-echo-server.sh [host=server] [port=12345] [message]
 #
-# Netcat runs in a throw-away busybox container, so the host needs nothing but Docker and no port is published.
-# NC_TIMEOUT (default 3) is how many seconds the server has. Prints one line, and the reason of a failure on standard
-# error; exits with 0 on success, 1 otherwise.
+# Netcat runs in a temporary busybox container, so the host needs only Docker, and no port is published. NC_TIMEOUT
+# (default 3) is the number of seconds that the server has. Prints one line, and the reason of a failure to standard
+# error. Exits with 0 on success, otherwise with 1.
 set -u
 
 host=${1:-server}
@@ -19,8 +19,8 @@ fail() {
 
 command -v docker >/dev/null || fail "there is no docker: install Docker"
 
-# A container can be on several networks; any of them leads to it. Its address there also works on Docker's default
-# network, which knows no names.
+# A container can be on several networks, and any of them will do. Its address also works on Docker's default network,
+# which has no name resolution.
 place=$(docker container inspect --format \
   '{{range $name, $network := .NetworkSettings.Networks}}{{$name}} {{$network.IPAddress}}{{"\n"}}{{end}}' \
   -- "$host" 2>/dev/null | head -n 1)
@@ -29,10 +29,9 @@ address=${place#* }
 [ -n "$network" ] || docker info >/dev/null 2>&1 || fail "the Docker engine does not answer: start it, or see docker info"
 [ -n "$network" ] || fail "no container $host is on a network: start it with make docker-compose-up"
 
-# In the container. The line is kept apart from the connection's end, because a server may close at a half-closed
-# connection or hold it open for ever: netcat's input stays open for a second, and what has come is looked at meanwhile.
-# The answer must be the message, no more and no less (a missing line feed at its end is forgiven), and stay so for a
-# moment. When this shell ends, the container ends, and netcat with it.
+# This runs in the container. A server may close a half-closed connection before it answers, or never close it. So
+# netcat's input stays open for a second after the line, and the answer is checked meanwhile. It must be exactly the
+# message (with or without a line feed), and stay the same for a moment. The container and netcat end with this shell.
 # shellcheck disable=SC2016
 check='
   [ "$TIMEOUT" -gt 0 ] && cd /tmp || exit 1

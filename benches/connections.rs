@@ -1,7 +1,8 @@
-//! Many connections with one batch in flight each: one program asks over all of them, in one thread, and asks again over each
-//! as soon as its answer is there. Two builds are compared in one run.
+//! Many connections with one batch in flight each, from one thread of one program: it sends the next batch of a
+//! connection as soon as the reply to the last one is there. Two builds are compared in one run.
 //!
-//! `OLD=/path/to/another/quiniela cargo bench --bench connections`; `CONNECTIONS=500`, `BATCHES=200` over each, `ROUNDS=5`.
+//! `OLD=/path/to/another/quiniela cargo bench --bench connections`; `CONNECTIONS=500`, `BATCHES=200` over each,
+//! `ROUNDS=5`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -16,7 +17,7 @@ use support::{Central, QUINIELA, median, setting, time, work_folder};
 
 const BETS: u64 = 100;
 
-/// A connection, and how many of its batches are still to be asked about.
+/// A connection, and how many batches are still to be sent over it.
 struct Asking {
     stream: TcpStream,
     request: Vec<u8>,
@@ -29,7 +30,7 @@ impl Asking {
         self.stream.write_all(&self.request).unwrap();
     }
 
-    /// Takes what is there. True once all its answers have come.
+    /// Reads what has arrived. True once all of its replies have come.
     fn take(&mut self, expected: usize) -> bool {
         let mut buffer = [0; 256];
         loop {

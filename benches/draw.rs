@@ -1,4 +1,4 @@
-//! The draw beside `grep -c` on the same file, and a restart, over many bets.
+//! The draw over many bets, compared with `grep -c` on the same file, and a restart.
 //!
 //! `cargo bench --bench draw`; `BETS=10000000`, `ROUNDS=5`. Files are in the page cache for all of them.
 
@@ -28,7 +28,7 @@ fn main() {
     let folder = work_folder("draw");
     let (data, store) = (folder.join("data"), folder.join("store"));
     make_bets(&data, 1, bets);
-    // Agency 2 has no bets: the draw waits for its DONE alone.
+    // Agency 2 has no bets: the draw waits only for its DONE.
     let central = Central::start(QUINIELA, &store, 2);
     let mut uploader = agency(QUINIELA, 1, central.port, &data, 64);
     let mut stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
@@ -47,11 +47,11 @@ fn main() {
     for _ in 0..rounds {
         greps.push(time(|| {
             let mut grep = Command::new("grep");
-            // Into a pipe: with nobody to read its count, grep stops at the first match.
+            // Into a pipe: with /dev/null as its output, grep stops at the first match.
             grep.args(["-c", ",7574.$"]).arg(store.join("bets.csv")).stdout(Stdio::piped());
             assert!(grep.output().unwrap().status.success());
         }));
-        // The same lottery before its draw, again and again.
+        // Every round starts from the same lottery before its draw.
         std::fs::copy(saved.join("journal"), store.join("journal")).unwrap();
         let start = Instant::now();
         let central = Central::start(QUINIELA, &store, 2);

@@ -1,6 +1,6 @@
-//! Durable ingest beside a bare program that moves the same bytes over loopback into a file, in frames as large, with one
-//! `fdatasync` for all that has come, and says so to the sender. It parses, checks and logs nothing: it is what the machine
-//! can do, and the ratio to it is what quiniela's work costs.
+//! Durable ingest, compared with a bare program that moves the same bytes over loopback into a file, in frames of the
+//! same size, with one `fdatasync` for all frames that have arrived. It parses, checks and logs nothing. It shows what
+//! the machine can do, and the ratio to it shows what quiniela's work costs.
 //!
 //! `cargo bench --bench ingest`; `BETS=3000000`, `ROUNDS=5`, `IN_FLIGHT=16`.
 
@@ -18,7 +18,7 @@ use support::{QUINIELA, lottery, make_bets, median, setting, time, work_folder};
 
 const FRAME: usize = 8192;
 
-/// Sends a file in frames, keeps so many unacknowledged, and reads a byte for each.
+/// Sends a file in frames, at most this many unacknowledged, and reads a byte for each.
 fn bare_sender(port: u16, file: &Path, in_flight: u64) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -42,7 +42,7 @@ fn bare_sender(port: u16, file: &Path, in_flight: u64) {
     }
 }
 
-/// Appends what comes, syncs once for all of it, acknowledges each frame.
+/// Appends the frames that have arrived, syncs once for all of them, acknowledges each.
 fn bare_receiver(listener: TcpListener, file: &Path) {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_nodelay(true).unwrap();

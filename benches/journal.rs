@@ -1,5 +1,5 @@
-//! What the side data costs a commit: one record of a journal in space that was zeroed beforehand, the same appended to a
-//! growing file, and an embedded store (redb). See docs/DURABILITY.md.
+//! The cost of the journal in a commit: one record in space that was zeroed beforehand, the same record appended to a
+//! growing file, and a transaction of an embedded store (redb). See docs/DURABILITY.md.
 //!
 //! `cargo bench --bench journal`; `COMMITS=500`, `ROUNDS=5`.
 

@@ -1,5 +1,5 @@
-//! Two builds of quiniela side by side: the same files of five agencies, in turn, from the agencies' start to the end of the
-//! last. What is stored has to be the same, agency by agency.
+//! Two builds of quiniela side by side: the same files of five agencies, in turn, from the agencies' start to the end
+//! of the last. What is stored has to be the same, agency by agency.
 //!
 //! `OLD=/path/to/another/quiniela cargo bench --bench versions`; `BETS=1000000` for one size alone, `ROUNDS=5`.
 
@@ -53,16 +53,16 @@ fn main() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// What all processes that were started here and have ended took of the processors.
+/// The processor time of all child processes that have ended.
 fn children_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the name, in hundredths of a second: the user's and the system's time.
+    // After the name, in hundredths of a second: user and system time.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks = fields.split(' ').skip(13).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
     Duration::from_millis(10 * ticks)
 }
 
-/// Of each agency's rows, in the order in which they stand.
+/// A checksum of each agency's rows, in their order.
 fn checksums(bets: &Path) -> Vec<u32> {
     let mut checksums = vec![crc32fast::Hasher::new(); AGENCIES as usize];
     let mut file = BufReader::new(std::fs::File::open(bets).unwrap());

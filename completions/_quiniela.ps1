@@ -30,9 +30,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Sends a line to an echo server, and checks that it comes back unchanged')
             [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
-            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
-            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -62,18 +62,18 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in YAML; only the default may be missing [default: config.yaml]')
             [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The agency''s number, from 1 [env: CLI_ID]')
             [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]')
-            [CompletionResult]::new('--mode', '--mode', [CompletionResultType]::ParameterName, 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]')
+            [CompletionResult]::new('--mode', '--mode', [CompletionResultType]::ParameterName, 'lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo sends lines to the echo server [env: CLI_MODE] [default: lottery]')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the lottery''s file, agency-<id>.csv [env: CLI_DATA] [default: .data]')
             [CompletionResult]::new('--loop-amount', '--loop-amount', [CompletionResultType]::ParameterName, 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]')
             [CompletionResult]::new('--loop-period', '--loop-period', [CompletionResultType]::ParameterName, 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]')
             [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Minimum level to log, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]')
-            [CompletionResult]::new('--batch-max', '--batch-max', [CompletionResultType]::ParameterName, 'Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]')
+            [CompletionResult]::new('--batch-max', '--batch-max', [CompletionResultType]::ParameterName, 'Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]')
             [CompletionResult]::new('--batch-period', '--batch-period', [CompletionResultType]::ParameterName, 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]')
             [CompletionResult]::new('--in-flight', '--in-flight', [CompletionResultType]::ParameterName, 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]')
             [CompletionResult]::new('--retry-for', '--retry-for', [CompletionResultType]::ParameterName, 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]')
             [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'File to write the winners'' documents to, one a line')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Let --winners replace a file that holds anything else than documents')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Let --winners replace a file that is not a list of documents')
             [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends, as the demo''s processes do')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -94,30 +94,30 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;gen-compose' {
-            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File to write, as a whole or not at all; standard output if not given')
-            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File to write, as a whole or not at all; standard output if not given')
-            [CompletionResult]::new('--exercise', '--exercise', [CompletionResultType]::ParameterName, 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File to write, whole or not at all; standard output if not given')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File to write, whole or not at all; standard output if not given')
+            [CompletionResult]::new('--exercise', '--exercise', [CompletionResultType]::ParameterName, 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery')
             [CompletionResult]::new('--subnet', '--subnet', [CompletionResultType]::ParameterName, 'Network of the containers')
             [CompletionResult]::new('--persist', '--persist', [CompletionResultType]::ParameterName, 'Keep the bets on a named volume, which survives the central''s container')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace a file that is no Compose file of this lottery')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace an existing file even if it is not a Compose file of this lottery')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;gen-data' {
-            [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Files to write; the bets are split unevenly between them')
-            [CompletionResult]::new('--bets', '--bets', [CompletionResultType]::ParameterName, 'Bets to write, in total')
+            [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Number of files to write; the bets are split unevenly between them')
+            [CompletionResult]::new('--bets', '--bets', [CompletionResultType]::ParameterName, 'Number of bets to write, in total')
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'Seed of the generator')
-            [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'Exact number of bets on the winning number; without it the generator decides')
-            [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'Number that --winners counts')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace existing files, and remove those of agencies behind the last')
+            [CompletionResult]::new('--winners', '--winners', [CompletionResultType]::ParameterName, 'Exact number of bets on the winning number; if not given, it is random')
+            [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'The winning number, whose bets --winners counts')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace existing files, and remove those of agencies beyond the last')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'quiniela;demo' {
             [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies to run, at most 500')
-            [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agencies'' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few')
+            [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few')
             [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep the folder with the central''s files and the logs, and print its path')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -129,7 +129,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;man' {
-            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing')
+            [CompletionResult]::new('--dir', '--dir', [CompletionResultType]::ParameterName, 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -140,9 +140,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('echo-check', 'echo-check', [CompletionResultType]::ParameterValue, 'Sends a line to an echo server, and checks that it comes back unchanged')
             [CompletionResult]::new('health', 'health', [CompletionResultType]::ParameterValue, 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container''s health check')
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
-            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed')
+            [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
-            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints a shell''s completions')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break

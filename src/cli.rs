@@ -1,5 +1,5 @@
-//! The list of commands: the one source of the help, the completions and the manual pages. A command's arguments are
-//! declared in its own room.
+//! The list of commands. Help, completions and manual pages are made from it. Each command declares its arguments in
+//! its own room.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::gen_data;
 /// A national lottery in one binary.
 ///
 /// A central takes bets from agencies over TCP, keeps them on disk, holds the draw once every agency is done, and tells
-/// each agency its own winners. To run all of it on this machine:
+/// each agency its own winners. To run a whole lottery on this machine:
 ///
 /// Example: quiniela demo
 #[derive(Parser, Debug)]
@@ -34,7 +34,7 @@ pub enum Command {
     GenCompose(compose::Args),
     GenData(gen_data::Args),
     Demo(demo::Args),
-    /// Prints a shell's completions.
+    /// Prints the completion script of a shell.
     ///
     /// Example: quiniela completions bash > /etc/bash_completion.d/quiniela
     Completions {
@@ -44,7 +44,7 @@ pub enum Command {
     ///
     /// Example: quiniela man --dir /usr/local/share/man/man1
     Man {
-        /// Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing
+        /// Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dir: Option<PathBuf>,
     },

@@ -1,8 +1,9 @@
-//! `quiniela gen-compose`: the Docker Compose file that plays an exercise.
+//! `quiniela gen-compose`: writes the Docker Compose file of an exercise.
 //!
-//! Settings stay in the mounted files. The Compose file sets no port, no level and no amount, so that a change of
+//! Settings stay in the mounted files. The Compose file sets no port, log level or batch size, so that a change of
 //! `server/config.ini` or `client/config.yaml` takes effect on the next `up`.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -30,15 +31,15 @@ const VOLUME: &str = "store";
 /// Example: quiniela gen-compose 5 -o docker-compose-dev.yaml
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Agencies to write; with 0 the central runs alone
+    /// Number of agencies; with 0 the central runs alone
     #[arg(value_name = "N", value_parser = whole_number(0..=u32::MAX))]
     pub clients: u32,
 
-    /// File to write, as a whole or not at all; standard output if not given
+    /// File to write, whole or not at all; standard output if not given
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
-    /// Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery
+    /// Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery
     #[arg(long, overrides_with = "exercise", value_name = "1..8", default_value = "8", hide_possible_values = true, value_parser = exercises())]
     pub exercise: u8,
 
@@ -50,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS/BITS", default_value = DEFAULT_SUBNET)]
     pub subnet: String,
 
-    /// Replace a file that is no Compose file of this lottery
+    /// Replace an existing file even if it is not a Compose file of this lottery
     #[arg(long)]
     pub force: bool,
 }
@@ -59,15 +60,16 @@ fn exercises() -> impl TypedValueParser<Value = u8> {
     PossibleValuesParser::new(["1", "2", "3", "4", "5", "6", "7", "8"]).try_map(|text| text.parse::<u8>())
 }
 
+type Map<T> = BTreeMap<&'static str, T>;
+
 #[derive(Serialize)]
 struct Document {
     name: &'static str,
     #[serde(serialize_with = "in_order")]
     services: Vec<(String, Service)>,
-    #[serde(serialize_with = "in_order")]
-    networks: Vec<(&'static str, Network)>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "in_order")]
-    volumes: Vec<(&'static str, Volume)>,
+    networks: Map<Network>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    volumes: Map<Map<()>>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +77,7 @@ struct Service {
     container_name: String,
     image: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<Build>,
+    build: Option<Map<String>>,
     pull_policy: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     restart: Option<&'static str>,
@@ -83,31 +85,15 @@ struct Service {
     environment: Vec<String>,
     volumes: Vec<String>,
     networks: [&'static str; 1],
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "in_order")]
-    depends_on: Vec<(&'static str, Dependency)>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    depends_on: Map<Map<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Healthcheck>,
+    healthcheck: Option<Map<bool>>,
     stop_grace_period: &'static str,
     read_only: bool,
     cap_drop: [&'static str; 1],
     security_opt: [&'static str; 1],
     logging: Logging,
-}
-
-#[derive(Serialize)]
-struct Build {
-    context: String,
-    dockerfile: &'static str,
-}
-
-#[derive(Serialize)]
-struct Dependency {
-    condition: &'static str,
-}
-
-#[derive(Serialize)]
-struct Healthcheck {
-    disable: bool,
 }
 
 #[derive(Serialize)]
@@ -131,18 +117,10 @@ struct Network {
 #[derive(Serialize)]
 struct Ipam {
     driver: &'static str,
-    config: [IpamConfig; 1],
+    config: [Map<String>; 1],
 }
 
-#[derive(Serialize)]
-struct IpamConfig {
-    subnet: String,
-}
-
-#[derive(Serialize)]
-struct Volume {}
-
-/// Writes the file, or nothing at all: a file that is there already is replaced in one step or left as it was.
+/// Writes the file whole, or leaves what is there as it was.
 pub fn run(options: &Args) -> Result<()> {
     check(options)?;
     let root = std::env::current_dir()
@@ -175,12 +153,12 @@ pub fn run(options: &Args) -> Result<()> {
 fn render(options: &Args, root: &str) -> Result<String> {
     let mut services = vec![("server".to_owned(), server(options, root))];
     services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
-    let config = [IpamConfig { subnet: options.subnet.clone() }];
+    let config = [Map::from([("subnet", options.subnet.clone())])];
     let document = Document {
         name: PROJECT,
         services,
-        networks: vec![(NETWORK, Network { ipam: Ipam { driver: "default", config } })],
-        volumes: if options.persist { vec![(VOLUME, Volume {})] } else { Vec::new() },
+        networks: Map::from([(NETWORK, Network { ipam: Ipam { driver: "default", config } })]),
+        volumes: if options.persist { Map::from([(VOLUME, Map::new())]) } else { Map::new() },
     };
     serde_yaml::to_string(&document).map_err(|error| Error::failed(format!("cannot write YAML: {error}")))
 }
@@ -191,17 +169,17 @@ fn server(options: &Args, root: &str) -> Service {
         volumes.push(format!("{VOLUME}:/store"));
     }
     Service {
-        // Only this service builds, on each `up`. The build cache makes that fast, and no container runs an image that
-        // is older than its sources.
-        build: Some(Build { context: root.to_owned(), dockerfile: DOCKERFILE }),
+        // Only this service builds, on each `up`: no container then runs an image older than its sources. The build
+        // cache makes that fast.
+        build: Some(Map::from([("context", root.to_owned()), ("dockerfile", DOCKERFILE.to_owned())])),
         pull_policy: "build",
-        // Recovery goes on where a central ended that failed; one that can no longer start is given up.
+        // A central that failed recovers its state when it starts again. One that fails five times is left stopped.
         restart: Some("on-failure:5"),
         command: vec!["server"],
         environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
         volumes,
-        depends_on: Vec::new(),
-        // The image's health check applies.
+        depends_on: Map::new(),
+        // Not set, so that the image's health check applies.
         healthcheck: None,
         // Without a volume, the central writes its state into the container.
         read_only: options.persist,
@@ -224,7 +202,7 @@ fn client(exercise: u8, id: u32, root: &str) -> Service {
         environment,
         volumes: vec![
             format!("{root}/client/config.yaml:/config.yaml:ro"),
-            // A folder, so that a file added to it needs no change here.
+            // The whole folder, so that a new file in it needs no change here.
             format!("{root}/.data:/data:ro"),
         ],
         ..service(format!("client{id}"))
@@ -243,9 +221,9 @@ fn service(container_name: String) -> Service {
         environment: Vec::new(),
         volumes: Vec::new(),
         networks: [NETWORK],
-        depends_on: vec![("server", Dependency { condition: "service_healthy" })],
+        depends_on: Map::from([("server", Map::from([("condition", "service_healthy")]))]),
         // The image's health check is for a central.
-        healthcheck: Some(Healthcheck { disable: true }),
+        healthcheck: Some(Map::from([("disable", true)])),
         stop_grace_period: "10s",
         read_only: true,
         cap_drop: ["ALL"],
@@ -284,7 +262,7 @@ fn check(options: &Args) -> Result<()> {
     let size = 1_u64 << (32 - length);
     let first = u64::from(address.to_bits()) / size * size;
     if first != u64::from(address.to_bits()) {
-        // It fits: it is at most the address.
+        // The cast loses nothing: `first` is at most the address.
         let network = Ipv4Addr::from_bits(first as u32);
         return Err(Error::bad_input(format!("--subnet {subnet}: the network's own address is {network}/{length}")));
     }
@@ -305,11 +283,12 @@ fn parse_subnet(subnet: &str) -> Option<(Ipv4Addr, u32)> {
     Some((address.parse().ok()?, length))
 }
 
-/// Relative where the file lies inside the project, so that the project can be moved; absolute elsewhere.
+/// The path from the Compose file's folder to the project: relative if the folder is inside the project, so that the
+/// project can be moved, otherwise absolute.
 fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
     let resolve =
         |path: &Path| path.canonicalize().map_err(|error| Error::at_path(Kind::Failed, path, "resolve", &error));
-    // Compose reads relative paths from the folder that the file really lies in.
+    // Compose resolves relative paths from the folder where the file really is, not from a link to it.
     let (folder, root) = (resolve(folder)?, resolve(root)?);
     let path = match folder.strip_prefix(&root) {
         Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
@@ -317,16 +296,16 @@ fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
         Err(_) => root,
     };
     match path.to_str() {
-        // Compose would take what follows a dollar sign for a variable.
+        // Compose would read a dollar sign as the start of a variable.
         Some(text) if !text.contains(':') => Ok(text.replace('$', "$$")),
         _ => Err(Error::bad_input(format!(
-            "{}: Compose can mount no folder whose path holds \":\" or is not UTF-8; write the file inside the project",
+            "{}: Compose cannot mount a folder whose path contains \":\" or is not UTF-8; write the file inside the project",
             path.display()
         ))),
     }
 }
 
-/// A list of pairs as a map in the list's own order: `client10` comes after `client9`.
+/// Serializes pairs as a map in their own order: `client10` comes after `client9`.
 fn in_order<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }

@@ -1,4 +1,4 @@
-//! Checks an echo server, ours or another: it must send a line back.
+//! `quiniela echo-check` and `quiniela health`: send a line to an echo server and check that it comes back.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -35,7 +35,7 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Prints the verdict in the form that the exercises read. The error of a failed check says what went wrong.
+/// Prints the result in the form that the exercises define. The error says why a check failed.
 pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
     let verdict = check(address, message, Instant::now() + *timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
@@ -43,7 +43,7 @@ pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
     verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
-/// Whether the central that listens here answers. Prints nothing if it does.
+/// Checks the central that listens at this address. Prints nothing on success.
 pub fn health(central: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + HEALTH_TIMEOUT;
     let ask = |host: IpAddr| {
@@ -55,13 +55,13 @@ pub fn health(central: SocketAddr) -> Result<()> {
     if !central.ip().is_unspecified() {
         return ask(central.ip());
     }
-    // A flag of the central may have chosen ::1, which this command cannot know.
+    // The central may listen on ::1 by a flag of its own, which this command cannot know.
     ask(Ipv4Addr::LOCALHOST.into()).or_else(|error| ask(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
 }
 
 fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // If a system has no such address, the check works all the same, but it shows in the central's log.
+    // On a system without this address the check still works, but the central logs its connection at INFO.
     let _ = socket.bind(&SocketAddr::from((HEALTH_SOURCE, 0)).into());
     socket.connect_timeout(&address.into(), left(deadline)?)?;
     Ok(socket.into())
@@ -81,8 +81,8 @@ fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
 
 fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {
     let line = format!("{message}\n");
-    // Writing and reading run at the same time: a server that echoes as it reads would otherwise block on a line that is
-    // longer than the socket buffers.
+    // Writing and reading run at the same time: a server that echoes as it reads would otherwise block on a line that
+    // is longer than the socket buffers.
     let mut writer = stream.try_clone()?;
     writer.set_write_timeout(Some(left(deadline)?))?;
     thread::scope(|scope| {
@@ -92,13 +92,13 @@ fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Res
             // Ends a write that blocks. The connection may be closed already.
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        // A failed write shows as a wrong or short answer.
+        // Its error is ignored: after a failed write, the answer is short or wrong.
         let _ = written.join();
         echoed
     })
 }
 
-/// Only the line counts: the peer may close the connection after it or keep it open.
+/// Checks the line alone: the peer may close the connection after it or keep it open.
 fn read_back(stream: &mut TcpStream, expected: &[u8], deadline: Instant) -> io::Result<()> {
     let mut received = 0;
     let mut buffer = [0; 4096];

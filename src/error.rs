@@ -1,26 +1,26 @@
-//! What can go wrong, said to a person, and the exit code that it means.
+//! Errors: a message for a person, and the kind that decides the exit code.
 
 use std::fmt;
 use std::path::Path;
 
-/// The kinds of failure that a caller of the program can tell apart by its exit code.
+/// The kinds of failure, each with its own exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// What was asked for did not succeed, for a reason that none of the others names.
+    /// Any failure that is none of the others.
     Failed,
-    /// The command line, a configuration file or a data file is wrong: trying again changes nothing.
+    /// The command line, a configuration file or a data file is wrong. Another attempt would fail in the same way.
     BadInput,
-    /// No central could be reached, or none made progress, for as long as was allowed.
+    /// No central could be reached, or there was no progress, for the whole time that `--retry-for` allows.
     Unreachable,
-    /// The central judged the request and refused it.
+    /// The central checked the request and refused it.
     Refused,
-    /// The ledger's files do not add up, or the disk failed.
+    /// The ledger's files are damaged or do not match each other, or the disk failed.
     Storage,
-    /// SIGINT came before it was done. `main` ends the process as that signal does.
+    /// SIGINT came before the work was done. `main` then ends the process by that signal.
     Interrupted,
 }
 
-/// A failure: its kind, and a sentence that says where it is and what to do.
+/// A failure: its kind, and a message that says where the problem is and what to do.
 #[derive(Debug)]
 pub struct Error {
     pub kind: Kind,
@@ -30,7 +30,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Kind {
-    /// 0 is success; every other code is here and in README's table.
+    /// README lists these codes. 0 is success.
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Failed => 1,
@@ -68,7 +68,7 @@ impl Error {
         Error::new(Kind::Storage, message)
     }
 
-    /// An I/O failure always names its file.
+    /// An I/O error with its path. `action` is a verb that follows "cannot".
     pub fn at_path(kind: Kind, path: &Path, action: &str, error: &std::io::Error) -> Error {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
         let advice = if is_denied { "; give this user the right to it, or choose another path" } else { "" };

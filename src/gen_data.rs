@@ -1,4 +1,4 @@
-//! `quiniela gen-data`: files of plausible Argentine bets, the same bytes for the same seed.
+//! `quiniela gen-data`: writes files of plausible Argentine bets. The same seed gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,27 +15,27 @@ use crate::domain::{MAX_AGENCIES, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
 use crate::output::WholeFile;
 
-/// The numbers that people bet on are below this.
+/// Bets are on numbers below this.
 const NUMBERS: u32 = 10_000;
-/// Birth years of adults whose document has eight digits.
+/// The birth years of adults with a document of eight digits.
 const BIRTH_YEARS: std::ops::Range<u32> = 1953..2007;
 /// Bytes of rows in one write.
 const WRITE_BYTES: usize = 64 * 1024;
 
-/// Writes files of plausible Argentine bets, one for each agency, the same for the same seed.
+/// Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files.
 ///
 /// Example: quiniela gen-data --agencies 5 --bets 78697 --seed 1 .data
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Folder of the files, agency-1.csv and so on; created if it is missing
+    /// Folder for the files agency-1.csv, agency-2.csv and so on; created if it is missing
     #[arg(value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
 
-    /// Files to write; the bets are split unevenly between them
+    /// Number of files to write; the bets are split unevenly between them
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=u32::from(MAX_AGENCIES)))]
     pub agencies: u32,
 
-    /// Bets to write, in total
+    /// Number of bets to write, in total
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = whole_number(0..=u64::MAX))]
     pub bets: u64,
 
@@ -43,15 +43,15 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(0..=u64::MAX))]
     pub seed: u64,
 
-    /// Exact number of bets on the winning number; without it the generator decides
+    /// Exact number of bets on the winning number; if not given, it is random
     #[arg(long, value_name = "N", value_parser = whole_number(0..=u64::MAX))]
     pub winners: Option<u64>,
 
-    /// Number that --winners counts
+    /// The winning number, whose bets --winners counts
     #[arg(long, value_name = "NUMBER", default_value_t = WINNING_NUMBER, value_parser = whole_number(0..=u32::MAX))]
     pub winning_number: u32,
 
-    /// Replace existing files, and remove those of agencies behind the last
+    /// Replace existing files, and remove those of agencies beyond the last
     #[arg(long)]
     pub force: bool,
 }
@@ -63,7 +63,7 @@ pub struct Made {
     pub winners: u64,
 }
 
-/// Writes every file. Refuses before the first one if the folder holds any agency's file, unless told to replace them.
+/// Writes all files. If the folder already holds an agency's file, it writes none, unless `force` is set.
 pub fn run(args: &Args) -> Result<Made> {
     if let Some(winners) = args.winners.filter(|winners| *winners > args.bets) {
         return Err(Error::bad_input(format!("--winners {winners}: there are only {} bets to win", args.bets)));
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<Made> {
     for (agency, bets) in shares.into_iter().enumerate() {
         write_file(&path(agency), bets, &mut rng, &mut numbers)?;
     }
-    // They would be taken for part of what was made.
+    // Otherwise they would look like part of the new files.
     for (_, path) in before.range(args.agencies + 1..) {
         fs::remove_file(path).map_err(|error| Error::at_path(Kind::Failed, path, "remove it", &error))?;
     }
@@ -101,7 +101,7 @@ fn files_of_agencies(dir: &Path) -> Result<BTreeMap<u32, PathBuf>> {
     Ok(files)
 }
 
-/// Picks the number of each bet.
+/// Chooses the number of each bet.
 struct Numbers {
     winning: u32,
     /// Winners left to place, if --winners is given.
@@ -115,7 +115,7 @@ impl Numbers {
     fn next(&mut self, rng: &mut Rng) -> u32 {
         let number = match &mut self.winners {
             None => rng.u32(..NUMBERS),
-            // Selection sampling: it places exactly as many winners as requested, all bets being equally likely.
+            // Selection sampling: exactly as many winners as requested, each bet with the same chance.
             Some(left) if rng.u64(..self.bets) < *left => {
                 *left -= 1;
                 self.winning
@@ -133,9 +133,9 @@ impl Numbers {
     }
 }
 
-/// Splits the bets unevenly between the agencies, with at least one each if there are enough.
+/// Splits the bets unevenly between the agencies. Each gets at least one if there are enough.
 fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
-    // Squares, so that the largest agency may have a hundred times the bets of the smallest.
+    // The square makes the largest agency up to a hundred times as large as the smallest.
     let weights: Vec<u128> = (0..agencies).map(|_| u128::from(rng.u32(10..=100)).pow(2)).collect();
     let total: u128 = weights.iter().sum();
     let each = u64::from(bets >= u64::from(agencies));
@@ -144,7 +144,7 @@ fn shares(rng: &mut Rng, agencies: u32, bets: u64) -> Vec<u64> {
     let mut given = 0;
     let share = |part: u128| {
         weight += part;
-        // It fits: it is at most `rest`, which came from a u64.
+        // This cannot fail: the quotient is at most `rest`, which came from a u64.
         let until = u64::try_from(rest * weight / total).unwrap_or(u64::MAX);
         let share = each + until - given;
         given = until;
@@ -190,7 +190,7 @@ fn push_row(row: &mut Vec<u8>, rng: &mut Rng, numbers: &mut Numbers) {
     row.push(b'\n');
 }
 
-/// One name, or two of them in one of `one_in` cases.
+/// Appends one name, or two in one of `one_in` cases.
 fn push_names(row: &mut Vec<u8>, rng: &mut Rng, names: &[&str], one_in: u32) {
     row.extend_from_slice(names[rng.usize(..names.len())].as_bytes());
     if rng.u32(..one_in) == 0 {

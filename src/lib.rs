@@ -30,21 +30,21 @@ use error::{Error, Kind, Result};
 use output::{WholeFile, counted, print};
 use signals::StopSignal;
 
-/// Does what a command line asks for: parses it, sets up what the command needs, and hands over.
+/// Parses a command line, sets up what its command needs, and runs it.
 ///
-/// This is also the map of the house. A command line comes in by [`cli`]; [`config`] resolves what the server and the
-/// agency need to know, from flags, environment and files; then one room takes over:
+/// The map of the sources: [`cli`] declares the commands; [`config`] resolves the settings of server and agency from
+/// flags, environment and files; then one room does the work:
 ///
 /// - `server`: the central. Bytes become frames and requests ([`wire`]), requests become entries in the line of the
 ///   `ledger`, and its verdicts become replies.
-/// - `agency`: the other end of the same wire.
-/// - `demo`: both of them together, as processes of their own, and the proof that they did right.
+/// - `agency`: the other end of the same connection.
+/// - `demo`: runs both, each in its own process, and checks the result.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
-/// All of them share [`domain`] (the lottery's rules, which know no socket and no file), `transport`, [`logging`],
-/// `output`, `resolve`, [`error`] and `signals`. Only the rooms that tests and documents use are public. What is not there is
-/// the architecture: the domain does no I/O, server and agency never import each other, no room reads an environment
-/// variable for its settings, and nothing but `main` ends the process.
+/// They share [`domain`] (the lottery's rules, without I/O), `transport`, [`logging`], `output`, `resolve`, [`error`]
+/// and `signals`. Only what tests and documents use is public. The rules that keep the rooms apart: the domain does no
+/// I/O, server and agency never import each other, only `config` reads the environment for settings, and only `main`
+/// ends the process.
 pub fn run<I>(args: I) -> Result<()>
 where
     I: IntoIterator<Item = OsString>,
@@ -97,7 +97,7 @@ where
     }
 }
 
-/// Installs the signal handlers before anything else, so that a stop can interrupt everything.
+/// Starts what a long-running command needs. Signal handlers come first, so that a stop can interrupt the rest.
 fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<StopSignal> {
     let stop = listen()?;
     let parent = if stop_on_eof { signals::stop_on_eof() } else { Ok(()) };
@@ -110,7 +110,7 @@ fn listen() -> Result<StopSignal> {
     StopSignal::listen().map_err(|error| Error::failed(format!("cannot listen to signals: {error}")))
 }
 
-/// What clap says instead of a parsed command line: the help or the version that was asked for, or what is wrong.
+/// Handles what clap returns instead of a parsed command line: help or version to print, or an error.
 fn refuse_or_help(usage: &clap::Error) -> Result<()> {
     if usage.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return print(usage.render().to_string());

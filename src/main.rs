@@ -1,4 +1,4 @@
-//! The exit code, and nothing else: what the program does is in the library.
+//! Turns the library's result into an exit code, and does nothing else.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if error.kind == Kind::Interrupted {
-                // A shell's loop ends only if the signal itself ends the process. This does not return.
+                // A shell stops its loop only if the signal itself ends the process. This call does not return.
                 let _ = emulate_default_handler(SIGINT);
             }
             eprintln!("quiniela: {error}");

@@ -1,4 +1,4 @@
-//! Standard output, and files that are written in one step.
+//! Printing to standard output, and files that are written whole or not at all.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -10,14 +10,14 @@ use tempfile::TempPath;
 use crate::error::{Error, Kind, Result};
 use crate::logging;
 
-/// Names of standard output. A rename would separate its file from its reader.
+/// Names of standard output. They are never replaced: whoever reads it has the old file open.
 const STDOUT: [&str; 3] = ["-", "/dev/stdout", "/dev/fd/1"];
 
-/// Read of a file to tell what it is.
+/// Bytes read from an existing file to find out what it is.
 const LOOK_BYTES: u64 = 64 * 1024;
 
-/// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard output
-/// (`-`), devices and FIFOs are not replaced: they are written to.
+/// A file that appears, or replaces an existing one, in one step when it is finished. Links are followed. Standard
+/// output (`-`), devices and FIFOs are written to directly.
 pub struct WholeFile {
     path: PathBuf,
     /// None for standard output.
@@ -26,7 +26,7 @@ pub struct WholeFile {
     renamed: Option<(TempPath, PathBuf)>,
 }
 
-/// Prints to standard output, after all earlier log lines. It is no failure if the reader has closed the pipe.
+/// Prints to standard output, after all earlier log lines. A reader may close the pipe early: that is not an error.
 pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     logging::flush();
     let mut stdout = io::stdout().lock();
@@ -34,7 +34,7 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
 }
 
-/// Refuses to replace a file whose beginning `is_ours` does not know. One that is empty or no regular file loses nothing.
+/// Refuses to replace a file unless `is_ours` recognises its beginning. Empty files, devices and FIFOs lose nothing.
 pub fn check_replaceable(path: &Path, what: &str, is_ours: impl Fn(&[u8]) -> bool) -> Result<()> {
     if STDOUT.map(Path::new).contains(&path) || !path.is_file() {
         return Ok(());
@@ -49,23 +49,23 @@ pub fn check_replaceable(path: &Path, what: &str, is_ours: impl Fn(&[u8]) -> boo
     Err(Error::bad_input(format!("{}: is there already and is no {what}; --force replaces it", path.display())))
 }
 
-/// A number and its noun.
+/// A number with its noun, in the plural unless it is 1.
 pub fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The folder of a path's file.
+/// The folder that holds a path's file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl WholeFile {
-    /// Fails at once if the path cannot be written.
+    /// Fails now, before any work is done, if the path cannot be written.
     pub fn create(path: &Path) -> Result<WholeFile> {
         WholeFile::open(path).map_err(|error| unwritable(path, &error))
     }
 
-    /// Whether it is a file that other programs can find later, and no device or pipe.
+    /// False for standard output, devices and FIFOs.
     pub fn is_regular(&self) -> bool {
         self.renamed.is_some()
     }
@@ -86,14 +86,14 @@ impl WholeFile {
         if STDOUT.map(Path::new).contains(&path) {
             return opened(None, None);
         }
-        // A rename would also replace a read-only file, so the permission is checked by opening it.
+        // Opened to check the permission: a rename would replace a read-only file as well.
         let present = match OpenOptions::new().write(true).open(path) {
             Ok(file) if !file.metadata()?.is_file() => return opened(Some(file), None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             file => Some(file?.metadata()?.permissions()),
         };
         let mut target = path.to_owned();
-        // A loop of links could not be opened above.
+        // This ends: a loop of links would have failed to open above.
         while let Ok(next) = target.read_link() {
             target = folder_of(&target).join(next);
         }

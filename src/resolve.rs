@@ -1,4 +1,4 @@
-//! Resolves names to addresses.
+//! Name resolution with a deadline.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -12,7 +12,7 @@ pub fn start(address: &str, when_done: impl FnOnce() + Send + 'static) -> io::Re
     let (sender, receiver) = mpsc::channel();
     let address = address.to_owned();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-        // The receiver may be gone.
+        // The receiver may have given up.
         let _ = sender.send(address.to_socket_addrs().map(Iterator::collect));
         when_done();
     })?;

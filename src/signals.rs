@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, as events that a poll waits for beside sockets.
+//! SIGTERM and SIGINT as events of a poll, beside its sockets.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
-/// Becomes readable, and [`StopSignal::is_raised`], once the process gets a signal to stop. A second signal ends the
-/// process at once, with the code that a shell reports for that signal. SIGHUP is ignored.
+/// SIGTERM and SIGINT. The first one makes this readable and sets [`StopSignal::is_raised`]. The second ends the
+/// process at once, with the exit code that a shell reports for that signal. SIGHUP is ignored.
 pub struct StopSignal {
     raised: Arc<AtomicBool>,
     interrupted: Arc<AtomicBool>,
@@ -18,14 +18,14 @@ pub struct StopSignal {
 }
 
 impl StopSignal {
-    /// Installs the handlers. Called before any work that a stop must be able to interrupt.
+    /// Installs the handlers. To be called before any work that a stop must be able to interrupt.
     pub fn listen() -> io::Result<StopSignal> {
         let (raised, interrupted) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        // The process goes on when its terminal closes. Nothing reads this flag.
+        // A handler whose flag nobody reads: the process continues when its terminal closes.
         flag::register(SIGHUP, Arc::default())?;
-        // Registered first, so that code that sees the stop can already tell the signal.
+        // Registered first, so that whoever sees `raised` can rely on `interrupted`.
         flag::register(SIGINT, Arc::clone(&interrupted))?;
         for signal in [SIGTERM, SIGINT] {
             // The order matters: the first signal finds the flag unset and sets it, the second finds it set and exits.
@@ -40,12 +40,11 @@ impl StopSignal {
         self.raised.load(Ordering::SeqCst)
     }
 
-    /// Whether SIGINT (Ctrl-C) was among the signals.
+    /// True if SIGINT (Ctrl-C) was among the signals.
     pub fn is_interrupt(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
     }
 
-    /// Makes the signal an event of this poll.
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(&mut self.wake, token, Interest::READABLE)
     }
@@ -57,19 +56,19 @@ impl StopSignal {
     }
 }
 
-/// Stops the process, as SIGTERM does, once standard input ends. The parent holds the other end, so it ends with the
-/// parent, however that ends.
+/// Sends this process a SIGTERM once standard input ends. The parent holds the other end of the pipe, so the child
+/// stops when the parent ends, even by SIGKILL.
 pub fn stop_on_eof() -> io::Result<()> {
     let wait = || {
-        // An error counts as the end.
+        // A read error counts as the end.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        // It fails only for a signal that does not exist.
+        // This fails only for a signal that does not exist.
         let _ = low_level::raise(SIGTERM);
     };
     std::thread::Builder::new().name("parent".to_owned()).spawn(wait).map(drop)
 }
 
-/// Raises a [`StopSignal`] of a test. Real signals would reach every test of the process.
+/// Raises the [`StopSignal`] of one test. A real signal would reach every test in the process.
 #[cfg(test)]
 pub struct StopSwitch {
     raised: Arc<AtomicBool>,

@@ -1,5 +1,5 @@
-//! Every order in which the poll, the workers, the ledger's writer, a stop and a close can meet at a connection, tried on
-//! the real code by loom: `src/server/turn.rs` is compiled here with loom's lock. The queue is a model.
+//! Loom runs the real code of `src/server/turn.rs`, compiled here with loom's lock, in every order in which the poll,
+//! the workers, the ledger's writer, a stop and a close can act on a connection. The queue is a model.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::sync::Mutex as PlainMutex;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize as PlainCounter, Ordering};
 use loom::sync::{Arc, Mutex as LoomMutex};
 use loom::thread;
 
-/// What `src/server/turn.rs` finds as `super::Mutex`.
+/// The lock that `src/server/turn.rs` imports as `super::Mutex`.
 #[derive(Default)]
 pub struct Mutex<T>(LoomMutex<T>);
 
@@ -27,11 +27,11 @@ mod turn;
 
 use turn::{News, Note, Tell, Turn};
 
-/// A connection with its queue, and what a session would see. Only the lock of the turn and the queue are places where
-/// another thread can come between; the rest is bookkeeping.
+/// A connection with its queue, and what a session would see. Threads can interleave only at the turn's lock and at the
+/// queue; the rest is bookkeeping.
 struct Model {
     turn: Turn,
-    /// Jobs in the queue for this connection.
+    /// How often the connection is in the queue.
     queue: LoomMutex<usize>,
     notes: PlainMutex<Notes>,
 }
@@ -39,7 +39,7 @@ struct Model {
 #[derive(Default)]
 struct Notes {
     is_served: bool,
-    /// News that came, and how many of them a worker has seen.
+    /// How many news have come, and how many of them a worker has seen.
     news: usize,
     seen: usize,
     is_closed: bool,
@@ -66,7 +66,7 @@ impl Model {
         has_job
     }
 
-    /// The acceptor, the writer or a stop has news.
+    /// The acceptor, the writer or a stop brings news.
     fn tell(&self, news: News) {
         self.note(|notes| notes.news += 1);
         if let Tell::Queue { .. } = self.turn.tell(news) {
@@ -74,8 +74,8 @@ impl Model {
         }
     }
 
-    /// A worker takes a job from the queue, if there is one. `again` says that it puts the connection back once, `close`
-    /// that it closes it.
+    /// A worker takes the connection from the queue, if it is there. With `again` it puts it back once, with `close` it
+    /// closes it.
     fn work(&self, again: bool, close: bool) {
         if !self.pop() {
             return;
@@ -86,7 +86,7 @@ impl Model {
                 notes.is_served = true;
                 notes.seen = notes.news;
             });
-            // A pass takes its time: anything may happen meanwhile.
+            // Anything may happen during a pass.
             thread::yield_now();
             self.note(|notes| (notes.is_served, notes.is_closed) = (false, close));
             if close {
@@ -102,7 +102,7 @@ impl Model {
         }
     }
 
-    /// Once all is quiet: whatever is still in the queue is served, and then no news may be unseen.
+    /// Serves what is still in the queue. After that no news may be unseen.
     fn assert_nothing_is_lost(&self) {
         while *self.queue.lock().unwrap() > 0 {
             self.work(false, false);
@@ -112,13 +112,12 @@ impl Model {
     }
 }
 
-/// Runs a model and tells how many schedules there were.
+/// Runs a model, and prints how many schedules there were.
 fn explore(name: &str, run: impl Fn() + Sync + Send + 'static) {
     let schedules = std::sync::Arc::new(PlainCounter::new(0));
     let counted = std::sync::Arc::clone(&schedules);
     let mut builder = loom::model::Builder::new();
-    // All orders in which a thread is interrupted three times at most, where it need not wait: mistakes of this kind need
-    // fewer, and without a bound it takes minutes.
+    // At most three preemptions: bugs of this kind need fewer, and without a bound the test takes minutes.
     builder.preemption_bound = Some(3);
     builder.check(move || {
         counted.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +126,7 @@ fn explore(name: &str, run: impl Fn() + Sync + Send + 'static) {
     println!("{name}: {} schedules", schedules.load(Ordering::Relaxed));
 }
 
-/// Two who have news, beside two workers.
+/// Two threads that bring news, and two workers.
 fn meet(name: &str, news: [News; 2], again: bool, close: bool) {
     explore(name, move || {
         let model = Model::new();

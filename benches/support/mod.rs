@@ -1,4 +1,4 @@
-//! What the benches share: real processes, several rounds of each contender in turn, and medians.
+//! Shared by the benches: real processes, several rounds of each contender in turn, and medians.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 pub const QUINIELA: &str = env!("CARGO_BIN_EXE_quiniela");
 
-/// A number from the environment, so that a bench can be made larger or smaller without a new build.
+/// A number from the environment, to change the size of a bench without a new build.
 pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().expect("a whole number"))
 }
@@ -24,7 +24,7 @@ pub fn make_bets(dir: &Path, agencies: u64, bets: u64) {
     assert!(status.unwrap().success());
 }
 
-/// A central on a port of its own.
+/// A central on a free port.
 pub struct Central {
     child: Child,
     pub port: u16,
@@ -33,7 +33,8 @@ pub struct Central {
 impl Central {
     pub fn start(program: &str, store: &Path, agencies: u64) -> Central {
         let mut child = Command::new(program)
-            .args(["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies.to_string(), "--store"])
+            .args(["server", "--port", "0", "--bind", "127.0.0.1", "--backlog", "4096", "--client-amount"])
+            .args([&agencies.to_string(), "--store"])
             .arg(store)
             .stdout(Stdio::piped())
             .spawn()
@@ -41,17 +42,17 @@ impl Central {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
         let port = config.split("port: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
-        // The log has to go somewhere, or the central would wait for its reader.
+        // The log must be read, or the central would wait for its reader.
         std::thread::spawn(move || lines.count());
         Central { child, port }
     }
 
-    /// The process's own number, for `/proc`.
+    /// The process id, for `/proc`.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The most memory that it ever had, in KiB.
+    /// Its peak memory in KiB.
     pub fn peak_memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
@@ -67,13 +68,28 @@ impl Central {
 }
 
 pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
-    Command::new(program)
+    agency_command(program, id, port, data, in_flight).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// An upload from the agency's start until all is acknowledged, and DONE too. The lottery has another agency, so there is no draw.
+pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Duration {
+    let start = Instant::now();
+    let mut child = agency_command(program, id, port, data, in_flight).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("action: upload | result: success")), "no upload");
+    let taken = start.elapsed();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    taken
+}
+
+fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Command {
+    let mut command = Command::new(program);
+    command
         .args(["agency", "--id", &id.to_string(), "--server", &format!("127.0.0.1:{port}")])
         .args(["--in-flight", &in_flight.to_string(), "--loop-period", "0s", "--data"])
-        .arg(data)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .arg(data);
+    command
 }
 
 pub fn time(act: impl FnOnce()) -> Duration {
@@ -88,7 +104,8 @@ pub fn median(times: &[Duration]) -> Duration {
     sorted[sorted.len() / 2]
 }
 
-/// From the agencies' start to the end of the last, the draw and the winners included; and the central's peak memory in KiB.
+/// The time from the agencies' start to the end of the last one, including the draw and the winners, and the central's
+/// peak memory in KiB.
 pub fn lottery(program: &str, data: &Path, store: &Path, agencies: u64, in_flight: u64) -> (Duration, u64) {
     let _ = std::fs::remove_dir_all(store);
     let central = Central::start(program, store, agencies);
@@ -101,7 +118,7 @@ pub fn lottery(program: &str, data: &Path, store: &Path, agencies: u64, in_fligh
     (taken, memory)
 }
 
-/// A folder beside the build's own files: on the disk that is measured, not in memory.
+/// A folder in the build's own folder: on a disk, not in memory.
 pub fn work_folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = std::fs::remove_dir_all(&path);

@@ -1,65 +1,64 @@
-//! The file's rows as batches: as full as a frame and the configuration allow, each with its place in the agency's
-//! sequence, and kept in mind until it is acknowledged.
+//! Makes batches of the file's rows: as full as a frame and the configuration allow, each with its place in the
+//! agency's sequence. Remembers each batch until it is acknowledged.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
 
-use super::dataset::{Dataset, Mark};
+use super::dataset::{Dataset, RowMark};
 use super::reactor::{Halt, Reactor};
 use crate::domain::{AgencyId, Checksum, Place, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::{Ask, BatchHeader, MAX_BATCH, Refusal, Request, Standing};
 
-/// How often a long reading looks whether it is told to stop.
+/// Rows between two checks for a stop during a long read.
 const ROWS_BETWEEN_CHECKS: u64 = 4096;
 
-/// More bytes than any batch's header has.
+/// Length of the longest header of a batch.
 const LONGEST_HEADER: usize = "BATCH|4294967295|4294967295|18446744073709551615|00000000".len();
 
-/// Rows gathered for one step of the checksum.
+/// Bytes of rows gathered for one step of the checksum.
 const GATHERED_BYTES: usize = 64 * 1024;
 
 pub struct Batches {
     dataset: Dataset,
     agency: AgencyId,
-    /// What every bet's line begins with.
+    /// The beginning of every bet's line.
     start_of_line: String,
     most: u32,
     /// The current batch's lines, each with a line feed before it.
     lines: Vec<u8>,
     /// Its rows as the central stores them.
     rows: Rows,
-    /// Whether the row that was read last found no room in the batch before.
+    /// True if the row that was read last did not fit the batch before.
     left_over: bool,
     unacknowledged: VecDeque<Sent>,
     chain: Chain,
 }
 
-/// What is known of the rows before the next batch.
+/// What is known about the rows before the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Chain {
-    /// Nothing: no central has told its checksum.
+    /// Nothing: the central keeps no checksum.
     None,
     Known(Checksum),
-    /// The central will refuse the last batch, so nothing can follow it.
+    /// The central will refuse the last batch, so no checksum can follow it.
     Broken,
 }
 
-/// A batch that is on its way.
+/// A batch that was sent and is not acknowledged yet.
 pub struct Sent {
     pub count: u32,
     /// Where its rows begin.
-    pub mark: Mark,
+    pub mark: RowMark,
     before: Chain,
-    /// It holds a row that the central will refuse.
+    /// True if it holds a row that the central will refuse.
     pub is_hopeless: bool,
 }
 
-/// A batch as it goes on the wire, without the line feed at its end.
+/// A batch as it is sent, without the line feed at its end.
 pub struct BatchMessage<'a> {
-    agency: AgencyId,
-    pub header: BatchHeader,
+    pub header: Request<'static>,
     lines: &'a [u8],
 }
 
@@ -86,17 +85,17 @@ impl Batches {
         self.unacknowledged.len()
     }
 
-    /// Goes to the row that the central expects, wherever sending had got to. Its checksum tells whether the rows before
-    /// that one are those of the file; if not, false. A central that keeps no checksum is believed.
+    /// Goes to the row that the central expects. False if the checksum of what it has stored is not that of the file's
+    /// rows before this one. A central without checksums is trusted.
     pub fn resume(&mut self, standing: &Standing, reactor: &mut Reactor) -> Result<bool, Halt> {
         let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
         let sent = self.unacknowledged.drain(..).map(|sent| (sent.mark, sent.before));
-        let known = sent.chain([(self.dataset.start(), Chain::Known(Checksum::default())), (newest, self.chain)]);
-        let usable = |(mark, chain): &(Mark, Chain)| {
+        let beginning = (self.dataset.start, Chain::Known(Checksum::default()));
+        let known = sent.chain([beginning, (newest, self.chain)]);
+        let usable = |(mark, chain): &(RowMark, Chain)| {
             mark.row <= standing.stored && (standing.checksum.is_none() || matches!(chain, Chain::Known(_)))
         };
-        let nearest = known.filter(usable).max_by_key(|(mark, _)| mark.row);
-        let (mark, chain) = nearest.unwrap_or((self.dataset.start(), Chain::Known(Checksum::default())));
+        let (mark, chain) = known.filter(usable).max_by_key(|(mark, _)| mark.row).unwrap_or(beginning);
         self.left_over = false;
         self.dataset.return_to(&mark)?;
         let Some(theirs) = standing.checksum else {
@@ -105,7 +104,7 @@ impl Batches {
         };
         let mut ours = if let Chain::Known(checksum) = chain { checksum } else { Checksum::default() };
         let mut rows = Rows::new(self.agency);
-        let are_there = self.skip_to(standing.stored, reactor, |dataset| {
+        let has_all = self.skip_to(standing.stored, reactor, |dataset| {
             let is_row = dataset.push_row(&mut rows);
             if rows.bytes().len() >= GATHERED_BYTES {
                 ours = ours.extended(rows.bytes());
@@ -115,10 +114,10 @@ impl Batches {
         })?;
         ours = ours.extended(rows.bytes());
         self.chain = Chain::Known(ours);
-        Ok(are_there && ours == theirs)
+        Ok(has_all && ours == theirs)
     }
 
-    /// Reads rows up to a place. False if the file ends before it, or `take` does not take one.
+    /// Reads rows up to a place, and passes each to `take`. False if the file ends first, or `take` returns false.
     fn skip_to(
         &mut self,
         place: u64,
@@ -136,7 +135,7 @@ impl Batches {
         Ok(true)
     }
 
-    /// Whether the file holds no row behind those that the central has, once [`Batches::resume`] was there.
+    /// True if the file has no row after those that the central has. To be called after [`Batches::resume`].
     pub fn is_at_end(&mut self) -> Result<bool> {
         let mark = self.dataset.next_mark();
         let is_at_end = !self.dataset.advance()?;
@@ -144,15 +143,14 @@ impl Batches {
         Ok(is_at_end)
     }
 
-    /// How many rows the file holds, for a message.
+    /// How many rows the file has, for an error message.
     pub fn count_rows(&mut self, reactor: &mut Reactor) -> Result<u64, Halt> {
         self.skip_to(u64::MAX, reactor, |_| true)?;
         Ok(self.dataset.rows())
     }
 
-    /// The next batch, which from now on waits for its acknowledgement. `None` when every row is in one.
-    ///
-    /// Behind a batch that the central will refuse there is none: nobody can say what stands before it.
+    /// The next batch, which then waits for its acknowledgement. `None` if no row is left, or after a batch that the
+    /// central will refuse: the checksum before the next one would be unknown.
     pub fn next(&mut self) -> Result<Option<BatchMessage<'_>>> {
         if self.chain == Chain::Broken {
             return Ok(None);
@@ -168,8 +166,8 @@ impl Batches {
             }
             let first = mark.get_or_insert_with(|| self.dataset.mark()).row;
             let end = self.lines.len();
-            // A row with too few or too many values goes on its way as well: the central is the judge, and tells of it in its
-            // log. But three values behind `BET` and the agency would read as the five of a bare line, so these go without.
+            // A row without its five values is sent too, so that the central refuses it and logs that. Three values are
+            // sent without `BET` and the agency: with them they would look like the five values of a bare line.
             let start = if self.dataset.value_count() == 3 { "\n" } else { &self.start_of_line };
             self.lines.extend_from_slice(start.as_bytes());
             self.dataset.push_line(&mut self.lines);
@@ -193,51 +191,42 @@ impl Batches {
             Chain::Known(checksum) => Chain::Known(checksum.extended(self.rows.bytes())),
             other => other,
         };
-        Ok(Some(BatchMessage { agency: self.agency, header, lines: &self.lines }))
+        Ok(Some(BatchMessage { header, lines: &self.lines }))
     }
 
-    /// The batch that the next acknowledgement is about, which is the oldest.
+    /// The oldest batch, which the next acknowledgement is about.
     pub fn pop_oldest(&mut self) -> Option<Sent> {
         self.unacknowledged.pop_front()
     }
 
-    /// The central's refusal in terms of the file. A reason that names no bet is about the batch.
+    /// An error that names the line of the refused bet, or the first line of the batch if the refusal names no bet.
     pub fn refusal(&mut self, sent: &Sent, refusal: &Refusal) -> Error {
-        match refusal {
-            Refusal::Bet { place, reason } if (1..=sent.count).contains(place) => {
-                self.dataset.error_at(Kind::Refused, &sent.mark, u64::from(place - 1), reason)
-            }
-            _ => {
-                let reason = format!("the batch of {} bets from here on was refused: {refusal}", sent.count);
-                self.dataset.error_at(Kind::Refused, &sent.mark, 0, &reason)
-            }
-        }
+        let (offset, reason) = match refusal {
+            Refusal::Bet { place, reason } if (1..=sent.count).contains(place) => (place - 1, reason.clone()),
+            _ => (0, format!("the batch of {} bets from here on was refused: {refusal}", sent.count)),
+        };
+        self.dataset.error_at(Kind::Refused, &sent.mark, u64::from(offset), &reason)
     }
 
-    /// Whether the lines fit a frame as a batch of `count` bets from `first` on.
+    /// True if the lines fit a frame as a batch of `count` bets from `first` on.
     fn fits_frame(&self, count: u32, first: u64) -> bool {
         // The frame ends with a line feed.
         let lines = self.lines.len() + 1;
-        // Measuring the header of every row would cost as much as the row.
-        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header_length(count, first) <= MAX_FRAME
+        // The exact length is needed for few rows, and would cost as much as the row.
+        lines + LONGEST_HEADER <= MAX_FRAME || lines + self.header(count, first).to_string().len() <= MAX_FRAME
     }
 
-    fn header_length(&self, count: u32, first: u64) -> usize {
-        let header = Ask::Batch { header: self.header(count, first), lines: "" };
-        Request { agency: self.agency, ask: header }.to_string().len()
-    }
-
-    fn header(&self, count: u32, first: u64) -> BatchHeader {
+    fn header(&self, count: u32, first: u64) -> Request<'static> {
         let before = if let Chain::Known(checksum) = self.chain { Some(checksum) } else { None };
-        BatchHeader { count, place: Some(Place { first, before }) }
+        let header = BatchHeader { count, place: Some(Place { first, before }) };
+        Request { agency: self.agency, ask: Ask::Batch { header, lines: "" } }
     }
 }
 
 impl BatchMessage<'_> {
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let header = Ask::Batch { header: self.header, lines: "" };
         // Writing to a vector cannot fail.
-        let _ = write!(out, "{}", Request { agency: self.agency, ask: header });
+        let _ = write!(out, "{}", self.header);
         out.extend_from_slice(self.lines);
     }
 }
@@ -342,7 +331,7 @@ mod tests {
         assert!(next(&mut batches).unwrap().starts_with("BATCH|3|1|1|"));
         assert_eq!(next(&mut batches), None);
         assert!(!batches.pop_oldest().unwrap().is_hopeless && batches.pop_oldest().unwrap().is_hopeless);
-        // A central that keeps no checksum is asked for each.
+        // A central without checksums gets every batch.
         batches.resume(&standing(1, None), &mut reactor()).unwrap();
         assert_eq!(next(&mut batches).unwrap(), "BATCH|3|1|1\nBET|3|A|B|1|2000-02-30|5");
         assert!(next(&mut batches).is_some());
@@ -379,7 +368,7 @@ mod tests {
             rows in 1..60_u64, most in 1..7_u32,
             steps in prop::collection::vec((0..5_usize, 0..5_usize, 0..60_u64), 1..12),
         ) {
-            // Every third row needs quotes or changes, so that both ways of the reader are gone.
+            // Every third row has leading zeros, so that both paths of the reader are used.
             let value = |row: u64| if row.is_multiple_of(3) { format!("0{row}") } else { row.to_string() };
             let text: String = (0..rows).map(|row| format!("A,B,{row},2000-01-01,{}\n\n", value(row))).collect();
             let mut checksums = vec![Checksum::default()];

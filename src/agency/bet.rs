@@ -1,4 +1,4 @@
-//! One bet, stored once however often it has to be sent.
+//! The mode `bet`: sends one bet, which is stored once however often it has to be sent.
 
 use super::conversation::{Conversation, converse, refused, unexpected};
 use super::dial::Dialer;
@@ -27,7 +27,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, person: &[String; 
     result
 }
 
-/// Sends the bet, once more if its reply was lost and it is not stored. `sent` is where the agency stood when it was sent.
+/// Sends the bet, unless an earlier attempt has stored it. `sent` is what was stored before the last attempt.
 fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], sent: &mut Option<Standing>) -> Result<(), Halt> {
     let now = conversation.hello()?;
     if let Some(before) = *sent
@@ -38,8 +38,8 @@ fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], sent: &mut Optio
         } else {
             let (before, now) = (before.stored, now.stored);
             Err(Halt::Fatal(Error::refused(format!(
-                "unknown whether it was stored: the central had {before} bets of agency {} before it was sent, and has {now} \
-                 now; another process sends for this agency",
+                "it is unknown whether the bet was stored: the central had {before} bets of agency {} before it was sent, \
+                 and has {now} now; another process sends for this agency",
                 conversation.reactor.id
             ))))
         };
@@ -52,16 +52,16 @@ fn send(conversation: &mut Conversation<'_>, fields: [&str; 5], sent: &mut Optio
         reply => return Err(unexpected(&reply, "BET")),
     };
     match &refusal {
-        // Nothing but DONE closes an agency, and then it stays closed.
+        // An agency is closed by its DONE, for good: another attempt would not help.
         Refusal::Closed => return Err(Halt::Fatal(Error::refused("the bet was refused: closed"))),
-        // Another process was first. This bet was not stored, and goes behind the other.
+        // Another process has stored a bet first. This one was not stored: the next attempt places it after the other.
         Refusal::Gap | Refusal::Stale | Refusal::Conflict => *sent = None,
         _ => {}
     }
     Err(refused(&refusal, "the bet was refused"))
 }
 
-/// Whether what is stored now is what was stored before and this bet. A central that keeps no checksum is believed.
+/// True if what is stored now is what was stored before, and this bet after it. A central without checksums is trusted.
 fn is_one_more(agency: AgencyId, fields: [&str; 5], before: &Standing, now: &Standing) -> bool {
     let (Some(old), Some(new)) = (before.checksum, now.checksum) else { return now.stored > before.stored };
     let mut rows = Rows::new(agency);
@@ -71,15 +71,15 @@ fn is_one_more(agency: AgencyId, fields: [&str; 5], before: &Standing, now: &Sta
     now.stored == before.stored + 1 && new == old.extended(rows.bytes())
 }
 
-/// The central judges the values. Here it only matters whether the wire can carry them.
+/// Checks that the wire can carry the values. The central checks the rest.
 fn check(fields: [&str; 5]) -> Result<()> {
     for (variable, value) in PERSON.iter().zip(fields) {
         if value.chars().any(is_forbidden) {
             let shown = Quoted(value);
-            return Err(Error::bad_input(format!("{variable}: {shown} holds a control character or a \"|\"")));
+            return Err(Error::bad_input(format!("{variable}: {shown} contains a control character or a \"|\"")));
         }
     }
-    // The agency and the place in its sequence take the rest.
+    // The other fields of the message need the rest.
     let most = MAX_FRAME - 64;
     if fields.iter().map(|field| field.len()).sum::<usize>() > most {
         return Err(Error::bad_input(format!("{} are longer than {most} bytes together", PERSON.join(", "))));

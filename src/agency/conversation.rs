@@ -1,4 +1,4 @@
-//! What an agency says to the central over one connection, and what it makes of the answers.
+//! Requests to the central over one connection, their replies, and which failures are worth another attempt.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,24 +10,24 @@ use super::dial::{Dialer, check_deadline};
 use super::link::{Link, strange};
 use super::reactor::{Halt, Reactor};
 use crate::error::Error;
-use crate::logging::{Event, Outcome};
+use crate::logging::{Event, EventResult};
 use crate::wire::frame::Incoming;
 use crate::wire::{Ask, Refusal, Reply, Request, Standing, Verb};
 
-/// The longest that the central may take for any answer but the draw's.
+/// Time limit for every reply but that of WAIT_DRAW.
 const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) struct Conversation<'a> {
     pub(super) reactor: &'a mut Reactor,
     pub(super) dialer: &'a mut Dialer,
     pub(super) link: Link,
-    /// What was asked and is not answered yet. Replies come in the order of the requests.
+    /// Requests without a reply yet. Replies come in the order of the requests.
     asked: VecDeque<Verb>,
-    /// Since when the oldest answer is waited for, and until when. `None` before the first wait for it.
+    /// When the wait for the oldest reply began, and its deadline. `None` before the first wait for it.
     waiting: Option<(Instant, Option<Instant>)>,
 }
 
-/// Holds a conversation: again from its beginning, over a new connection, when one is lost.
+/// Connects and runs `hold`. If the connection is lost, starts again over a new one.
 pub(super) fn converse<T>(
     reactor: &mut Reactor,
     dialer: &mut Dialer,
@@ -41,7 +41,7 @@ pub(super) fn converse<T>(
         reactor.tell_closed();
         match result {
             Err(Halt::Lost(cause)) => {
-                let event = Event::new(Level::Warn, "connection_lost", Outcome::Fail);
+                let event = Event::new(Level::Warn, "connection_lost", EventResult::Fail);
                 reactor.log(event.with("client_id", reactor.id).with("error", &cause));
                 dialer.back_off(reactor, &cause, "")?;
             }
@@ -55,14 +55,14 @@ impl<'a> Conversation<'a> {
         Conversation { reactor, dialer, link, asked: VecDeque::new(), waiting: None }
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request and waits for its reply.
     pub(super) fn ask(&mut self, ask: Ask<'_>) -> Result<Reply, Halt> {
         self.link.push(&Request { agency: self.reactor.id, ask });
         self.asked.push_back(ask.verb());
         self.wait_for(Conversation::try_reply)
     }
 
-    /// Asks where this agency stands.
+    /// Asks how many of this agency's bets are stored, and for the lottery's phase.
     pub(super) fn hello(&mut self) -> Result<Standing, Halt> {
         match self.ask(Ask::Hello { more: true })? {
             Reply::Hello(Ok(standing)) => Ok(standing),
@@ -73,24 +73,24 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Sends a line of text, and waits for a line or a frame, which `read` gets.
+    /// Sends a line of text, waits for a line or a frame, and passes it to `read`.
     pub(super) fn ask_line<T>(&mut self, line: &str, read: impl Fn(Incoming<'_>) -> T) -> Result<T, Halt> {
         self.link.push_line(line);
         self.wait_for(|conversation| conversation.link.next(|incoming| Ok(read(incoming))))
     }
 
-    /// Puts a batch in line to be sent. Its acknowledgement is to be taken later.
+    /// Queues a batch without waiting. The caller takes its acknowledgement with [`Conversation::try_reply`].
     pub(super) fn push_batch(&mut self, batch: &BatchMessage<'_>) {
         self.link.push_batch(batch);
-        self.asked.push_back(Verb::Batch { count: batch.header.count });
+        self.asked.push_back(batch.header.ask.verb());
     }
 
-    /// The next reply, if it is there.
+    /// The next reply, if it has arrived.
     pub(super) fn try_reply(&mut self) -> Result<Option<Reply>, Halt> {
         let asked = self.asked.front().copied();
         let reply = self.link.next(|incoming| match incoming {
             Incoming::Frame(text) => Reply::parse(text, asked).map_err(strange),
-            Incoming::Line(_) => Err(strange("it sent a line of text that is no frame".to_owned())),
+            Incoming::Line(_) => Err(strange("it sent a line of text, not a frame".to_owned())),
         })?;
         if reply.is_some() {
             self.asked.pop_front();
@@ -99,8 +99,8 @@ impl<'a> Conversation<'a> {
         Ok(reply)
     }
 
-    /// Waits for anything to happen, but no longer than the oldest answer may take. That is as long as it takes for the
-    /// draw, and not counted as lack of progress.
+    /// Waits for any event, until the deadline of the oldest reply. A wait for the draw has no deadline, and does not
+    /// count as lack of progress.
     pub(super) fn wait(&mut self) -> Result<(), Halt> {
         let is_for_draw = self.asked.front() == Some(&Verb::WaitDraw);
         let patience = &mut self.dialer.patience;
@@ -128,13 +128,13 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// What a refusal means to an agency that can try again. `what` says what was refused, for one that is final.
+/// What a refusal means for this attempt: lost, or fatal with an error that begins with `what`.
 pub(super) fn refused(refusal: &Refusal, what: &str) -> Halt {
     not_now(refusal).unwrap_or_else(|| Halt::Fatal(Error::refused(format!("{what}: {refusal}"))))
 }
 
-/// The way on after a refusal that judges a moment and not the request: HELLO over a new connection then tells where
-/// things stand. (An agency may be closed because another process for it has sent DONE meanwhile.)
+/// A refusal that another attempt may avoid: HELLO over a new connection then tells what is stored. (`closed` is one of
+/// them: another process for the same agency may have sent DONE meanwhile.)
 pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
     let is_passing = match refusal {
         Refusal::Storage(_) | Refusal::Busy(_) | Refusal::NotReady => true,
@@ -145,8 +145,8 @@ pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
     is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}{advice}")))
 }
 
-/// What to make of a reply to something else than what was asked. A bare `ACK|ERR` is how the central refuses a
-/// connection, for load or for a frame that took too long.
+/// What a reply of the wrong kind means. With a bare `ACK|ERR` the central refuses a whole connection, for load or for
+/// a frame that took too long.
 pub(super) fn unexpected(reply: &Reply, asked: &str) -> Halt {
     match reply {
         Reply::Ack(Err(refusal @ Refusal::Unknown(_))) => {

@@ -1,6 +1,6 @@
-//! An agency's CSV file, read row by row: the five values of a bet each, without the agency.
+//! An agency's CSV file, read row by row. A row has the five values of a bet, without the agency.
 //!
-//! The central judges the values. What stops here is only what the wire cannot carry.
+//! The central checks the values. Only what the wire cannot carry is refused here.
 
 use std::fs::File;
 use std::io;
@@ -10,94 +10,59 @@ use super::reader::{MOST_ROW_BYTES, Position, Reader};
 use crate::domain::{Bet, Quoted, Rows, is_forbidden};
 use crate::error::{Error, Kind, Result};
 
-/// The names that the columns have in the files people keep. A first row made of these alone is no bet.
+/// Names of columns in the files that people have, a column a line. A first row made of these alone is a header.
+#[rustfmt::skip]
 const COLUMN_NAMES: [&str; 29] = [
-    "agency",
-    "agencia",
-    "first_name",
-    "first name",
-    "firstname",
-    "name",
-    "nombre",
-    "nombres",
-    "last_name",
-    "last name",
-    "lastname",
-    "surname",
-    "apellido",
-    "apellidos",
-    "document",
-    "documento",
-    "dni",
-    "id",
-    "birthdate",
-    "birth_date",
-    "birth date",
-    "birthday",
-    "nacimiento",
-    "fecha_nacimiento",
-    "fecha de nacimiento",
-    "number",
-    "numero",
-    "número",
-    "bet",
+    "agency", "agencia",
+    "first_name", "first name", "firstname", "name", "nombre", "nombres",
+    "last_name", "last name", "lastname", "surname", "apellido", "apellidos",
+    "document", "documento", "dni", "id",
+    "birthdate", "birth_date", "birth date", "birthday", "nacimiento", "fecha_nacimiento", "fecha de nacimiento",
+    "number", "numero", "número", "bet",
 ];
 
-/// A place in the file to come back to: before a row.
+/// The place before a row, to return to.
 #[derive(Clone, Copy, Debug)]
-pub struct Mark {
+pub struct RowMark {
     /// How many rows come before it.
     pub row: u64,
-    position: Position,
+    pub position: Position,
 }
 
 pub struct Dataset {
-    path: PathBuf,
-    size: u64,
+    pub path: PathBuf,
+    /// The file's size in bytes.
+    pub size: u64,
+    /// Before the first row that is not a header.
+    pub start: RowMark,
     reader: Reader,
-    /// The rows up to and with the current one.
+    /// How many rows were read.
     rows: u64,
-    start: Mark,
-}
-
-impl Mark {
-    /// How many bytes come before it.
-    pub fn byte(&self) -> u64 {
-        self.position.byte
-    }
 }
 
 impl Dataset {
     pub fn open(path: &Path) -> Result<Dataset> {
         let unreadable = |error: &io::Error| Error::at_path(Kind::BadInput, path, "read the agency's bets", error);
-        // Opening a pipe that nobody writes to would wait for ever, and there is no coming back in one.
+        // Opening a pipe without a writer would block for ever, and a pipe cannot be read again from a mark.
         let metadata = path.metadata().map_err(|error| unreadable(&error))?;
         if !metadata.is_file() {
-            return Err(Error::bad_input(format!("{}: is not a regular file of bets", path.display())));
+            return Err(Error::bad_input(format!("{}: not a regular file", path.display())));
         }
         let file = File::open(path).map_err(|error| unreadable(&error))?;
-        let start = Mark { row: 0, position: Position::START };
+        let start = RowMark { row: 0, position: Position::START };
         let reader = Reader::new(file);
         let mut dataset = Dataset { path: path.to_owned(), size: metadata.len(), reader, rows: 0, start };
         let has_row = dataset.read()?;
         if has_row && dataset.has_semicolons() {
-            let (path, line) = (path.display(), dataset.reader.row_position().line);
+            let (path, line) = (path.display(), dataset.reader.row_position.line);
             return Err(Error::bad_input(format!("{path}:{line}: fields are separated by ;, and must be by ,")));
         }
         if has_row && dataset.is_header() {
-            dataset.start.position = dataset.reader.position();
+            dataset.start.position = dataset.reader.position;
         }
-        dataset.return_to(&dataset.start())?;
+        let start = dataset.start;
+        dataset.return_to(&start)?;
         Ok(dataset)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The file's size in bytes.
-    pub fn size(&self) -> u64 {
-        self.size
     }
 
     /// How many rows were read.
@@ -105,14 +70,14 @@ impl Dataset {
         self.rows
     }
 
-    /// Reads the next row, which the wire can carry. False at the end of the file.
+    /// Reads the next row. False at the end of the file. An error for a row that the wire cannot carry.
     pub fn advance(&mut self) -> Result<bool> {
         if !self.read()? {
             return Ok(false);
         }
         self.rows += 1;
-        // Most rows hold nothing that needs a closer look. All of their bytes, since a look that may end early is one byte at
-        // a time. 0xC2 begins the control characters behind ASCII.
+        // Most rows have none of these bytes. The fold reads all of them, because a loop that may end early cannot be
+        // vectorised. 0xC2 begins the control characters beyond ASCII.
         let odd = |byte: u8| (byte < b' ') | (byte == b'|') | (byte == 0x7f) | (byte == 0xC2);
         if self.reader.field_bytes().iter().fold(false, |any, byte| any | odd(*byte)) {
             self.check_characters()?;
@@ -120,51 +85,45 @@ impl Dataset {
         Ok(true)
     }
 
-    /// Appends the row that was read last as a message has it, with `|` between its values: UTF-8, since
-    /// [`Dataset::advance`] took it.
+    /// Appends the current row in the form of a message, with `|` between its values. It is UTF-8: [`Dataset::advance`]
+    /// has checked it.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         self.reader.push_line(out);
     }
 
-    /// Appends it as the central stores it. False if the central will refuse it.
+    /// Appends the current row in the form in which the central stores it. False if the central will refuse it.
     pub fn push_row(&self, rows: &mut Rows) -> bool {
         if let Some((values, separators)) = self.reader.plain() {
             rows.push_recognised(values, separators);
             return true;
         }
         let values: Vec<&str> = self.values().collect();
-        let bet =
-            <[&str; 5]>::try_from(values).ok().and_then(|values| Bet::new(values).ok().map(|bet| rows.push(&bet)));
-        bet.is_some()
+        let bet = <[&str; 5]>::try_from(values).ok().and_then(|values| Bet::new(values).ok());
+        bet.map(|bet| rows.push(&bet)).is_some()
     }
 
-    /// How many values it has.
+    /// How many values the current row has.
     pub fn value_count(&self) -> usize {
-        if self.reader.is_plain() { 5 } else { self.reader.fields().count() }
+        if self.reader.plain().is_some() { 5 } else { self.reader.fields().count() }
     }
 
-    /// Before the row that was read last.
-    pub fn mark(&self) -> Mark {
-        Mark { row: self.rows.saturating_sub(1), position: self.reader.row_position() }
+    /// The place before the current row.
+    pub fn mark(&self) -> RowMark {
+        RowMark { row: self.rows.saturating_sub(1), position: self.reader.row_position }
     }
 
-    /// Before the row that is to be read next.
-    pub fn next_mark(&self) -> Mark {
-        Mark { row: self.rows, position: self.reader.position() }
+    /// The place before the next row.
+    pub fn next_mark(&self) -> RowMark {
+        RowMark { row: self.rows, position: self.reader.position }
     }
 
-    /// Before the first row.
-    pub fn start(&self) -> Mark {
-        self.start
-    }
-
-    pub fn return_to(&mut self, mark: &Mark) -> Result<()> {
+    pub fn return_to(&mut self, mark: &RowMark) -> Result<()> {
         self.rows = mark.row;
         self.reader.seek(mark.position).map_err(|error| self.broken(&error))
     }
 
-    /// An error about the row `offset` rows after a mark: it says where, so the reader moves there.
-    pub fn error_at(&mut self, kind: Kind, mark: &Mark, offset: u64, reason: &str) -> Error {
+    /// An error that names the line of the row `offset` rows after a mark. The reader moves there to find the line.
+    pub fn error_at(&mut self, kind: Kind, mark: &RowMark, offset: u64, reason: &str) -> Error {
         let found = self.return_to(mark).and_then(|()| {
             for _ in 0..=offset {
                 self.read()?;
@@ -177,12 +136,12 @@ impl Dataset {
         }
     }
 
-    /// An error about the row that was read last.
+    /// An error that names the line of the current row.
     pub fn error_here(&self, kind: Kind, reason: &str) -> Error {
-        Error::new(kind, format!("{}:{}: {reason}", self.name(), self.reader.row_position().line))
+        Error::new(kind, format!("{}:{}: {reason}", self.name(), self.reader.row_position.line))
     }
 
-    /// What errors call the file.
+    /// The file's name, for errors.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or(self.path.as_os_str()).display().to_string()
     }
@@ -195,20 +154,20 @@ impl Dataset {
         }
     }
 
-    /// The values of the row that was read last, unless it is plain.
+    /// The values of the current row. None of a plain one.
     fn values(&self) -> impl Iterator<Item = &str> {
-        // They are UTF-8, or reading them had failed.
+        // The default is never used: `read` refuses what is not UTF-8.
         self.reader.fields().map(|field| str::from_utf8(field).unwrap_or_default())
     }
 
-    /// As some spreadsheets write what they call CSV.
+    /// True for a row as some spreadsheets write it, with semicolons between five values.
     fn has_semicolons(&self) -> bool {
-        !self.reader.is_plain() && self.values().count() == 1 && self.values().any(|row| row.matches(';').count() == 4)
+        self.values().count() == 1 && self.values().any(|row| row.matches(';').count() == 4)
     }
 
     fn is_header(&self) -> bool {
         let is_name = |value: &str| COLUMN_NAMES.contains(&value.trim().to_lowercase().as_str());
-        !self.reader.is_plain() && self.values().all(is_name)
+        self.reader.plain().is_none() && self.values().all(is_name)
     }
 
     fn check_characters(&self) -> Result<()> {
@@ -338,7 +297,7 @@ mod tests {
             let path = folder.path().join("agency-3.csv");
             std::fs::write(&path, text).unwrap();
             let mut dataset = Dataset::open(&path).unwrap();
-            let mut marks = vec![dataset.start()];
+            let mut marks = vec![dataset.start];
             while dataset.advance().unwrap() {
                 marks.push(dataset.next_mark());
                 let mark = dataset.mark();

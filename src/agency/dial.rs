@@ -1,4 +1,4 @@
-//! Reaching the central: resolving its name, connecting, and the patience to try again.
+//! Connecting to the central: resolving its name, trying its addresses, and retrying while patience lasts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,36 +11,36 @@ use socket2::{SockRef, TcpKeepalive};
 use super::link::Link;
 use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
-use crate::logging::{Event, Outcome};
+use crate::logging::{Event, EventResult};
 use crate::resolve::{self, Resolving};
 
-/// The longest that one attempt to resolve the name, and one to connect to an address, may take.
+/// Time limits of one attempt to resolve the name, and of one to connect to an address.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// However little patience is left, an attempt gets this much time: without it, no patience would mean no attempt.
+/// Minimum time of an attempt, however little patience is left. Otherwise `--retry-for 0s` would allow none.
 const LEAST_DEADLINE: Duration = Duration::from_secs(1);
 
-/// The pause before the next attempt is a random part of a time that doubles from the first of these to the second.
+/// The pause before an attempt is random, up to a limit that doubles from the first of these to the second.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LAST_BACKOFF: Duration = Duration::from_secs(2);
 
-/// A dead central must be noticed by an agency that waits for the draw: within about 30 s.
+/// An agency that waits for the draw sends nothing. TCP then notices a dead central within about 30 s.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Connects, as often as it takes and patience lasts.
+/// Connects to the central, and retries while patience lasts.
 pub(super) struct Dialer {
     pub(super) patience: Patience,
     address: String,
-    /// A name that is being resolved.
+    /// An attempt to resolve the name that has not ended yet.
     resolving: Option<Resolving>,
-    /// Connections are told of at DEBUG only: there is one for each message.
+    /// Log connections at DEBUG: the echo mode makes one for each message.
     quiet: bool,
 }
 
-/// How long to go on without any progress.
+/// How long to retry without progress.
 pub(super) struct Patience {
     limit: Duration,
     since: Instant,
@@ -56,12 +56,12 @@ impl Dialer {
         Dialer { quiet: true, ..self }
     }
 
-    /// Tries until it is connected, or out of patience.
+    /// Retries until it is connected, or out of patience.
     pub(super) fn connect(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
         loop {
             match self.attempt(reactor) {
                 Ok(link) => {
-                    let event = Event::quiet_if(self.quiet, "connect", Outcome::Success);
+                    let event = Event::quiet_if(self.quiet, "connect", EventResult::Success);
                     reactor.log(event.with("client_id", reactor.id));
                     return Ok(link);
                 }
@@ -74,7 +74,7 @@ impl Dialer {
         }
     }
 
-    /// Waits before the next attempt, unless patience has run out. `advice` then ends the error.
+    /// Waits before the next attempt. If patience has run out, returns an error that ends with `advice` instead.
     pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str, advice: &str) -> Result<(), Halt> {
         let Some(delay) = self.patience.next_delay() else {
             let limit = humantime::format_duration(self.patience.limit);
@@ -109,7 +109,7 @@ impl Dialer {
                 return Err(lost(error));
             }
             match stream.peer_addr() {
-                // A port of our own machine that nobody listens at can be given to the very socket that tries it.
+                // If nobody listens on a local port, the system may give that port to this socket, connected to itself.
                 Ok(peer) if stream.local_addr().is_ok_and(|own| own == peer) => {
                     return Err(lost(io::ErrorKind::ConnectionRefused.into()));
                 }
@@ -124,7 +124,7 @@ impl Dialer {
             .with_interval(KEEPALIVE_INTERVAL)
             .with_retries(KEEPALIVE_RETRIES);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(lost)?;
-        // Batches are as large as they get, and a DONE should not wait for more.
+        // Without delay: a batch is sent when it is full, and nothing follows a DONE.
         stream.set_nodelay(true).map_err(lost)?;
         Ok(Link::new(stream))
     }
@@ -133,7 +133,7 @@ impl Dialer {
         if let Ok(address) = self.address.parse() {
             return Ok(vec![address]);
         }
-        // The name that the central has among the exercises' containers.
+        // `server` is the central's name in the exercises' containers.
         let local = self.address.strip_prefix("server:").map(|port| format!("localhost:{port}"));
         let advice = local.map(|local| format!("; outside Docker give --server {local}")).unwrap_or_default();
         let failed = |error: io::Error| match error.kind() {
@@ -146,7 +146,7 @@ impl Dialer {
             Some(resolving) => resolving,
             None => {
                 let waker = reactor.waker();
-                // A wake-up that fails makes the wait last until its deadline.
+                // If the wake-up fails, the wait lasts until its deadline.
                 resolve::start(&self.address, move || drop(waker.wake())).map_err(failed)?
             }
         };
@@ -156,7 +156,7 @@ impl Dialer {
                 return result.map_err(failed);
             }
             if check_deadline(Some(deadline), begun).is_err() {
-                // The next attempt goes on waiting for the same answer: threads must not pile up.
+                // The next attempt waits for the same thread, so that threads do not pile up.
                 self.resolving = Some(resolving);
                 return Err(Halt::Lost(format!("{}: the name is still being resolved{advice}", self.address)));
             }
@@ -170,34 +170,34 @@ impl Patience {
         Patience { limit, since: Instant::now(), attempts: 0 }
     }
 
-    /// Something went forward.
+    /// Records progress: all of the time is left again.
     pub(super) fn progress(&mut self) {
         self.since = Instant::now();
         self.attempts = 0;
     }
 
-    /// Time that was spent waiting for what takes as long as it takes, and is no lack of progress.
+    /// Does not count a wait as lack of progress, such as that for the draw, which has no time limit.
     pub(super) fn excuse(&mut self, waited: Duration) {
         self.since = (self.since + waited).min(Instant::now());
     }
 
-    /// When something that may take `longest` has to be over.
+    /// The deadline of a step that may take `longest`, less if less patience is left.
     pub(super) fn deadline(&self, longest: Duration) -> Instant {
         let left = self.limit.saturating_sub(self.since.elapsed());
         Instant::now() + longest.min(left).max(LEAST_DEADLINE.min(longest))
     }
 
-    /// The pause before the next attempt, or `None` when there is to be none.
+    /// The pause before the next attempt. `None` if patience has run out.
     fn next_delay(&mut self) -> Option<Duration> {
         let left = self.limit.checked_sub(self.since.elapsed())?;
         let ceiling = FIRST_BACKOFF.saturating_mul(1 << self.attempts.min(16)).min(LAST_BACKOFF);
         self.attempts += 1;
-        // All of it is random, so that agencies that lost the same central do not come back together.
+        // Random from zero on, so that agencies that lost the same central do not all return at once.
         Some(ceiling.mul_f64(fastrand::f64()).min(left))
     }
 }
 
-/// Fails when the deadline has passed. `begun` is when the wait began.
+/// An error once the deadline has passed. It tells how long that was since `begun`.
 pub(super) fn check_deadline(deadline: Option<Instant>, begun: Instant) -> Result<(), Halt> {
     match deadline {
         Some(deadline) if Instant::now() >= deadline => {

@@ -1,4 +1,4 @@
-//! The echo loop of the first exercises: a connection, a line, the same line back, a pause, and again.
+//! The mode `echo`, the loop of the first exercises: connect, send a line, get it back, close, pause, repeat.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, perio
     Ok(())
 }
 
-/// What came back.
+/// What the server sent back.
 enum Echo {
     Same,
     Busy(String),
@@ -44,7 +44,7 @@ fn exchange(reactor: &mut Reactor, dialer: &mut Dialer, message: &str) -> Result
             Ok(Echo::Same) => Ok(()),
             Ok(Echo::Busy(reason)) => Err(Halt::Lost(reason)),
             Ok(Echo::Other(answer)) => wrong(format!("sent {}, got {} back", Quoted(message), Quoted(&answer))),
-            // A server that was reached and does not echo is no echo server: the exercise ends there.
+            // No retry: a server that accepts the connection and does not echo is not an echo server.
             Err(Halt::Lost(cause)) => wrong(format!("sent {}, got nothing back: {cause}", Quoted(message))),
             Err(halt) => Err(halt),
         }
@@ -55,7 +55,7 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
     match incoming {
         Incoming::Line(line) if line.strip_suffix(b"\n") == Some(message.as_bytes()) => Echo::Same,
         Incoming::Line(line) => Echo::Other(String::from_utf8_lossy(line).into_owned()),
-        // A central with too much to do refuses a connection before it knows what it is for.
+        // A central under load refuses a connection before it has read a line or a frame.
         Incoming::Frame(text) => match Reply::parse(text, None) {
             Ok(reply @ Reply::Ack(Err(Refusal::Busy(_)))) => Echo::Busy(format!("the central answered: {reply}")),
             _ => Echo::Other(text.to_owned()),

@@ -1,4 +1,4 @@
-//! One connection to the central: frames out, frames or lines in, without ever blocking.
+//! One connection to the central: sends frames or lines and receives them, and never blocks.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::transport::{self, Read, Stream};
 use crate::wire::frame::{self, HEADER, Incoming, MAX_FRAME};
 
-/// What is read at once: many acknowledgements, or a few pages of winners.
+/// Bytes of one read: many acknowledgements, or a few pages of winners.
 const READ_BUFFER: usize = 4 * (HEADER + MAX_FRAME);
 
 pub(super) struct Link {
@@ -16,15 +16,15 @@ pub(super) struct Link {
     outgoing: Vec<u8>,
     sent: usize,
     incoming: Box<[u8]>,
-    /// The bytes of `incoming` that were received and not yet taken.
+    /// `incoming[taken..received]` was received and not yet processed.
     taken: usize,
     received: usize,
-    /// Why nothing more can be sent. What the central said before that is still worth reading.
+    /// Why nothing more can be sent. What the central sent before that is still read.
     broken: Option<String>,
 }
 
 impl Link {
-    /// Over a stream that is connected and registered with the reactor.
+    /// `stream` must be connected and registered with the reactor.
     pub(super) fn new(stream: impl Stream + 'static) -> Link {
         Link {
             stream: Box::new(stream),
@@ -37,7 +37,7 @@ impl Link {
         }
     }
 
-    /// Puts a message in line to be sent, as a frame.
+    /// Queues a message, as a frame. [`Link::flush`] sends it.
     pub(super) fn push(&mut self, message: &impl fmt::Display) {
         frame::push(&mut self.outgoing, message);
     }
@@ -46,18 +46,18 @@ impl Link {
         frame::push_with(&mut self.outgoing, |out| batch.write_to(out));
     }
 
-    /// Puts a line in line to be sent, as it is.
+    /// Queues a line of text without a frame.
     pub(super) fn push_line(&mut self, line: &str) {
         self.outgoing.extend_from_slice(line.as_bytes());
         self.outgoing.push(b'\n');
     }
 
-    /// The bytes that wait to be sent.
+    /// How many bytes are queued.
     pub(super) fn unsent(&self) -> usize {
         self.outgoing.len() - self.sent
     }
 
-    /// Sends what the stream takes now.
+    /// Sends as much as the stream takes now.
     pub(super) fn flush(&mut self) {
         if self.broken.is_some() {
             return;
@@ -72,13 +72,13 @@ impl Link {
         }
     }
 
-    /// Closes the connection. What the central has not received by now is not needed any more.
+    /// Closes the connection, and drops what is still queued.
     pub(super) fn close(mut self) {
-        // It may be gone already, which is what is wanted.
+        // An error means that the connection is already gone.
         let _ = self.stream.close_sending();
     }
 
-    /// Reads until a whole frame or line is there, and gives it to `read`. `None` when the stream holds no more now.
+    /// Passes the next whole frame or line to `read`. `None` if it has not arrived yet.
     pub(super) fn next<T>(&mut self, read: impl FnOnce(Incoming<'_>) -> Result<T, Halt>) -> Result<Option<T>, Halt> {
         loop {
             match frame::next(&self.incoming[self.taken..self.received]) {
@@ -95,9 +95,9 @@ impl Link {
         }
     }
 
-    /// Reads once. False when there is nothing to read now.
+    /// Reads once. False if there is nothing to read now.
     fn receive(&mut self) -> Result<bool, Halt> {
-        // Less than a frame is left, so there is always room behind it.
+        // What is left is less than a frame, so there is always room after it.
         self.incoming.copy_within(self.taken..self.received, 0);
         self.received -= self.taken;
         self.taken = 0;
@@ -114,9 +114,9 @@ impl Link {
     }
 }
 
-/// A peer that does not speak our protocol will not learn it.
+/// The error for a peer that does not speak this protocol. Another attempt would not help.
 pub(super) fn strange(detail: String) -> Halt {
-    Halt::Fatal(Error::failed(format!("what answers is no quiniela central: {detail}; check the server's address")))
+    Halt::Fatal(Error::failed(format!("the peer is not a quiniela central: {detail}; check the server's address")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The lottery: every bet of the file, DONE, the draw, the winners. However often the connection is lost on the way, the
-//! central's answer to HELLO says where to go on.
+//! The mode `lottery`: sends every bet of the file and DONE, waits for the draw, takes the winners. After a lost
+//! connection, the central's reply to HELLO tells where to continue.
 
 use log::Level;
 
@@ -13,15 +13,15 @@ use super::winners::WinnersOutput;
 use crate::config::LotteryTask;
 use crate::domain::Phase;
 use crate::error::Error;
-use crate::logging::{self, Event, Outcome};
+use crate::logging::{self, Event, EventResult};
 use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
 
-/// Enough to keep the socket busy while the next batches are read, and little enough to keep memory flat.
+/// Maximum bytes queued to be sent: enough to keep the socket busy while the next batches are read.
 const MOST_UNSENT: usize = 128 * 1024;
 
 pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask) -> Result<(), Halt> {
     let dataset = Dataset::open(&task.file)?;
-    let mut lottery = Lottery {
+    let mut lottery = LotteryRun {
         task,
         batches: Batches::new(dataset, reactor.id, task.batch_max),
         winners: WinnersOutput::new(task)?,
@@ -34,23 +34,23 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
     converse(reactor, dialer, |conversation| lottery.play(conversation))
 }
 
-struct Lottery<'a> {
+struct LotteryRun<'a> {
     task: &'a LotteryTask,
     batches: Batches,
     winners: WinnersOutput,
     progress: Progress,
-    /// Whether what the central had stored was once found to be the file's.
+    /// True once what the central had stored was found to be the beginning of the file.
     has_matched: bool,
-    /// Whether a message was sent that the next one has to keep its distance from.
+    /// True once a message was sent. The next one must wait for `batch_period`.
     spoken: bool,
-    /// Whether the log says that the draw is being waited for.
+    /// True once the wait for the draw is in the log.
     waiting: bool,
-    /// Bets that were acknowledged since the start.
+    /// Bets acknowledged since the start of this process.
     sent: u64,
 }
 
-impl Lottery<'_> {
-    /// All that is left to do, over one connection.
+impl LotteryRun<'_> {
+    /// Does all that is left to do, over one connection.
     fn play(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         let phase = loop {
             let standing = conversation.hello()?;
@@ -64,7 +64,7 @@ impl Lottery<'_> {
             }
             let event = Event::in_progress("upload").with("client_id", conversation.reactor.id);
             conversation.reactor.log(event.with("stored", standing.stored));
-            self.progress.start(conversation.reactor, standing.stored, self.batches.dataset().size());
+            self.progress.start(conversation.reactor, standing.stored, self.batches.dataset().size);
             if self.upload(conversation)? {
                 self.log_upload(conversation.reactor);
                 self.pace(conversation)?;
@@ -72,24 +72,24 @@ impl Lottery<'_> {
                 break standing.phase;
             }
         };
-        self.progress.finish(conversation.reactor);
+        conversation.reactor.bar.finish_and_clear();
         if phase != Phase::Drawn {
             self.wait_for_draw(conversation)?;
         }
         self.take_winners(conversation)
     }
 
-    /// A file without bets may be meant, or be the wrong one.
+    /// Logs the end of the upload: as a warning if the file has no bets, since it may be the wrong file.
     fn log_upload(&self, reactor: &Reactor) {
         let stored = self.batches.dataset().rows();
         let level = if stored == 0 { Level::Warn } else { Level::Info };
-        let event = Event::new(level, "upload", Outcome::Success).with("client_id", reactor.id);
+        let event = Event::new(level, "upload", EventResult::Success).with("client_id", reactor.id);
         let event = event.with("stored", stored).with("sent", self.sent);
-        let path = self.batches.dataset().path().display();
+        let path = self.batches.dataset().path.display();
         reactor.log(if stored == 0 { event.with("file", path).with("holds", "no bets") } else { event });
     }
 
-    /// What is stored does not begin as the file does.
+    /// The error if the stored bets are not the beginning of the file.
     fn another_file(&mut self, conversation: &mut Conversation<'_>, standing: &Standing) -> Halt {
         let here = match self.batches.count_rows(conversation.reactor) {
             Ok(rows) => rows,
@@ -99,17 +99,17 @@ impl Lottery<'_> {
         let what = format!(
             "{file} holds {here} bets, and the {there} that the central has stored of agency {id} are not its first {there}"
         );
-        // What matched before can only have been changed by somebody else.
+        // They matched before, so another process has added bets since then.
         Halt::Fatal(if self.has_matched {
             Error::refused(format!("{what}: another process sends for agency {id}"))
         } else {
             Error::bad_input(format!(
-                "{what}: give the file that was being sent, or start the central with an empty --store"
+                "{what}: give the file that was sent before, or start the central with an empty --store"
             ))
         })
     }
 
-    /// After DONE the file must hold no more than what is stored.
+    /// After DONE the file must not have more rows than are stored.
     fn check_end(&mut self, conversation: &Conversation<'_>, standing: &Standing) -> Result<(), Halt> {
         if self.batches.is_at_end()? {
             return Ok(());
@@ -123,16 +123,16 @@ impl Lottery<'_> {
         ))))
     }
 
-    /// Many batches at a time: the next ones are on their way before the first is acknowledged. If they are paced, one
-    /// at a time, with its pause. False if the central has stored something else meanwhile: then every answer was taken, and
-    /// HELLO tells how to go on.
+    /// Sends the batches, several before the first is acknowledged, or one at a time if there is a pause between
+    /// messages. False if the central has stored something else meanwhile. Every reply was taken then, and HELLO tells
+    /// where to continue.
     fn upload(&mut self, conversation: &mut Conversation<'_>) -> Result<bool, Halt> {
         let window = if self.is_paced() { 1 } else { self.task.in_flight.max(1) };
         let (mut more, mut is_in_step) = (true, true);
         loop {
             conversation.reactor.check()?;
             while more && self.has_room(conversation, window) {
-                // Read before the pause, so that there is none when nothing follows but DONE, which has its own.
+                // The pause follows the read: after the last batch there is none, since DONE has its own.
                 match self.batches.next()? {
                     Some(batch) => {
                         conversation.push_batch(&batch);
@@ -163,12 +163,12 @@ impl Lottery<'_> {
         }
     }
 
-    /// Whether another batch may be put on its way.
+    /// True if another batch may be sent.
     fn has_room(&self, conversation: &Conversation<'_>, window: usize) -> bool {
         self.batches.unacknowledged() < window && conversation.link.unsent() < MOST_UNSENT
     }
 
-    /// Takes the acknowledgement of the oldest batch, or its refusal. False if the central has stored something else.
+    /// Handles the reply to the oldest batch. False if the central has stored something else.
     fn acknowledge(&mut self, conversation: &mut Conversation<'_>, reply: Reply) -> Result<bool, Halt> {
         let Some(sent) = self.batches.pop_oldest() else { return Err(unexpected(&reply, "nothing")) };
         let reactor = &conversation.reactor;
@@ -183,7 +183,7 @@ impl Lottery<'_> {
                 self.sent += u64::from(count);
                 let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
                 reactor.log(event);
-                self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.byte());
+                self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.position.byte);
                 Ok(true)
             }
             Reply::AckBatch { result: Err(refusal), .. } => Err(not_now(&refusal).unwrap_or_else(|| {
@@ -208,7 +208,7 @@ impl Lottery<'_> {
         Ok(())
     }
 
-    /// Waits for as long as it takes, while the connection lives.
+    /// Waits for the draw without a time limit, as long as the connection lives.
     fn wait_for_draw(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         if !self.waiting {
             self.waiting = true;
@@ -217,7 +217,9 @@ impl Lottery<'_> {
         }
         match conversation.ask(Ask::WaitDraw)? {
             Reply::Draw(Ok(())) => conversation.dialer.patience.progress(),
-            Reply::Draw(Err(refusal)) => return Err(refused(&refusal, "the central lets nobody wait for the draw")),
+            Reply::Draw(Err(refusal)) => {
+                return Err(refused(&refusal, "the central refuses to tell when the draw is held"));
+            }
             reply => return Err(unexpected(&reply, "WAIT_DRAW")),
         }
         Ok(())
@@ -236,12 +238,14 @@ impl Lottery<'_> {
                         break;
                     }
                     if count == 0 || received > total {
-                        let reason = format!("the central tells of {total} winners, and {received} came");
+                        let reason = format!("the central announced {total} winners, and sent {received}");
                         return Err(Halt::Fatal(Error::failed(reason)));
                     }
                     conversation.dialer.patience.progress();
                 }
-                Reply::Winners(Err(refusal)) => return Err(refused(&refusal, "the central does not tell the winners")),
+                Reply::Winners(Err(refusal)) => {
+                    return Err(refused(&refusal, "the central refuses to tell the winners"));
+                }
                 reply => return Err(unexpected(&reply, "GET_WINNERS")),
             }
         }
@@ -255,7 +259,7 @@ impl Lottery<'_> {
         !self.task.batch_period.is_zero()
     }
 
-    /// Keeps the distance to the message before.
+    /// Waits for `batch_period`, unless this is the first message.
     fn pace(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         if self.spoken && self.is_paced() {
             conversation.reactor.pause(self.task.batch_period)?;

@@ -46,12 +46,12 @@ fn an_agency_goes_on_where_the_central_says() {
         let mut peer = accept();
         peer.expect("HELLO|3|+").send("HELLO|OK|3|open").expect(&batch(&lines, 3, 5));
         peer.send("ACK_BATCH|ERR|2|storage: no space left").expect_end();
-        // Of these a part only was stored: the central may cut batches as it likes.
+        // Only a part of the batch was stored.
         let mut peer = accept();
         peer.expect("HELLO|3|+").send("HELLO|OK|4|open").expect(&batch(&lines, 4, 5)).send("ACK_BATCH|OK|1");
         peer.expect("DONE|3");
         drop(peer);
-        // DONE arrived, and the draw was held meanwhile.
+        // DONE has arrived although its reply was lost, and the draw was held meanwhile.
         accept().expect("HELLO|3|+").send("HELLO|OK|5|done").expect("WAIT_DRAW|3");
         accept().expect("HELLO|3|+").send("HELLO|OK|5|drawn").expect("GET_WINNERS|3|0").send("WINNERS|OK|0|");
     });
@@ -62,7 +62,7 @@ fn an_agency_goes_on_where_the_central_says() {
 #[test]
 fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
     let first = seed();
-    // Side by side, since most of their time goes into waiting before the next attempt.
+    // In parallel, since most of the time is spent in pauses before the next attempt.
     std::thread::scope(|scope| {
         for seed in first..first + 16 {
             scope.spawn(move || {
@@ -77,8 +77,8 @@ fn connections_that_break_anywhere_lose_nothing_and_double_nothing() {
     });
 }
 
-/// Keeps what a ledger keeps, and hangs up now and then: before a batch is stored, after it, or after its
-/// acknowledgement. Returns the stored lines once the winners were asked for.
+/// Stores batches, and closes connections at random: before a batch is stored, before its acknowledgement, or after it.
+/// Returns the stored lines once the agency asks for its winners.
 fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut stored, mut done) = (Vec::<String>::new(), false);
@@ -139,7 +139,7 @@ fn a_refused_bet_is_named_by_its_line() {
 
 #[test]
 fn another_process_for_the_same_agency_may_be_first() {
-    // It has sent all of it.
+    // The other process has sent the whole file.
     let (_folder, path, lines) = bets(2);
     let central = FakeCentral::start(move |accept| {
         accept()
@@ -155,7 +155,7 @@ fn another_process_for_the_same_agency_may_be_first() {
     play(&mut reactor(), &config(Task::Lottery(lottery(path)), &central.address)).unwrap();
     central.join();
 
-    // It has sent a shorter file.
+    // The other process has sent a shorter file.
     let (_folder, path, lines) = bets(2);
     let central = FakeCentral::start(move |accept| {
         let first = batch(&lines, 0, 2);
@@ -196,7 +196,7 @@ fn what_the_central_will_never_take_ends_it() {
 #[test]
 fn a_central_that_never_gets_anywhere_exhausts_patience() {
     let (_folder, path, _) = bets(1);
-    // It answers HELLO every time, which is no progress, and hangs up on what follows.
+    // It answers every HELLO, which is not progress, and closes the connection after it.
     let (address, _central) = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -251,7 +251,7 @@ fn pacing_keeps_messages_apart() {
         for (request, reply) in &steps {
             peer.expect(request);
             distances.push(answered.elapsed());
-            // Taken before the answer, so that no delay of this thread makes a distance look short.
+            // Taken before the reply is sent, so that a delay of this thread cannot make a distance look too short.
             answered = Instant::now();
             peer.send(reply);
         }
@@ -267,7 +267,7 @@ fn pacing_keeps_messages_apart() {
 
 #[test]
 fn a_stop_is_a_clean_end_in_every_phase_and_sends_no_done_that_is_not_earned() {
-    // After how many requests the stop comes, each unanswered but the ones before it.
+    // The stop comes after each of these requests in turn. Only the requests before it get a reply.
     let (_folder, path, lines) = bets(3);
     let steps: Vec<(String, &str)> = vec![
         ("HELLO|3|+".to_owned(), "HELLO|OK|0|open"),

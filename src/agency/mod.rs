@@ -1,8 +1,8 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
-//! `reader` splits the file, `dataset` knows what its rows mean, `batches` fills frames with them, `link` is a connection and
-//! `dial` makes one, as often as it takes; a `conversation` asks over it. `lottery`, `bet` and `echo` are what an agency can be
-//! told to do. Every wait goes through the `reactor`, which is where a stop is noticed.
+//! `reader` splits the file into rows, `dataset` knows what they mean, `batches` fills frames with them. `dial`
+//! connects, `link` is a connection, `conversation` sends requests over it and takes the replies. `lottery`, `bet` and
+//! `echo` are the modes of an agency. Every wait goes through the `reactor`, so that a stop ends it.
 
 mod batches;
 mod bet;
@@ -26,18 +26,28 @@ use crate::signals::StopSignal;
 use dial::{Dialer, Patience};
 use reactor::{Halt, Reactor};
 
-/// Does what the configuration says, to its end or until a signal stops it. SIGTERM is no failure, SIGINT is.
+/// Runs the configured mode to its end, or until a signal stops it. SIGTERM is a success, SIGINT is an error.
 pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
-    // The log begins with what it was written under.
-    logging::log_at_any_level(config.level.value, || described(config));
+    // The log begins with the settings, since every later line depends on them.
+    logging::log_at_any_level(config.level.value, || {
+        Event::success("config")
+            .with("client_id", config.id)
+            .with("server_address", &config.server_address)
+            .with("loop_amount", &config.loop_amount.text)
+            .with("loop_period", &config.loop_period.text)
+            .with("log_level", &config.level.text)
+    });
     let mut reactor =
         Reactor::new(config.id, stop).map_err(|error| Error::failed(format!("cannot wait for events: {error}")))?;
     let error = match play(&mut reactor, config) {
         Ok(()) => return Ok(()),
         Err(Halt::Stopped) => {
             reactor.log(Event::success("shutdown").with("client_id", config.id));
-            let is_interrupted = reactor.is_interrupted();
-            return if is_interrupted { Err(Error::new(Kind::Interrupted, "interrupted")) } else { Ok(()) };
+            return if reactor.stop.is_interrupt() {
+                Err(Error::new(Kind::Interrupted, "interrupted"))
+            } else {
+                Ok(())
+            };
         }
         Err(Halt::Lost(cause)) => Error::unreachable(cause),
         Err(Halt::Fatal(error)) => error,
@@ -45,15 +55,6 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
     reactor.bar.finish_and_clear();
     reactor.log(Event::fail("shutdown").with("client_id", config.id).with("error", &error));
     Err(error)
-}
-
-fn described(config: &AgencyConfig) -> Event {
-    Event::success("config")
-        .with("client_id", config.id)
-        .with("server_address", &config.server_address)
-        .with("loop_amount", &config.loop_amount.text)
-        .with("loop_period", &config.loop_period.text)
-        .with("log_level", &config.level.text)
 }
 
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {

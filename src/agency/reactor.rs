@@ -1,4 +1,4 @@
-//! The one place where an agency waits, and the one that its log lines go through.
+//! The one place where an agency waits and logs, so that a stop ends every wait and a progress bar spoils no log line.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::domain::AgencyId;
 use crate::error::Error;
-use crate::logging::{self, Event, Outcome};
+use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 
-/// The events of the socket to the central. There is one at a time.
+/// Events of the socket to the central. At most one socket is open at a time.
 pub(super) const SOCKET: Token = Token(0);
 const STOP: Token = Token(1);
 const WAKE: Token = Token(2);
 
-/// More than the sources of events: the socket, the stop and the waker.
+/// Room for one event of each source (the socket, the stop and the waker), and more.
 const EVENTS: usize = 8;
 
 /// Why an agency does not continue.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// A signal told it to stop, which is a clean end.
+    /// A signal told it to stop. This is a clean end.
     Stopped,
-    /// The connection, or the central's ability to answer, was lost. A later attempt may succeed.
+    /// The connection was lost, or the central cannot answer now. A later attempt may succeed.
     Lost(String),
     /// Another attempt would fail in the same way.
     Fatal(Error),
@@ -38,7 +38,8 @@ pub(super) struct Reactor {
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
-    stop: StopSignal,
+    pub(super) stop: StopSignal,
+    /// True once the stop is logged.
     stopping: bool,
 }
 
@@ -62,20 +63,16 @@ impl Reactor {
         });
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.stop.is_interrupt()
-    }
-
     pub(super) fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// Ends a wait here from another thread.
+    /// Lets another thread end a wait.
     pub(super) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// Fails once the process is told to stop. Code that works for long without waiting calls it regularly.
+    /// An error once the process is told to stop. Long work without a wait must call this regularly.
     pub(super) fn check(&mut self) -> Result<(), Halt> {
         if !self.stop.is_raised() {
             return Ok(());
@@ -88,7 +85,7 @@ impl Reactor {
         Err(Halt::Stopped)
     }
 
-    /// Waits for any event, or for the deadline. A stop ends the wait at once.
+    /// Waits for any event, or until the deadline. A stop ends the wait at once.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Result<(), Halt> {
         self.check()?;
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -104,9 +101,9 @@ impl Reactor {
         self.check()
     }
 
-    /// Waits for a duration.
+    /// Waits for the whole duration, whatever events there are.
     pub(super) fn pause(&mut self, duration: Duration) -> Result<(), Halt> {
-        // A pause whose end overflows never ends.
+        // A pause whose end would overflow has none.
         let end = Instant::now().checked_add(duration);
         self.check()?;
         while end.is_none_or(|end| Instant::now() < end) {
@@ -115,9 +112,9 @@ impl Reactor {
         Ok(())
     }
 
-    /// Logs a closed connection: at INFO during a stop, where every resource is logged.
+    /// Logs a closed connection at DEBUG, but during a stop at INFO, like every resource that is closed then.
     pub(super) fn tell_closed(&self) {
-        let event = Event::quiet_if(!self.stopping, "close_connection", Outcome::Success);
+        let event = Event::quiet_if(!self.stopping, "close_connection", EventResult::Success);
         self.log(event.with("client_id", self.id));
     }
 }

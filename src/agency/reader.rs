@@ -1,8 +1,8 @@
-//! The rows of a CSV file, out of a buffer of its own.
+//! Splits a CSV file into rows.
 //!
-//! Nearly all rows are bets that need no quotes, and such a row is its message already, but for what separates its values.
-//! It is recognised in one look at each of its bytes, and stays where it is. From any other row the CSV engine makes
-//! fields; it reads the same buffer, from where that row begins, so no byte is read twice.
+//! Nearly all rows are bets without quotes. Such a row is already a message, except for its separators: one pass over
+//! its bytes recognises it, and it stays in the buffer. Any other row goes to the CSV engine, which reads the same
+//! buffer from the start of that row, so that no part of the file is read twice.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,11 +14,11 @@ use crate::domain::plain_bet;
 
 const READ_BUFFER: usize = 64 * 1024;
 
-/// More bytes than any row has that [`plain_bet`] recognises, with its line's end.
+/// More bytes than the longest row that [`plain_bet`] recognises, with its line end.
 const ENOUGH_FOR_PLAIN: usize = 512;
 
-/// The most bytes read for one row. A row that fits a frame needs a small part of it; a quote that is never closed
-/// would otherwise take the rest of the file into memory.
+/// Maximum bytes read for one row. A row that fits a frame is far shorter. Without a limit, a quote that is never
+/// closed would read the rest of the file into memory.
 pub const MOST_ROW_BYTES: u64 = 256 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -28,31 +28,35 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct Position {
     /// How many bytes come before it.
     pub byte: u64,
-    /// The line that it is in, from 1.
+    /// The number of its line, from 1.
     pub line: u64,
 }
 
 pub struct Reader {
     file: File,
     buffer: Box<[u8]>,
-    /// How much of the buffer holds the file, how much of that was read as rows, and how much is known to be UTF-8.
+    /// How many bytes of the buffer hold the file's.
     filled: usize,
+    /// How many of them were read as rows.
     taken: usize,
+    /// How many of them are known to be UTF-8.
     valid: usize,
     file_ended: bool,
-    position: Position,
-    /// Where the row that was read last begins.
-    row_position: Position,
-    /// That row, if it is a plain one, with `|` between its values.
+    /// Where the next row begins, or the line end before it.
+    pub position: Position,
+    /// Where the current row begins.
+    pub row_position: Position,
+    /// The current row if it is plain, with `|` between its values.
     plain: Option<Plain>,
     engine: csv_core::Reader,
-    /// If it is not: the bytes of its fields, one behind the other, and where each ends.
+    /// The bytes of the current row's fields, one after another, if it is not plain.
     bytes: Vec<u8>,
+    /// Where each field ends.
     ends: Vec<usize>,
     field_count: usize,
 }
 
-/// Where a plain row stands in the buffer, and where its separators are.
+/// The place of a plain row in the buffer, and those of its separators in the row.
 struct Plain {
     range: Range<usize>,
     separators: [usize; 4],
@@ -81,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// Reads the next row. False at the end of the file. Blank lines are no rows.
+    /// Reads the next row. False at the end of the file. Blank lines are skipped.
     pub fn read(&mut self) -> io::Result<bool> {
         self.fill()?;
         if self.position == Position::START && self.rest().starts_with(BYTE_ORDER_MARK) {
@@ -105,44 +109,30 @@ impl Reader {
         Ok(self.position != self.row_position)
     }
 
-    /// Where the row that was read last begins.
-    pub fn row_position(&self) -> Position {
-        self.row_position
-    }
-
-    /// Where the row before ends, or a place from [`Reader::seek`].
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    /// Whether the row that was read last is a plain bet: UTF-8, without a character that a message cannot carry.
-    pub fn is_plain(&self) -> bool {
-        self.plain.is_some()
-    }
-
-    /// The fields of the row that was read last, if it is not.
+    /// The fields of the current row. None if it is plain.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let starts = [0].into_iter().chain(self.ends.iter().copied());
         starts.zip(&self.ends).take(self.field_count).map(|(start, end)| &self.bytes[start..*end])
     }
 
-    /// All of their bytes.
+    /// The bytes of all fields together.
     pub fn field_bytes(&self) -> &[u8] {
         &self.bytes[..self.ends[..self.field_count].last().copied().unwrap_or(0)]
     }
 
-    /// The place of the first that is not UTF-8.
+    /// The index of the first field that is not UTF-8.
     pub fn broken_field(&self) -> Option<usize> {
-        // A row that ends within what is known to be UTF-8 began there as well.
+        // What is known to be UTF-8 is the buffer's beginning, so a row that ends in it is all UTF-8.
         if self.taken < self.valid { None } else { self.fields().position(|field| str::from_utf8(field).is_err()) }
     }
 
-    /// That bet, with `|` between its values, and the places of these.
+    /// The current row and the places of its separators, `|`, if it is plain: UTF-8, and without a character that a
+    /// message cannot carry.
     pub fn plain(&self) -> Option<(&[u8], &[usize; 4])> {
         self.plain.as_ref().map(|plain| (&self.buffer[plain.range.clone()], &plain.separators))
     }
 
-    /// Appends the row that was read last as a message has it, with `|` between its values.
+    /// Appends the current row with `|` between its values, as in a message.
     pub fn push_line(&self, out: &mut Vec<u8>) {
         if let Some((plain, _)) = self.plain() {
             out.extend_from_slice(plain);
@@ -155,7 +145,7 @@ impl Reader {
         }
     }
 
-    /// Goes to a place where a row begins, or the end of one.
+    /// Continues from a place where a row begins or ends.
     pub fn seek(&mut self, position: Position) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(position.byte))?;
         (self.filled, self.taken) = (0, 0);
@@ -175,7 +165,7 @@ impl Reader {
         self.position.line += lines;
     }
 
-    /// Sees to it that a plain row does not end behind the buffer, unless the file ends there.
+    /// Reads more of the file if the buffer may end within the next plain row.
     fn fill(&mut self) -> io::Result<()> {
         if self.rest().len() >= ENOUGH_FOR_PLAIN || self.file_ended {
             return Ok(());
@@ -225,7 +215,7 @@ impl Reader {
                         return Err(io::ErrorKind::FileTooLarge.into());
                     }
                     self.fill()?;
-                    // The row began before what was looked at now, perhaps in the middle of a character.
+                    // `fill` has checked the UTF-8 of a part that may begin inside a character of this row.
                     self.valid = 0;
                 }
             }
@@ -233,8 +223,8 @@ impl Reader {
     }
 }
 
-/// The engine would take a byte order mark away from whatever it reads first, which may stand anywhere in the file: so that
-/// is a blank line.
+/// An engine that has already read a blank line. It drops a byte order mark from the first bytes it reads, and after a
+/// seek these may be from anywhere in the file.
 fn new_engine() -> csv_core::Reader {
     let mut engine = csv_core::Reader::new();
     engine.read_record(b"\n", &mut [0], &mut [0]);
@@ -264,12 +254,12 @@ mod tests {
             assert_eq!(reader.broken_field(), fields.iter().position(|field| str::from_utf8(field).is_err()));
             let mut line = Vec::new();
             reader.push_line(&mut line);
-            if reader.is_plain() {
+            if reader.plain().is_some() {
                 assert!(!str::from_utf8(&line).unwrap().chars().any(char::is_control) && fields.is_empty());
                 fields = line.split(|byte| *byte == b'|').map(<[u8]>::to_vec).collect();
             }
             assert_eq!(line, fields.join(&b'|'));
-            (reader.row_position(), fields, reader.is_plain())
+            (reader.row_position, fields, reader.plain().is_some())
         })
     }
 
@@ -325,7 +315,7 @@ mod tests {
             for (position, fields) in &expected {
                 let (found_position, found, _) = next(&mut reader).unwrap();
                 prop_assert_eq!((found_position, &found), (*position, fields));
-                ends.push(reader.position());
+                ends.push(reader.position);
             }
             prop_assert_eq!(next(&mut reader), None);
             prop_assert_eq!(next(&mut reader), None);

@@ -1,4 +1,4 @@
-//! What the agency's tests share: a reactor, and a central that follows a script.
+//! Shared by the agency's tests: a reactor, and a central that follows a script.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ pub(super) fn stoppable_reactor() -> (Reactor, StopSwitch) {
     (Reactor::new(AgencyId(3), stop).unwrap(), switch)
 }
 
-/// A link and the other end of its connection.
+/// A link, and the other end of its connection.
 pub(super) fn linked(reactor: &Reactor) -> (Link, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -55,7 +55,7 @@ pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
     }
 }
 
-/// A folder with a file of good bets, and the lines that these have in a batch.
+/// A folder with a file of valid bets, the file's path, and the bets as lines of a batch.
 pub(super) fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agency-3.csv");
@@ -67,14 +67,14 @@ pub(super) fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
 /// The central's end of one connection.
 pub(super) struct FakePeer(BufReader<TcpStream>);
 
-/// A central whose connections, one after the other, are handled by a script that is told which one it is.
+/// A central whose connections a script handles, one after another.
 pub(super) struct FakeCentral<T> {
     pub(super) address: String,
     handle: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> FakeCentral<T> {
-    /// The script takes the connections from the function that it is given.
+    /// The script accepts connections with the function that it is given.
     pub(super) fn start(script: impl FnOnce(&dyn Fn() -> FakePeer) -> T + Send + 'static) -> FakeCentral<T> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -90,12 +90,12 @@ impl<T: Send + 'static> FakeCentral<T> {
 impl FakePeer {
     fn accept(listener: &TcpListener) -> FakePeer {
         let stream = listener.accept().unwrap().0;
-        // A script that expects what never comes must fail, not hang.
+        // A script that waits for what never comes must fail, not hang.
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         FakePeer(BufReader::new(stream))
     }
 
-    /// The next frame's text, or `None` when the agency has closed the connection.
+    /// The next frame's text, or `None` if the agency has closed the connection.
     pub(super) fn frame(&mut self) -> Option<String> {
         let mut header = [0; frame::HEADER];
         self.0.read_exact(&mut header).ok()?;
@@ -111,7 +111,7 @@ impl FakePeer {
         self
     }
 
-    /// Expects the agency to send nothing for so long.
+    /// Expects the agency to send nothing for this time.
     #[track_caller]
     pub(super) fn expect_silence(&mut self, duration: Duration) {
         self.0.get_ref().set_read_timeout(Some(duration)).unwrap();
@@ -137,7 +137,7 @@ impl FakePeer {
     }
 
     pub(super) fn send_raw(&mut self, bytes: &[u8]) -> &mut FakePeer {
-        // The agency may have hung up already, which is for the test's other half to judge.
+        // The agency may have closed the connection. Whether it should is for the rest of the test to check.
         let _ = self.0.get_mut().write_all(bytes);
         self
     }

@@ -1,4 +1,4 @@
-//! The winners as they arrive, page by page.
+//! Takes the winners, page by page.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -7,14 +7,14 @@ use crate::config::LotteryTask;
 use crate::error::{Error, Result};
 use crate::output::{WholeFile, check_replaceable};
 
-/// Counts the winners and, if wanted, writes their documents to a file, one a line. See [`WholeFile`].
+/// Counts the winners and, with `--winners`, writes their documents to a file, one a line.
 pub(super) struct WinnersOutput {
     received: u64,
     file: Option<WholeFile>,
 }
 
 impl WinnersOutput {
-    /// Fails at once when the file cannot be written: not after hours of uploading.
+    /// Fails now if the file cannot be written, and not after a long upload.
     pub(super) fn new(task: &LotteryTask) -> Result<WinnersOutput> {
         let Some(path) = &task.winners else { return Ok(WinnersOutput { received: 0, file: None }) };
         let place = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
@@ -29,12 +29,12 @@ impl WinnersOutput {
         Ok(WinnersOutput { received: 0, file: Some(WholeFile::create(path)?) })
     }
 
-    /// How many came so far, which is also where the next page begins.
+    /// How many winners have come so far, which is also where the next page begins.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Takes a page: documents joined by commas. Returns how many there were.
+    /// Takes a page, documents joined by commas, and returns how many there were.
     pub(super) fn take(&mut self, page: &str) -> Result<u64> {
         let (mut count, mut lines) = (0, String::with_capacity(page.len() + 1));
         for document in page.split(',').filter(|document| !document.is_empty()) {
@@ -46,7 +46,7 @@ impl WinnersOutput {
         Ok(count)
     }
 
-    /// Puts the file in its place.
+    /// Makes the file appear under its name.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.file.take().map_or(Ok(()), WholeFile::finish)
     }

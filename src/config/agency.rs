@@ -33,8 +33,8 @@ const SERVER: Setting<String> = Setting::new("server", "ADDRESS", values::addres
     .default("server:12345");
 const MODE: Setting<Mode> = Setting::new("mode", "MODE", values::mode)
     .about(
-        "lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
-         NACIMIENTO and NUMERO; echo: lines to the echo server",
+        "lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
+         NACIMIENTO and NUMERO; echo sends lines to the echo server",
     )
     .choices(&values::MODES)
     .environment("CLI_MODE")
@@ -56,7 +56,7 @@ const LOOP_PERIOD: Setting<Duration> = Setting::new("loop-period", "DURATION", v
     .default("5s");
 const LEVEL: Setting<LevelFilter> = super::LEVEL.environment("CLI_LOG_LEVEL").key("log.level");
 const BATCH_MAX: Setting<u32> = Setting::new("batch-max", "BETS", |text| values::whole(text, 1..=1_000_000))
-    .about("Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430")
+    .about("Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430")
     .environment("CLI_BATCH_MAXAMOUNT")
     .key("batch.maxAmount")
     .default("100");
@@ -88,7 +88,7 @@ pub struct AgencyArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
-    /// Let --winners replace a file that holds anything else than documents
+    /// Let --winners replace a file that is not a list of documents
     #[arg(long)]
     pub force: bool,
 
@@ -115,7 +115,7 @@ impl Settings for AgencyArgs {
     ];
 }
 
-/// The resolved configuration and where each of its values came from.
+/// Resolves the configuration, and records where each value came from.
 pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(AgencyConfig, Provenance)> {
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_yaml)?;
     let AgencyId(id) = sources.pick(&ID)?.value;
@@ -123,7 +123,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let mode = sources.pick(&MODE)?.value;
     let data = sources.pick(&DATA)?.value;
     let loop_amount = sources.pick(&LOOP_AMOUNT)?;
-    // The default paces the echo loop and must not pace the lottery.
+    // The default is for the echo loop. It must not slow down the lottery.
     let said_period = sources.find(&LOOP_PERIOD)?;
     let loop_period = match &said_period {
         Some(said) => said.clone(),
@@ -133,7 +133,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
         Some(said) => said.value,
         None => {
             let (text, origin) = match &said_period {
-                Some(said) => (said.text.as_str(), "the loop's period, since that is said"),
+                Some(said) => (said.text.as_str(), "--loop-period, which is set"),
                 None => ("0s", "default"),
             };
             sources.note("--batch-period", text, origin);
@@ -160,12 +160,12 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
 fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {
     let mut fields = PERSON.map(|_| String::new());
     for (field, name) in fields.iter_mut().zip(PERSON) {
-        *field = sources.variable(name, "the mode bet takes its bet from the environment")?;
+        *field = sources.variable(name, "the mode bet reads its bet from the environment")?;
     }
     Ok(fields)
 }
 
-/// Reads the file. Its sections and keys are those that the settings name.
+/// Reads the file. The settings define its sections and keys.
 fn parse_yaml(text: &str) -> Result<Keys, String> {
     let mut found = Keys::new();
     let section = Section { prefix: "", found: &mut found };
@@ -177,8 +177,8 @@ fn keys() -> impl Iterator<Item = &'static str> {
     AgencyArgs::ALL.iter().filter_map(|setting| setting.key())
 }
 
-/// The keys that begin with `prefix`, such as `loop.`; if it is empty, the whole file. Every value is kept as text, so
-/// that it can be shown as written.
+/// Reads the keys that begin with `prefix`, such as `loop.`, or the whole file if it is empty. Every value is kept as
+/// text, so that it can be shown as written.
 struct Section<'a> {
     prefix: &'a str,
     found: &'a mut Keys,
@@ -230,7 +230,7 @@ impl<'de> Visitor<'de> for Section<'_> {
     }
 }
 
-/// The next key of a section: all of its names, and those that the file has not given yet.
+/// Reads the next key of a section, given all of its names, and those that have not occurred in the file yet.
 struct Name<'a>(&'a [&'static str], &'a mut Vec<&'static str>);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {

@@ -1,5 +1,5 @@
-//! Configuration, resolved once: a flag overrides the environment, which overrides the file, which overrides the default.
-//! The result is typed and checked, and nothing else reads a file or an environment variable for its settings.
+//! Configuration, resolved once: a flag overrides the environment, which overrides the file, which overrides the
+//! default. The result is typed and checked. No other room reads a configuration file or an environment variable.
 
 mod agency;
 mod server;
@@ -22,13 +22,13 @@ pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_heal
 pub use source::{Environment, Provenance};
 pub use values::{parse_limit, whole_number};
 
-/// The log level. Each command adds its own names.
+/// The log level. Server and agency add their own names for the environment and the file.
 const LEVEL: Setting<LevelFilter> = Setting::new("log-level", "LEVEL", values::level)
     .about("Minimum level to log, by Python's or Go's name")
     .choices(&values::LEVELS)
     .default("INFO");
 
-/// A value and the text that it was written as, for output.
+/// A value, and the text that it was parsed from, for output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AsWritten<T> {
     pub value: T,
@@ -43,18 +43,22 @@ pub struct ServerConfig {
     pub bind: IpAddr,
     pub backlog: AsWritten<u32>,
     pub level: AsWritten<LevelFilter>,
-    /// What is said of the lottery's rules.
+    /// The lottery's rules, as far as a flag, the environment or the file sets them.
     pub rules: SaidRules,
     pub store: PathBuf,
     pub workers: usize,
-    /// Connections with something to read that may wait for a worker.
+    /// Maximum connections with something to read that wait for a worker.
     pub queue: usize,
     pub max_connections: usize,
-    /// From a frame's first byte to its last, and for a peer to take its replies.
+    /// Open at once from one address. None is a part of all.
+    pub max_per_address: Option<usize>,
+    /// Bytes of memory held for all peers together.
+    pub peer_memory: usize,
+    /// Time limit from a frame's first byte to its last, and for a peer to take its replies.
     pub frame_deadline: Duration,
-    /// How long a stop may take.
+    /// Time limit of a stop.
     pub stop_timeout: Duration,
-    /// With an inferred roster: how long no new agency may have appeared before the draw.
+    /// With an inferred roster: time without a new agency that must pass before the draw.
     pub quiet_time: Duration,
 }
 
@@ -78,11 +82,11 @@ pub struct AgencyConfig {
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
     pub level: AsWritten<LevelFilter>,
-    /// How long to go on trying without any progress.
+    /// How long to keep retrying without progress.
     pub retry_for: Duration,
 }
 
-/// A mode, with all that it needs. A person's values are in the order of a bet's fields.
+/// A mode with its settings. `person` is in the order of a bet's fields.
 #[derive(Clone, Debug)]
 pub enum Task {
     Lottery(LotteryTask),
@@ -94,13 +98,13 @@ pub enum Task {
 pub struct LotteryTask {
     /// The CSV file: `<data>/agency-<id>.csv`.
     pub file: PathBuf,
-    /// Between any two messages: `batch.period`, or `loop.period` where that is not said.
+    /// Wait between two messages: `batch.period`, or `loop.period` if that is not set.
     pub batch_period: Duration,
     pub batch_max: u32,
-    /// Batches sent and not yet acknowledged, if `batch_period` is zero.
+    /// Maximum batches sent and not yet acknowledged, if `batch_period` is zero.
     pub in_flight: usize,
     /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
-    /// Whether that may replace a file of another kind.
+    /// Let `winners` replace a file of another kind.
     pub force: bool,
 }

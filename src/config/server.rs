@@ -15,7 +15,7 @@ use crate::domain::{Quoted, Roster, SaidRules};
 use crate::error::Result;
 
 const SECTION: &str = "DEFAULT";
-/// A key of the course's files that changes nothing.
+/// A key of the course's files that is accepted and has no effect.
 const SERVER_IP: &str = "SERVER_IP";
 
 const CONFIG: Setting<PathBuf> = Setting::new("config", "FILE", values::path)
@@ -29,8 +29,8 @@ const PORT: Setting<u16> =
 const BIND: Setting<IpAddr> = shared("SERVER_BIND", Setting::new("bind", "ADDRESS", values::bind))
     .about("Address of this machine to listen on; 0.0.0.0 is all of them")
     .default("0.0.0.0");
-/// The course's file says 5. A burst of connections overflows that, and a client that is dropped waits a second or more
-/// before it tries again. 128 is what Rust's standard listener asks for.
+/// The course's file sets 5. A burst of connections overflows that, and each client that is dropped waits a second or
+/// more before it tries again. 128 is the backlog of Rust's standard listener.
 const BACKLOG: Setting<u32> =
     shared("SERVER_LISTEN_BACKLOG", Setting::new("backlog", "CONNECTIONS", |text| values::whole(text, 0..=65_535)))
         .about("Connections that may wait to be accepted; the kernel may allow fewer")
@@ -56,6 +56,17 @@ const QUEUE: Setting<usize> = Setting::new("queue", "CONNECTIONS", connections)
 const MAX_CONNECTIONS: Setting<usize> = Setting::new("max-connections", "CONNECTIONS", connections)
     .about("Connections open at once; more are refused")
     .default("20000");
+const MAX_PER_ADDRESS: Setting<Option<usize>> =
+    Setting::new("max-connections-per-address", "CONNECTIONS", |text| values::or_auto(text, connections))
+        .about("Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64")
+        .default("auto");
+const PEER_MEMORY: Setting<usize> = Setting::new("peer-memory", "MIB", |text| {
+    values::whole(text, 1..=65_536).map(|mebibytes: usize| mebibytes << 20)
+})
+.about(
+    "Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused",
+)
+.default("64");
 const FRAME_DEADLINE: Setting<Duration> = Setting::new("frame-deadline", "DURATION", values::limit)
     .about("Time from a frame's first byte to its last, and for a peer to take its replies, such as 10s or 500ms")
     .default("10s");
@@ -110,6 +121,8 @@ impl Settings for ServerArgs {
         &WORKERS,
         &QUEUE,
         &MAX_CONNECTIONS,
+        &MAX_PER_ADDRESS,
+        &PEER_MEMORY,
         &FRAME_DEADLINE,
         &STOP_TIMEOUT,
         &QUIET_TIME,
@@ -124,10 +137,10 @@ impl Settings for HealthArgs {
     ];
 }
 
-/// The resolved configuration and where each of its values came from.
+/// Resolves the configuration, and records where each value came from.
 pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(ServerConfig, Provenance)> {
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
-    sources.mention(SERVER_IP, "accepted and not used: --bind says where to listen")?;
+    sources.mention(SERVER_IP, "accepted and ignored: --bind sets the address")?;
     let config = ServerConfig {
         port: sources.pick(&PORT)?,
         bind: sources.pick(&BIND)?.value,
@@ -141,6 +154,8 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         workers: sources.pick(&WORKERS)?.value,
         queue: sources.pick(&QUEUE)?.value,
         max_connections: sources.pick(&MAX_CONNECTIONS)?.value,
+        max_per_address: sources.pick(&MAX_PER_ADDRESS)?.value,
+        peer_memory: sources.pick(&PEER_MEMORY)?.value,
         frame_deadline: sources.pick(&FRAME_DEADLINE)?.value,
         stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
         quiet_time: sources.pick(&QUIET_TIME)?.value,
@@ -148,7 +163,7 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
     Ok((config, sources.into_provenance()))
 }
 
-/// A value that decides nothing if only the default says it.
+/// A value for [`SaidRules`]: none if only the default gives it, since the store's own rules then decide.
 fn said<T: Value>(sources: &mut Sources<'_>, setting: &Setting<T>) -> Result<Option<T>> {
     match sources.find(setting)? {
         Some(found) => Ok(Some(found.value)),
@@ -156,19 +171,19 @@ fn said<T: Value>(sources: &mut Sources<'_>, setting: &Setting<T>) -> Result<Opt
     }
 }
 
-/// Where a central on this machine listens, resolved as the central resolves it.
+/// The address where a central with the same flags, environment and file listens.
 pub fn resolve_health(args: &HealthArgs, environment: &Environment<'_>) -> Result<SocketAddr> {
     let mut sources = Sources::new(&args.flags, environment, &CONFIG, parse_ini)?;
     Ok(SocketAddr::new(sources.pick(&BIND)?.value, sources.pick(&PORT)?.value))
 }
 
-/// Reads the file as Python's configparser does, as far as the course's files can tell. Keys match in any case, the
-/// section's name does not. A comment has a line of its own, so that `5 ; five` is not a number. Quotes and backslashes
-/// are part of a value. Unlike in configparser, `%` has no meaning.
+/// Reads the file as Python's configparser reads the course's files. Case matters in the section's name and not in
+/// keys. A comment needs a line of its own: in `5 ; five` it is part of the value. So are quotes and backslashes.
+/// Unlike in configparser, `%` has no meaning.
 fn parse_ini(text: &str) -> Result<Keys, String> {
     let keys: Vec<_> = ServerArgs::ALL.iter().filter_map(|setting| setting.key()).chain([SERVER_IP]).collect();
     let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
-    // rust-ini would join such a line with the lines below it.
+    // rust-ini would join a line of any other form with the lines below it.
     let is_line = |line: &str| match line.chars().next() {
         None | Some('#' | ';') => true,
         Some('[') => line.ends_with(']'),
@@ -185,14 +200,14 @@ fn parse_ini(text: &str) -> Result<Keys, String> {
             Some(SECTION) => {}
             Some(other) => return Err(format!("section {}: allowed is [{SECTION}] alone", Quoted(other))),
             None if properties.is_empty() => {}
-            None => return Err(format!("a key stands before the line [{SECTION}], where none may")),
+            None => return Err(format!("a key comes before the line [{SECTION}]; move it below")),
         }
         for (found, value) in properties.iter() {
             let Some(key) = keys.iter().find(|key| key.eq_ignore_ascii_case(found)) else {
                 return Err(format!("unknown key {}: allowed are {}", Quoted(found), keys.join(", ")));
             };
             if values.insert(key, value.trim().to_owned()).is_some() {
-                return Err(format!("key {key} is there twice, and may be once"));
+                return Err(format!("key {key} is there twice; give it once"));
             }
         }
     }

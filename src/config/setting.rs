@@ -1,4 +1,4 @@
-//! A setting: one entry for its flag, help, completion values, other names, default and allowed values.
+//! A setting: one entry with its flag, help, completion values, other names, default and check.
 
 use std::ffi::OsStr;
 use std::marker::PhantomData;
@@ -9,12 +9,12 @@ use clap::{Arg, ArgMatches, Command, ValueHint};
 use super::AsWritten;
 use super::values::for_flag;
 
-/// What a setting can hold.
+/// A type that a setting can have.
 pub trait Value: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> Value for T {}
 
-/// One thing that can be set, with all of its names.
+/// One setting, with all of its names.
 #[derive(Clone)]
 pub struct Setting<T> {
     pub(super) flag: &'static str,
@@ -29,7 +29,7 @@ pub struct Setting<T> {
 }
 
 impl<T: Value> Setting<T> {
-    /// A setting that only a flag can change. `parse` returns the value, or what is allowed.
+    /// A setting that only a flag can change. The error of `parse` is a text that says what is allowed.
     pub(super) const fn new(
         flag: &'static str,
         value_name: &'static str,
@@ -40,7 +40,7 @@ impl<T: Value> Setting<T> {
         Setting { flag, value_name, about, environment, key, default, hint, choices, parse }
     }
 
-    /// What it means, with its unit.
+    /// Its meaning and unit, for the help.
     pub(super) const fn about(self, about: &'static str) -> Setting<T> {
         Setting { about, ..self }
     }
@@ -58,7 +58,7 @@ impl<T: Value> Setting<T> {
         Setting { key: Some(name), ..self }
     }
 
-    /// What a shell completes.
+    /// The kind of value that a shell completes, such as a path.
     pub(super) const fn hint(self, hint: ValueHint) -> Setting<T> {
         Setting { hint, ..self }
     }
@@ -72,7 +72,7 @@ impl<T: Value> Setting<T> {
         (self.parse)(text).map(|value| AsWritten { value, text: text.to_owned() })
     }
 
-    /// The meaning, then the other names and the default.
+    /// The help text: the meaning, then the other names and the default.
     fn help(&self) -> String {
         let named = |what: &str, name: Option<&str>| name.map_or(String::new(), |name| format!(" [{what}: {name}]"));
         let (environment, key) = (named("env", self.environment), named("file", self.key));
@@ -94,7 +94,7 @@ impl<T: Value> TypedValueParser for Setting<T> {
     }
 }
 
-/// A setting of any type.
+/// A setting, whatever the type of its value.
 pub trait Entry: Sync {
     fn arg(&self) -> Arg;
     fn key(&self) -> Option<&'static str>;
@@ -103,7 +103,7 @@ pub trait Entry: Sync {
 impl<T: Value> Entry for Setting<T> {
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.flag).long(self.flag).value_name(self.value_name).value_hint(self.hint);
-        // The text says what is allowed where that is not plain.
+        // The help text names the values where it needs to.
         arg.help(self.help()).value_parser(self.clone()).hide_possible_values(true)
     }
 
@@ -112,7 +112,7 @@ impl<T: Value> Entry for Setting<T> {
     }
 }
 
-/// A command whose flags are settings.
+/// The settings of a command.
 pub trait Settings {
     const ALL: &'static [&'static dyn Entry];
 }

@@ -1,4 +1,4 @@
-//! The sources of a value, in order of precedence: flag, environment, file, default.
+//! Where values come from, in order of precedence: flag, environment, file, default.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,18 +13,18 @@ use super::setting::{Flags, Setting, Value};
 use crate::domain::{Quoted, visible};
 use crate::error::{Error, Kind, Result};
 
-/// The environment as a function of a variable's name, so that tests need not change that of the process.
+/// Looks up an environment variable. A function, so that tests need not change the environment of the process.
 pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// Asks the sources in turn, and records which one gave each value.
+/// Looks a setting up in each source in turn, and records which one gave it.
 pub struct Sources<'a> {
     flags: &'a ArgMatches,
     environment: &'a Environment<'a>,
     file: PathBuf,
     file_exists: bool,
-    /// The file's values by their keys, not checked yet.
+    /// The values of the file, not checked yet.
     in_file: Keys,
-    provenance: Vec<Row>,
+    provenance: Vec<Origin>,
 }
 
 /// The values of a configuration file, by their keys.
@@ -34,18 +34,18 @@ pub type Keys = BTreeMap<&'static str, String>;
 #[derive(Debug)]
 pub struct Provenance {
     file: String,
-    rows: Vec<Row>,
+    values: Vec<Origin>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct Origin {
     name: String,
     text: String,
     origin: String,
 }
 
 impl<'a> Sources<'a> {
-    /// `config` names the file, and `parse` splits its text into keys and values. Only the default file may be missing.
+    /// Reads the file that `config` names, with `parse`. Only the default file may be missing.
     pub fn new<C>(
         flags: &'a Flags<C>,
         environment: &'a Environment<'a>,
@@ -59,7 +59,7 @@ impl<'a> Sources<'a> {
         let (file_exists, in_file) = match std::fs::read_to_string(&file) {
             Err(error) if may_be_missing && error.kind() == ErrorKind::NotFound => (false, Keys::new()),
             Err(error) => return Err(Error::at_path(Kind::BadInput, &file, "read it", &error)),
-            // Windows' editors begin a file with this mark.
+            // Editors on Windows put this mark at the start of a file.
             Ok(text) => match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
                 Err(problem) => return Err(Error::bad_input(format!("{}: {problem}", file.display()))),
                 Ok(keys) => (true, keys),
@@ -76,8 +76,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The value of a setting if any source gives it. A file is checked as a whole; an environment variable that a flag
-    /// overrides is not even read, since it may be meant for another program.
+    /// The value of a setting, if a flag, the environment or the file gives it. The file's value is checked even if it
+    /// is overridden. An environment variable that a flag overrides is not, since it may be meant for another program.
     pub fn find<T: Value>(&mut self, setting: &Setting<T>) -> Result<Option<AsWritten<T>>> {
         let in_file = self.in_file(setting)?;
         let (given, origin) = if let Some(given) = flag(self.flags, setting) {
@@ -94,7 +94,7 @@ impl<'a> Sources<'a> {
         Ok(Some(given))
     }
 
-    /// The default of a setting that no source gives.
+    /// The default of a setting. An error if it has none.
     pub fn default<T: Value>(&mut self, setting: &Setting<T>) -> Result<AsWritten<T>> {
         let flag = format!("--{}", setting.flag);
         let Some(default) = setting.default else {
@@ -107,7 +107,7 @@ impl<'a> Sources<'a> {
         Ok(value)
     }
 
-    /// A variable that has no flag and no key.
+    /// The value of an environment variable that has no flag and no key.
     pub fn variable(&mut self, name: &'static str, why: &str) -> Result<String> {
         let missing = || Error::bad_input(format!("environment variable {name} is not set: {why}"));
         let (_, text) = self.in_environment(Some(name))?.ok_or_else(missing)?;
@@ -125,14 +125,14 @@ impl<'a> Sources<'a> {
         Ok(())
     }
 
-    /// Adds a line to the provenance.
+    /// Records where a value came from.
     pub fn note(&mut self, name: &str, text: &str, origin: &str) {
-        self.provenance.push(Row { name: name.to_owned(), text: text.to_owned(), origin: origin.to_owned() });
+        self.provenance.push(Origin { name: name.to_owned(), text: text.to_owned(), origin: origin.to_owned() });
     }
 
     pub fn into_provenance(self) -> Provenance {
         let state = if self.file_exists { "read" } else { "not there, so it says nothing" };
-        Provenance { file: format!("{} ({state})", self.file.display()), rows: self.provenance }
+        Provenance { file: format!("{} ({state})", self.file.display()), values: self.provenance }
     }
 
     fn in_file<T: Value>(&self, setting: &Setting<T>) -> Result<Option<(AsWritten<T>, String)>> {
@@ -168,9 +168,10 @@ fn check<T: Value>(setting: &Setting<T>, text: &str, origin: &str) -> Result<AsW
 impl fmt::Display for Provenance {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(out, "file: {}", self.file)?;
-        let width = |text: fn(&Row) -> &str| self.rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0);
-        let (names, texts) = (width(|row| &row.name), width(|row| &row.text));
-        for Row { name, text, origin } in &self.rows {
+        let width =
+            |text: fn(&Origin) -> &str| self.values.iter().map(|value| text(value).chars().count()).max().unwrap_or(0);
+        let (names, texts) = (width(|value| &value.name), width(|value| &value.text));
+        for Origin { name, text, origin } in &self.values {
             writeln!(out, "{name:names$}  {:texts$}  {origin}", visible(text))?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! How the texts of settings become values. Invalid text yields a message that lists what is allowed.
+//! Parsers for the values of settings. Invalid text yields a message that lists what is allowed.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use log::LevelFilter;
 use super::Mode;
 use crate::domain::{MAX_AGENCIES, Roster, is_digits};
 
-/// A longer wait is most likely a mistake in the unit.
+/// A longer duration is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Python's names, and those of Go's that differ.
 pub const LEVELS: [&str; 7] = ["CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG", "TRACE"];
 pub const MODES: [&str; 3] = ["lottery", "bet", "echo"];
 
-/// A whole number of a flag that is no setting.
+/// A parser of whole numbers, for a flag that is not a setting.
 pub fn whole_number<T>(allowed: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static
 where
     T: FromStr + PartialOrd + Display + Clone + Send + Sync + 'static,
@@ -26,7 +26,7 @@ where
     move |text| whole(text, allowed.clone()).map_err(for_flag)
 }
 
-/// A time limit of a flag that is no setting.
+/// Parses a time limit, for a flag that is not a setting.
 pub fn parse_limit(text: &str) -> Result<Duration, String> {
     limit(text).map_err(for_flag)
 }
@@ -40,8 +40,8 @@ pub fn bind(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "an IP address of this machine such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
 }
 
-/// The names of Python's levels and of Go's loggers. A level that has no events here means the next more severe one. No
-/// event is as severe as CRITICAL.
+/// Takes the names of Python's levels and of Go's loggers. A level without events of its own means the next more severe
+/// one. Nothing is logged at CRITICAL.
 pub fn level(text: &str) -> Result<LevelFilter, String> {
     Ok(match text.to_ascii_uppercase().as_str() {
         "CRITICAL" | "FATAL" | "PANIC" => LevelFilter::Off,
@@ -55,10 +55,16 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {
+    let amount = or_auto(text, |text| whole(text, 0..=MAX_AGENCIES))?;
+    Ok(amount.map_or(Roster::Auto, Roster::Fixed))
+}
+
+/// A value, or none for the word that leaves it to the program.
+pub fn or_auto<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.eq_ignore_ascii_case("auto") {
-        return Ok(Roster::Auto);
+        return Ok(None);
     }
-    whole(text, 0..=MAX_AGENCIES).map(Roster::Fixed).map_err(|allowed| format!("{allowed} or auto"))
+    read(text).map(Some).map_err(|allowed| format!("{allowed} or auto"))
 }
 
 pub fn path(text: &str) -> Result<PathBuf, String> {
@@ -81,13 +87,13 @@ pub fn address(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err("host:port with a port from 1 to 65535".to_owned()) }
 }
 
-/// A wait, which may be zero.
+/// Parses a wait, which may be zero.
 pub fn pause(text: &str) -> Result<Duration, String> {
     let allowed = || "a duration from 0s to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).ok_or_else(allowed)
 }
 
-/// A time limit, which may not be zero.
+/// Parses a time limit, which may not be zero.
 pub fn limit(text: &str) -> Result<Duration, String> {
     let allowed = || "a duration from 1ms to 24h such as 100ms, 5s or 1m30s".to_owned();
     duration(text).filter(|limit| *limit >= Duration::from_millis(1)).ok_or_else(allowed)
@@ -98,7 +104,7 @@ fn duration(text: &str) -> Option<Duration> {
     (duration <= MAX_DURATION).then_some(duration)
 }
 
-/// ASCII digits only: signs, underscores and spaces, which other languages accept, are refused.
+/// Parses ASCII digits only. Signs, underscores and spaces, which other languages accept, are refused.
 pub fn whole<T: FromStr + PartialOrd + Display>(text: &str, allowed: RangeInclusive<T>) -> Result<T, String> {
     let value = if is_digits(text) { text.parse().ok() } else { None };
     value

@@ -1,6 +1,6 @@
-//! Whether the central did its work: what is on disk against what the agencies' files hold, row by row, however many.
+//! Compares what the central stored with the agencies' files, row by row, without holding them in memory.
 //!
-//! It reads the files by itself, since the agencies' own reader is among what is checked.
+//! It has its own code to read the files, because the agencies' reader is part of what it checks.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,49 +11,49 @@ use crate::error::{Error, Kind, Result};
 
 const FIELDS: usize = 5;
 
-/// What an agency's file holds.
+/// The contents of an agency's file, as far as the result needs them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct FileSummary {
     pub bets: u64,
     /// The documents of its bets on the winning number, in their order.
     pub winners: Vec<String>,
 }
 
-/// Reads everything once, side by side: each row that is stored must be the next one of its agency's file, and in the
-/// end no file may have more.
-pub fn compare(stored: &Path, files: &[PathBuf], winning_number: u32) -> Result<Vec<Account>> {
-    let mut rows = Rows::open(stored)?;
-    let mut files = files.iter().map(|path| Rows::open(path)).collect::<Result<Vec<Rows>>>()?;
-    let mut accounts = vec![Account::default(); files.len()];
+/// Reads all files once, side by side: each stored row must be the next one of its agency's file, and no file may have
+/// more rows.
+pub fn compare(stored: &Path, files: &[PathBuf], winning_number: u32) -> Result<Vec<FileSummary>> {
+    let mut rows = CsvFile::open(stored)?;
+    let mut files = files.iter().map(|path| CsvFile::open(path)).collect::<Result<Vec<CsvFile>>>()?;
+    let mut summaries = vec![FileSummary::default(); files.len()];
     let winning_number = winning_number.to_string();
     while rows.advance()? {
         let agency = rows.agency(files.len())?;
-        let (file, account) = (&mut files[agency - 1], &mut accounts[agency - 1]);
-        if !file.advance_past_header(account.bets == 0)? {
+        let (file, summary) = (&mut files[agency - 1], &mut summaries[agency - 1]);
+        if !file.advance_past_header(summary.bets == 0)? {
             return Err(rows.wrong(&format!("{} holds no more bets", file.path.display())));
         }
         if !same(&rows.record, &file.record) {
             return Err(rows.wrong(&format!("{} holds {:?}", file.place(), shown(&file.record))));
         }
-        account.bets += 1;
+        summary.bets += 1;
         if rows.record[FIELDS] == *winning_number.as_bytes() {
-            account.winners.push(String::from_utf8_lossy(&rows.record[3]).into_owned());
+            summary.winners.push(String::from_utf8_lossy(&rows.record[3]).into_owned());
         }
     }
-    for (file, account) in files.iter_mut().zip(&accounts) {
-        if file.advance_past_header(account.bets == 0)? {
+    for (file, summary) in files.iter_mut().zip(&summaries) {
+        if file.advance_past_header(summary.bets == 0)? {
             let (place, stored) = (file.place(), stored.display());
             return Err(Error::failed(format!("{place}: {:?} is missing in {stored}", shown(&file.record))));
         }
     }
-    Ok(accounts)
+    Ok(summaries)
 }
 
-/// Whether an agency was told the winners of its file: all of them, and no other.
-pub fn check_told(agency: usize, account: &Account, told: &Path) -> Result<()> {
+/// Checks that an agency was told all winners of its file, and no others.
+pub fn check_told(agency: usize, summary: &FileSummary, told: &Path) -> Result<()> {
     let text = fs::read_to_string(told).map_err(|error| Error::at_path(Kind::Failed, told, "read it", &error))?;
     let (mut told, mut due): (Vec<&str>, Vec<&str>) =
-        (text.lines().collect(), account.winners.iter().map(String::as_str).collect());
+        (text.lines().collect(), summary.winners.iter().map(String::as_str).collect());
     told.sort_unstable();
     due.sort_unstable();
     if told == due {
@@ -63,20 +63,20 @@ pub fn check_told(agency: usize, account: &Account, told: &Path) -> Result<()> {
     Err(Error::failed(format!("agency {agency} was told {told} winners, and they are not the {due} of its file")))
 }
 
-struct Rows {
+struct CsvFile {
     path: PathBuf,
     reader: Reader<File>,
     record: ByteRecord,
-    /// Rows read, which is the line of the last one: no value holds a line's end. The reader's own count of lines is
-    /// one behind where they end with `\r\n`.
+    /// The number of rows read. It is also the line of the last one, since no value contains a line feed. The CSV
+    /// reader's own line number is one too low in files with `\r\n`.
     line: u64,
 }
 
-impl Rows {
-    fn open(path: &Path) -> Result<Rows> {
+impl CsvFile {
+    fn open(path: &Path) -> Result<CsvFile> {
         let file = File::open(path).map_err(|error| Error::at_path(Kind::Failed, path, "read it", &error))?;
         let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(file);
-        Ok(Rows { path: path.to_owned(), reader, record: ByteRecord::new(), line: 0 })
+        Ok(CsvFile { path: path.to_owned(), reader, record: ByteRecord::new(), line: 0 })
     }
 
     fn advance(&mut self) -> Result<bool> {
@@ -86,7 +86,8 @@ impl Rows {
         Ok(more)
     }
 
-    /// A first row that bets on no number is the file's header: as a bet the central would have refused it.
+    /// Reads a row, and the next one if the first is a header. A first row without a number is one: the central would
+    /// have refused it as a bet.
     fn advance_past_header(&mut self, first: bool) -> Result<bool> {
         let is_bet = |record: &ByteRecord| record.get(FIELDS - 1).is_some_and(is_number);
         Ok(self.advance()? && (!first || is_bet(&self.record) || self.advance()?))
@@ -103,12 +104,13 @@ impl Rows {
         format!("{}:{}", self.path.display(), self.line)
     }
 
-    fn wrong(&self, where_instead: &str) -> Error {
-        Error::failed(format!("{}: {:?}, where {where_instead}", self.place(), shown(&self.record)))
+    fn wrong(&self, expected: &str) -> Error {
+        Error::failed(format!("{}: {:?}, where {expected}", self.place(), shown(&self.record)))
     }
 }
 
-/// A stored row, which begins with its agency, and a file's. The central stores numbers without leading zeros.
+/// True if a stored row, which begins with its agency, is this row of a file. The central stores numbers without
+/// leading zeros.
 fn same(stored: &ByteRecord, row: &ByteRecord) -> bool {
     row.len() == FIELDS
         && stored.len() == FIELDS + 1
@@ -137,7 +139,7 @@ mod tests {
     struct Folder(TempDir);
 
     impl Folder {
-        fn compare(stored: &str, files: &[&str]) -> Result<Vec<Account>, String> {
+        fn compare(stored: &str, files: &[&str]) -> Result<Vec<FileSummary>, String> {
             let folder = Folder(tempfile::tempdir().unwrap());
             let stored = folder.write("bets.csv", stored);
             let files: Vec<PathBuf> =
@@ -160,10 +162,10 @@ mod tests {
 
     #[test]
     fn equal_is_equal_in_any_order_of_agencies() {
-        let accounts = Folder::compare(STORED, &[ONE, TWO, ""]).unwrap();
-        assert_eq!(accounts[0], Account { bets: 2, winners: vec!["1".to_owned()] });
-        assert_eq!(accounts[1], Account { bets: 1, winners: Vec::new() });
-        assert_eq!(accounts[2], Account::default());
+        let summaries = Folder::compare(STORED, &[ONE, TWO, ""]).unwrap();
+        assert_eq!(summaries[0], FileSummary { bets: 2, winners: vec!["1".to_owned()] });
+        assert_eq!(summaries[1], FileSummary { bets: 1, winners: Vec::new() });
+        assert_eq!(summaries[2], FileSummary::default());
     }
 
     #[test]
@@ -191,12 +193,12 @@ mod tests {
     #[test]
     fn agencies_must_be_told_their_own_winners() {
         let folder = Folder(tempfile::tempdir().unwrap());
-        let account = Account { bets: 9, winners: ["2", "1", "1"].map(str::to_owned).to_vec() };
-        let told = |text: &str| check_told(4, &account, &folder.write("told", text));
+        let summary = FileSummary { bets: 9, winners: ["2", "1", "1"].map(str::to_owned).to_vec() };
+        let told = |text: &str| check_told(4, &summary, &folder.write("told", text));
         assert!(told("1\n2\n1\n").is_ok());
         for wrong in ["", "1\n2\n", "1\n2\n2\n", "1\n1\n2\n3\n"] {
             assert!(told(wrong).unwrap_err().to_string().starts_with("agency 4 was told "), "{wrong}");
         }
-        assert!(check_told(4, &account, &folder.0.path().join("nowhere")).is_err());
+        assert!(check_told(4, &summary, &folder.0.path().join("nowhere")).is_err());
     }
 }

@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::{Error, Kind, Result};
 use crate::signals::StopSignal;
 
-/// Log lines that were read from children and not yet handled. A child that logs more waits.
+/// Maximum log lines read from children and not yet handled. A child that logs more waits.
 const UNREAD_LINES: usize = 4_096;
-/// How often a wait looks for a stop signal or a child's end.
+/// How often a wait checks for a stop signal or a child's end.
 const LOOK_PERIOD: Duration = Duration::from_millis(20);
-/// The time that a child has to stop before it is killed.
+/// Time for a child to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(6);
 
 pub struct Children<'a> {
@@ -41,7 +41,7 @@ struct Running {
     name: String,
     process: Child,
     begun: Instant,
-    /// The file that holds its standard error, where it explains a failure.
+    /// The file with its standard error, which explains a failure.
     complaints: PathBuf,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Children<'a> {
         Ok(Children { program, folder: folder.to_owned(), stop, all: Vec::new(), speak, heard })
     }
 
-    /// Starts a child. It gets no environment and no configuration file, so that only the arguments count.
+    /// Starts a child. It gets no environment and no configuration file, so that only its arguments matter.
     pub fn start<'b>(&mut self, name: &str, words: impl Iterator<Item = &'b OsStr>) -> Result<()> {
         let create = |ending: &str| {
             let path = self.folder.join(format!("{name}.{ending}"));
@@ -68,7 +68,7 @@ impl<'a> Children<'a> {
             .args(words)
             .args(["--stop-on-eof", "--config", "/dev/null"])
             .env_clear()
-            // Nothing is written to it. It closes when this process ends, even by SIGKILL, and the child then stops.
+            // Nothing is written to this pipe. It closes when this process ends, even by SIGKILL: the child then stops.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)
@@ -86,7 +86,7 @@ impl<'a> Children<'a> {
         Ok(())
     }
 
-    /// The next message of any child, or none if none comes within the limit. An error once this process is told to stop.
+    /// The next message of any child, or none within the limit. An error once this process is told to stop.
     pub fn hear(&self, limit: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -101,7 +101,7 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// Waits for a child whose log has ended. It must succeed. Returns how long it ran.
+    /// Waits for a child whose log has ended, and returns how long it ran. An error unless it succeeded.
     pub fn finish(&mut self, child: usize) -> Result<Duration> {
         match self.wait(child, GRACE)? {
             Some(status) if status.success() => Ok(self.all[child].begun.elapsed()),
@@ -109,7 +109,7 @@ impl<'a> Children<'a> {
         }
     }
 
-    /// Sends SIGTERM to the last child that runs. It must end with success within the limit.
+    /// Sends SIGTERM to the only child left. An error unless it ends with success within the limit.
     pub fn stop(&mut self, child: usize, limit: Duration) -> Result<()> {
         let Running { name, process, .. } = &self.all[child];
         kill_process(Pid::from_child(process), Signal::TERM)
@@ -133,7 +133,7 @@ impl<'a> Children<'a> {
         Error::failed(format!("{name} {how}\n{}", said.trim_end()).trim_end())
     }
 
-    /// Waits for a child's end, and reads no log meanwhile.
+    /// Waits for a child's end. No log is read meanwhile.
     fn wait(&mut self, child: usize, limit: Duration) -> Result<Option<ExitStatus>> {
         let deadline = Instant::now() + limit;
         let Running { name, process, .. } = &mut self.all[child];
@@ -152,7 +152,7 @@ impl<'a> Children<'a> {
 
 impl Drop for Children<'_> {
     fn drop(&mut self) {
-        // A child that stops may still log more than the channel holds, and nothing reads the channel any more.
+        // Closes the channel: a stopping child may log more than it holds, and nothing reads it any more.
         self.heard = crossbeam_channel::never();
         for Running { process, .. } in &mut self.all {
             if matches!(process.try_wait(), Ok(None)) {
@@ -170,13 +170,13 @@ impl Drop for Children<'_> {
     }
 }
 
-/// Sends a child's log lines to the channel and to its log file. It reads on when the channel is closed, so that the child
-/// is not blocked.
+/// Sends a child's log lines to the channel and to its log file. If the channel is closed, it still reads, so that the
+/// child is not blocked.
 fn listen(child: usize, stdout: impl Read, mut log: File, speak: &Sender<Message>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     while matches!(stdout.read_until(b'\n', &mut line), Ok(1..)) {
-        // The log file is for later inspection. The lottery does not depend on it.
+        // An error is ignored: the log file is only for later inspection.
         let _ = log.write_all(&line);
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         let _ = speak.send(Message { child, line: Some(text) });

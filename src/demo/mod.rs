@@ -15,29 +15,28 @@ use crate::error::{Error, Kind, Result};
 use crate::gen_data;
 use crate::output::print;
 use crate::signals::StopSignal;
-use audit::Account;
 use children::{Children, Message, log_value};
-use show::{Row, Show};
+use show::Show;
 
-/// The central has nothing to recover and a free port to bind.
+/// Time for the central to listen. It has nothing to recover, and takes any free port.
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// In a working lottery some process logs more often, if only that the central does not answer.
+/// Time without a log line of any process. In a working lottery some process logs more often.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
-/// The central promises to stop within 5 s.
+/// Time for the central to stop. It promises 5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a checkout of the project has data.
+/// The data folder in a checkout of the project.
 const DATA: &str = ".data";
-/// Bets of an agency, in the mean, where the demo makes its own.
+/// Average bets of an agency if the demo makes its own data.
 const BETS_EACH: u64 = 1_200;
 const WINNERS_EACH: u64 = 3;
 
-/// The central is the first child, so that agency 1 is child 1.
+/// The central is child 0 and agency 1 is child 1.
 const CENTRAL: usize = 0;
 
 /// Runs a whole lottery on this machine, the central and each agency as a process, and checks the result.
 ///
-/// It exits with 0 only if every bet of every file is on disk, once and in order, and every process ended with success.
+/// The exit code is 0 only if every bet of every file is on disk, once and in order, and every process succeeded.
 ///
 /// Example: quiniela demo --agencies 7
 #[derive(clap::Args, Debug)]
@@ -46,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole_number(1..=500_u32))]
     agencies: u32,
 
-    /// Folder of the agencies' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few
+    /// Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: Option<PathBuf>,
 
@@ -55,8 +54,8 @@ pub struct Args {
     keep: bool,
 }
 
-/// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and everybody stopped as
-/// they should. No child outlives it.
+/// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and every process ended
+/// with success. No child outlives this call.
 pub fn run(options: &Args, stop: &StopSignal) -> Result<()> {
     let files = |data: &Path| -> Vec<PathBuf> {
         (1..=options.agencies).map(|agency| data.join(format!("agency-{agency}.csv"))).collect()
@@ -113,18 +112,16 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
         let paths = ["--data".as_ref(), data, "--winners".as_ref(), winners.as_os_str()];
         children.start(&format!("agency-{agency}"), words.into_iter().chain(paths))?;
     }
-    let seconds = watch(&mut children, &mut show, files.len())?;
+    let times = watch(&mut children, &mut show, files.len())?;
     let total = begun.elapsed();
     children.stop(CENTRAL, STOP_LIMIT)?;
 
-    let accounts = audit::compare(&store.join("bets.csv"), files, WINNING_NUMBER)?;
-    for (index, account) in accounts.iter().enumerate() {
-        audit::check_told(index + 1, account, &winners_file(folder, index + 1))?;
+    let summaries = audit::compare(&store.join("bets.csv"), files, WINNING_NUMBER)?;
+    for (agency, summary) in (1..).zip(&summaries) {
+        audit::check_told(agency, summary, &winners_file(folder, agency))?;
     }
-    let row = |account: &Account, time| Row { bets: account.bets, winners: account.winners.len(), time };
-    let rows: Vec<Row> = accounts.iter().zip(seconds).map(|(account, time)| row(account, time)).collect();
     show.leave_bars()?;
-    show.say(&format!("\n{}", show::table(&rows, total)))?;
+    show.say(&format!("\n{}", show::table(&summaries, &times, total)))?;
     show.say("bets.csv holds every bet of every file, once and in order; each agency was told its own winners;")?;
     show.say("the central and its agencies ended with exit code 0.")
 }
@@ -139,13 +136,13 @@ fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Re
     let deadline = Instant::now() + START_LIMIT;
     loop {
         let heard = children.hear(deadline.saturating_duration_since(Instant::now()))?;
-        let silent = || Error::failed(format!("the central does not listen after {} s", START_LIMIT.as_secs()));
+        let silent = || Error::failed(format!("the central does not listen yet after {} s", START_LIMIT.as_secs()));
         let Some(line) = heard.ok_or_else(silent)?.line else {
             return Err(children.unexpected_end(CENTRAL));
         };
         if log_value(&line, "action") == Some("config") {
             let port = log_value(&line, "port").map(str::to_owned);
-            return port.ok_or_else(|| Error::failed(format!("the central does not say its port: {line}")));
+            return port.ok_or_else(|| Error::failed(format!("the central's log does not tell its port: {line}")));
         }
     }
 }
@@ -154,7 +151,7 @@ fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Re
 fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Result<Vec<Duration>> {
     let mut times = vec![None; agencies];
     while times.contains(&None) {
-        let silent = || Error::failed(format!("nobody has said anything for {} s", SILENCE_LIMIT.as_secs()));
+        let silent = || Error::failed(format!("no process has logged anything for {} s", SILENCE_LIMIT.as_secs()));
         let Message { child, line } = children.hear(SILENCE_LIMIT)?.ok_or_else(silent)?;
         match line {
             Some(line) if child == CENTRAL => show.central(&line)?,

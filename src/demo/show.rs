@@ -1,4 +1,4 @@
-//! What the demo shows: progress bars on a terminal, plain lines elsewhere, and a table at the end.
+//! The demo's output: progress bars on a terminal, plain lines elsewhere, and a table at the end.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _};
@@ -7,32 +7,25 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::audit::FileSummary;
 use super::children::log_value;
 use crate::error::Result;
 use crate::output::{counted, print};
 
-/// The time between two lines about the same agency, where there is no terminal for a bar.
+/// Minimum time between two lines about the same agency, if there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Bars shown, so that they leave room on a small terminal.
+/// Maximum bars, so that they fit a small terminal.
 const MOST_BARS: usize = 12;
 /// At most 60 columns.
 const TEMPLATE: &str = "{prefix:>10} [{bar:10}] {human_pos:>9} bets  {msg}";
 
-/// One agency's line of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    pub bets: u64,
-    pub winners: usize,
-    pub time: Duration,
-}
-
 pub struct Show {
-    /// None where standard error is no terminal.
+    /// None if standard error is not a terminal.
     bars: Option<MultiProgress>,
     agencies: Vec<Agency>,
     drawn: bool,
-    /// The lines above and below the bars, which stay as long as their handles.
+    /// The lines above and below the bars. They disappear when their handles are dropped.
     _around: [Option<ProgressBar>; 2],
 }
 
@@ -53,7 +46,7 @@ impl Show {
             let line = bars.as_ref().map(|bars| bars.add(ProgressBar::no_length().with_style(style)));
             line.inspect(|line| line.abandon_with_message(text))
         };
-        // Ctrl-C is echoed on a line of its own, so clearing the bars then leaves the first line: an empty one.
+        // The terminal echoes Ctrl-C on a line of its own. Clearing the bars then leaves this line, which is empty.
         let first = text(" ".to_owned());
         let agency = |(id, path): (usize, &PathBuf)| {
             let bar = bars.as_ref().filter(|_| id <= MOST_BARS).map_or_else(ProgressBar::hidden, |bars| {
@@ -73,12 +66,12 @@ impl Show {
         self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
-    /// Leaves the bars where they are: what is said from here on stands below.
+    /// Leaves the bars on the terminal. Later lines are printed below them.
     pub fn leave_bars(&mut self) -> Result<()> {
         self.bars.take().map_or(Ok(()), |_| print("\n"))
     }
 
-    /// A line of the central's log.
+    /// Shows a line of the central's log, if it matters to a spectator.
     pub fn central(&mut self, line: &str) -> Result<()> {
         if (log_value(line, "action"), log_value(line, "result")) != (Some("sorteo"), Some("success")) {
             return Ok(());
@@ -87,7 +80,7 @@ impl Show {
         self.say("central: every agency is done, and the draw is held")
     }
 
-    /// A line of an agency's log.
+    /// Shows a line of an agency's log, if it matters to a spectator.
     pub fn agency(&mut self, id: usize, line: &str) -> Result<()> {
         let plain = self.bars.is_none();
         let agency = &mut self.agencies[id - 1];
@@ -105,7 +98,7 @@ impl Show {
             (Some("consulta_ganadores"), Some("in_progress")) => {
                 agency.bar.set_message("waits for the draw");
                 if plain {
-                    // Each log is read by its own thread, so the draw may be seen before an agency's wait for it.
+                    // Each log has its own reading thread, so the draw may be read before this line.
                     let (sent, waits) = (agency.sent, if self.drawn { "" } else { ", waits for the draw" });
                     return self.say(&format!("agency {id}: {sent} bets stored{waits}"));
                 }
@@ -136,18 +129,22 @@ impl Drop for Show {
     }
 }
 
-pub fn table(rows: &[Row], total: Duration) -> String {
-    let line = |name: &str, row: &Row| {
-        format!("{name:>6}  {:>10}  {:>7}  {:>7.2}\n", row.bets, row.winners, row.time.as_secs_f64())
+/// A line for each agency and one for all of them. `times` are in the order of the agencies.
+pub fn table(agencies: &[FileSummary], times: &[Duration], total: Duration) -> String {
+    let line = |name: &str, bets: u64, winners: usize, time: Duration| {
+        format!("{name:>6}  {bets:>10}  {winners:>7}  {:>7.2}\n", time.as_secs_f64())
     };
     let mut table = format!("{:>6}  {:>10}  {:>7}  {:>7}\n", "agency", "bets", "winners", "seconds");
-    table.extend((1..).zip(rows).map(|(id, row)| line(&id.to_string(), row)));
-    let bets = rows.iter().map(|row| row.bets).sum();
-    let winners = rows.iter().map(|row| row.winners).sum();
-    table + &line("all", &Row { bets, winners, time: total })
+    let (mut bets, mut winners) = (0, 0);
+    for ((id, agency), time) in (1..).zip(agencies).zip(times) {
+        bets += agency.bets;
+        winners += agency.winners.len();
+        table.push_str(&line(&id.to_string(), agency.bets, agency.winners.len(), *time));
+    }
+    table + &line("all", bets, winners, total)
 }
 
-/// The length of a bar. It is an estimate: a row with a line feed in a name counts twice.
+/// The number of lines, for the length of a bar. An estimate of the rows: blank lines and a header count too.
 fn count_lines(path: &Path) -> u64 {
     let Ok(file) = File::open(path) else { return 0 };
     let mut file = BufReader::with_capacity(256 * 1024, file);
@@ -166,13 +163,10 @@ mod tests {
 
     #[test]
     fn the_table_lines_up_and_adds_up() {
-        let rows = [(2556, 7, 1234), (40, 0, 50)].map(|(bets, winners, milliseconds)| Row {
-            bets,
-            winners,
-            time: Duration::from_millis(milliseconds),
-        });
+        let agencies =
+            [(2556, 7), (40, 0)].map(|(bets, winners)| FileSummary { bets, winners: vec![String::new(); winners] });
         assert_eq!(
-            table(&rows, Duration::from_millis(1300)),
+            table(&agencies, &[1234, 50].map(Duration::from_millis), Duration::from_millis(1300)),
             "agency        bets  winners  seconds\n\
              \x20    1        2556        7     1.23\n\
              \x20    2          40        0     0.05\n\

@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::text::{Quoted, is_digits, is_forbidden};
 
-/// The number that wins unless the central is told another: the one of the exercises.
+/// The default winning number, which is that of the exercises.
 pub const WINNING_NUMBER: u32 = 7574;
 
 pub(super) const MAX_NAME_CHARACTERS: usize = 100;
 pub(super) const MAX_DOCUMENT_CHARACTERS: usize = 32;
 
-/// A bet whose every value obeys the rules. It borrows its texts, so that judging one allocates nothing.
+/// A bet whose values all obey the rules. It borrows its texts, so that checking one allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bet<'a> {
     pub first_name: &'a str,
@@ -20,7 +20,7 @@ pub struct Bet<'a> {
     pub number: u32,
 }
 
-/// The fields of a bet, in the order in which files and messages hold them.
+/// The fields of a bet, in the order that files and messages use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     FirstName,
@@ -30,7 +30,7 @@ pub enum Field {
     Number,
 }
 
-/// A value that breaks a rule: which, what was found, and what is allowed.
+/// A value that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BetError {
     pub field: Field,
@@ -39,7 +39,7 @@ pub struct BetError {
 }
 
 impl<'a> Bet<'a> {
-    /// The five values of a bet, judged in their order; the first that breaks a rule is the error.
+    /// Checks the five values of a bet in their order. The first that breaks a rule is the error.
     pub fn new([first_name, last_name, document, birthdate, number]: [&'a str; 5]) -> Result<Bet<'a>, BetError> {
         check_name(Field::FirstName, first_name)?;
         check_name(Field::LastName, last_name)?;
@@ -55,7 +55,6 @@ impl<'a> Bet<'a> {
     }
 }
 
-/// Whether a bet on this number wins the draw.
 pub fn has_won(number: u32, winning_number: u32) -> bool {
     number == winning_number
 }
@@ -66,10 +65,10 @@ fn check(field: Field, value: &str, rule: impl Fn(&str) -> bool, broken: &'stati
 
 fn check_name(field: Field, name: &str) -> Result<(), BetError> {
     check(field, name, |name| !name.is_empty(), "is empty")?;
-    // Most names are shorter in bytes than the limit in characters, and need no counting.
+    // A name has at most as many characters as bytes, so most names need no counting.
     let fits = |name: &str| name.len() <= MAX_NAME_CHARACTERS || name.chars().count() <= MAX_NAME_CHARACTERS;
     check(field, name, fits, "is longer than 100 characters")?;
-    // Where every byte is one plain character, none has to be decoded.
+    // Names of plain ASCII, which most are, need no decoding.
     let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_control() && byte != b'|';
     let clean = |name: &str| name.bytes().all(plain) || !name.chars().any(is_forbidden);
     check(field, name, clean, "holds a control character or a \"|\"")
@@ -80,7 +79,7 @@ fn is_document(value: &str) -> bool {
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-')
 }
 
-/// A date of the proleptic Gregorian calendar from year 1 on, which is what Python's `date.fromisoformat` takes.
+/// True for a date of the proleptic Gregorian calendar from year 1 on, as Python's `date.fromisoformat` accepts it.
 pub(super) fn is_calendar_date(bytes: &[u8]) -> bool {
     if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
         return false;
@@ -97,7 +96,7 @@ pub(super) fn is_calendar_date(bytes: &[u8]) -> bool {
     month.is_some_and(|month| (1..=u16::from(month.length(i32::from(year)))).contains(&day))
 }
 
-/// Leading zeros are allowed, however many; a sign, a space or another script's digits are not.
+/// Any number of leading zeros is allowed. A sign, a space or digits of another script are not.
 fn parse_number(value: &str) -> Result<u32, BetError> {
     let broken = |rule| BetError { field: Field::Number, found: value.to_owned(), rule };
     if !is_digits(value) {

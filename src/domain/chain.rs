@@ -1,26 +1,26 @@
-//! The chain of an agency's bets: a running checksum over its rows in order, so that it can be told whether two sides mean
-//! the same bets and not only as many.
+//! A running checksum over an agency's rows in order. By comparing it, central and agency find out whether they hold the same
+//! bets, and not only the same number of bets.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crc32fast::Hasher;
 
-/// CRC-32 (zlib's) over whole rows as `bets.csv` has them, agency and line end included. Its value is its whole state.
+/// The CRC-32 (zlib's) of whole rows as `bets.csv` has them, agency and line end included. It can be extended by more rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksum(pub u32);
 
-/// Where an agency says that its bets stand in its sequence.
+/// The place of bets in their agency's sequence, as the agency gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// How many of the agency's bets stand before them.
+    /// The number of the agency's bets before them.
     pub first: u64,
-    /// The checksum of those, if the agency keeps one.
+    /// The checksum of the bets before them, if the agency keeps one.
     pub before: Option<Checksum>,
 }
 
 impl Checksum {
-    /// The checksum once these rows follow.
+    /// The checksum of the rows so far and these.
     pub fn extended(self, rows: &[u8]) -> Checksum {
         let mut hasher = Hasher::new_with_initial(self.0);
         hasher.update(rows);
@@ -35,7 +35,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// What [`Checksum`] prints, and no other form of it.
+/// Accepts only the form that [`Checksum`] prints.
 impl FromStr for Checksum {
     type Err = ();
 

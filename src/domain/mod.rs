@@ -1,5 +1,5 @@
-//! The lottery itself: bets and their rows, agencies, phases and who has won. Pure: it does no I/O and knows no wire word,
-//! no file and no socket.
+//! The lottery itself: bets and their rows, agencies, phases and who has won. This code is pure: it does no I/O, and knows no
+//! wire format, no file and no socket.
 
 mod bet;
 mod chain;

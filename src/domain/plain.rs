@@ -1,12 +1,12 @@
-//! The bets that nearly all lines hold, recognised in one look at each byte.
+//! A fast path for the bets of nearly all lines, which looks at each byte once.
 //!
-//! Splitting a line, judging its values one by one and writing them as CSV costs several times what reading it does. A bet
-//! whose values need no quotes is its own row but for what separates the values, so recognising it is all there is to do.
-//! What is not recognised here may still be a bet: [`Bet::new`](super::Bet::new) alone judges and explains.
+//! Splitting a line, checking its values one by one and writing them as CSV costs several times as much as reading the line.
+//! But if no value needs quotes, the line already is the CSV row, except for its separators, so it only has to be recognised.
+//! A line that is not recognised here may still be a valid bet: only [`Bet::new`](super::Bet::new) rejects one, and says why.
 
 use super::bet::{MAX_DOCUMENT_CHARACTERS, MAX_NAME_CHARACTERS, is_calendar_date};
 
-/// A bet found by [`plain_bet`]: where the separators behind its first four values are, and where it ends.
+/// A bet found by [`plain_bet`]: the places of the four separators between its values, and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainBet {
     pub separators: [usize; 4],
@@ -17,19 +17,19 @@ const NAME: u8 = 1;
 const DOCUMENT: u8 = 2;
 const DIGIT: u8 = 4;
 
-/// What each byte can be part of.
+/// The kinds of value that each byte may be part of.
 static CLASSES: [u8; 256] = classes();
 
 /// "YYYY-MM-DD"
 const DATE_BYTES: usize = 10;
-/// Any number of so many digits is small enough.
+/// A number of this many digits always fits a `u32`.
 const MAX_DIGITS: usize = 9;
 
-/// The bet at the start of `bytes`, which are UTF-8, if it obeys every rule and is written as a row writes it. The caller
-/// looks at what follows it.
+/// The bet at the start of `bytes`, which must be UTF-8, if it obeys every rule and each value is written as in a row. The
+/// caller checks what follows it.
 pub fn plain_bet(bytes: &[u8], separator: u8) -> Option<PlainBet> {
     let (mut separators, mut start) = ([0; 4], 0);
-    // No name of so many bytes has more characters.
+    // These limits count bytes: a name has at most as many characters.
     let values = [(NAME, MAX_NAME_CHARACTERS), (NAME, MAX_NAME_CHARACTERS), (DOCUMENT, MAX_DOCUMENT_CHARACTERS)];
     for (place, (class, most)) in separators.iter_mut().zip(values) {
         *place = start + span(&bytes[start..], class, most)?;
@@ -44,7 +44,7 @@ pub fn plain_bet(bytes: &[u8], separator: u8) -> Option<PlainBet> {
     recognised.then_some(PlainBet { separators, end: separators[3] + 1 + digits })
 }
 
-/// How many bytes of a class come first, if there are 1 to `most` of them.
+/// The number of bytes of a class at the start, if it is 1 to `most`.
 fn span(bytes: &[u8], class: u8, most: usize) -> Option<usize> {
     let length = bytes.iter().take(most + 1).take_while(|byte| CLASSES[usize::from(**byte)] & class != 0).count();
     (1..=most).contains(&length).then_some(length)
@@ -54,7 +54,7 @@ const fn classes() -> [u8; 256] {
     let mut classes = [0; 256];
     let mut byte = 0_u8;
     loop {
-        // 0xC2 begins U+0080 to U+00BF, some of which are control characters.
+        // 0xC2 starts U+0080 to U+00BF, and some of these are control characters.
         let is_name = !byte.is_ascii_control() && !matches!(byte, b',' | b'"' | b'|' | 0xC2);
         let is_document = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
         let digit = if byte.is_ascii_digit() { DIGIT } else { 0 };

@@ -1,58 +1,57 @@
-//! Which agencies take part, what each has stored, and where the draw stands.
+//! Which agencies take part, what each has stored, and the state of the draw.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Checksum, Rules};
 
-/// The largest agency id, and so the most agencies a lottery can have: an account of each lives in memory.
+/// The largest agency id, and so the most agencies of a lottery. It is bounded because each account is kept in memory.
 pub const MAX_AGENCIES: u32 = 65_535;
 
-/// An agency's number. A [`Roster`] tells whether such an agency takes part.
+/// An agency's number. [`Roster::admits`] decides whether this agency takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgencyId(pub u32);
 
-/// The agencies that take part: 1 to N, with N said beforehand or found out.
+/// The agencies that take part: 1 to N, where N is configured or found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Roster {
-    /// Agencies 1 to N. With none there is no lottery.
+    /// Agencies 1 to N. If N is 0 there is no lottery.
     Fixed(u32),
-    /// N is the highest id seen so far.
+    /// N is the highest id that was seen so far.
     Auto,
 }
 
-/// Where an agency stands.
+/// The phase of an agency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Its bets are taken.
+    /// Its bets are accepted.
     Open,
-    /// It has said that it has no more; the draw is still to come.
+    /// It has said DONE, and the draw was not held yet.
     Done,
-    /// The draw was held.
     Drawn,
 }
 
-/// What the central keeps about one agency.
+/// What is stored of one agency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Bets stored, which is also the place of the next one in the agency's sequence.
+    /// The number of its bets, which is also the place of the next one in its sequence.
     pub stored: u64,
-    /// Of those bets' rows.
+    /// The checksum of their rows.
     pub checksum: Checksum,
     pub done: bool,
 }
 
-/// Where the draw stands.
+/// The state of the draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Draw {
-    /// It is still to come.
+    /// It was not held yet.
     #[default]
     Open,
-    /// It was held with this number. Once that is announced, the log has told of it.
+    /// It was held with this winning number. It is announced once its line is in the log.
     Held { number: u32, is_announced: bool },
 }
 
-/// The agencies' accounts and the draw. Equal histories make equal registers.
+/// The agencies' accounts, the draw and the rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Register {
     accounts: BTreeMap<AgencyId, Account>,
@@ -92,7 +91,7 @@ impl Register {
         self.done = self.done - u32::from(was_done) + u32::from(account.done);
     }
 
-    /// Which of agencies 1 to `agencies` are not done, in order.
+    /// The agencies of 1 to `agencies` that are not done, in order.
     pub fn missing(&self, agencies: u32) -> impl Iterator<Item = AgencyId> {
         let mut done = self.accounts().filter(|(_, account)| account.done).map(|(id, _)| id).peekable();
         (1..=agencies).map(AgencyId).filter(move |id| done.next_if_eq(id).is_none())
@@ -102,7 +101,7 @@ impl Register {
         self.draw
     }
 
-    /// Holds the draw. It is held once: a second time changes nothing.
+    /// Holds the draw, unless it was held before.
     pub fn hold_draw(&mut self, number: u32) {
         if self.draw == Draw::Open {
             self.draw = Draw::Held { number, is_announced: false };
@@ -115,7 +114,7 @@ impl Register {
         }
     }
 
-    /// What defines the lottery, once that is recorded.
+    /// The rules, once they are recorded.
     pub fn rules(&self) -> Option<Rules> {
         self.rules
     }
@@ -134,7 +133,7 @@ impl Register {
         self.accounts.keys().next_back().map_or(0, |agency| agency.0)
     }
 
-    /// The first agency with an account that the roster does not admit: a sign of the wrong roster or folder.
+    /// The first agency with an account that the roster does not admit. If there is one, roster or folder are wrong.
     pub fn stranger(&self, roster: Roster) -> Option<AgencyId> {
         self.accounts.keys().copied().find(|agency| !roster.admits(*agency))
     }

@@ -1,11 +1,11 @@
-//! Whom a certificate speaks for. The role stands in it as a URI name.
+//! The party that a certificate identifies. The certificate holds its role as a URI name.
 
 use std::fmt;
 
 use super::register::{AgencyId, MAX_AGENCIES};
 use super::text::is_digits;
 
-/// What every URI name begins with that tells a role.
+/// The start of every URI name that holds a role.
 const PREFIX: &str = "urn:quiniela:";
 
 /// A party of a lottery.
@@ -17,8 +17,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role that a certificate's URI names tell. None unless exactly one of them has our prefix, in any case of its
-    /// letters, and the exact form that [`Role`] prints.
+    /// The role in a certificate's URI names. Exactly one of them must start with our prefix, compared without regard to
+    /// case, and it must have the exact form that [`Role`] prints. Otherwise there is no role.
     pub fn of_names<'a>(uris: impl IntoIterator<Item = &'a str>) -> Option<Role> {
         let mut ours = uris
             .into_iter()
@@ -40,7 +40,7 @@ impl Role {
     }
 }
 
-/// As a certificate says it.
+/// The URI name of a certificate.
 impl fmt::Display for Role {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,15 +1,15 @@
 //! The canonical row of a bet: agency, first name, last name, document, birthdate, number, as Python's `csv.writer` writes
-//! them. No value holds a line feed, so a line is a row and a row is a line.
+//! them. No value holds a line feed, so each row is one line.
 
 use memchr::{memchr_iter, memchr2};
 
 use super::plain::plain_bet;
 use super::{AgencyId, Bet};
 
-/// Rows of one agency. They take hold of memory only as they come: thousands of peers may have begun a batch at once.
+/// Rows of one agency. Memory is allocated only as rows are added, because thousands of peers may have begun a batch at once.
 #[derive(Debug)]
 pub struct Rows {
-    /// What every row begins with.
+    /// The start of every row: the agency.
     start: String,
     bytes: Vec<u8>,
     count: u64,
@@ -31,8 +31,8 @@ impl Rows {
         self.end(itoa::Buffer::new().format(bet.number).as_bytes());
     }
 
-    /// Adds a bet whose values stand as they are in a message, if it can be told at a glance that they obey the rules. If
-    /// not, nothing happens, and the bet may still be a good one.
+    /// Adds a bet from the values in a message if the fast path recognises it. Otherwise this returns false and adds nothing,
+    /// but the bet may still be valid.
     pub fn push_plain(&mut self, values: &str) -> bool {
         let bet = plain_bet(values.as_bytes(), b'|').filter(|bet| bet.end == values.len());
         if let Some(bet) = &bet {
@@ -41,7 +41,7 @@ impl Rows {
         bet.is_some()
     }
 
-    /// Adds a bet that [`plain_bet`] has recognised, with its separators at these places.
+    /// Adds a bet that [`plain_bet`] has recognised, given the places of its separators.
     pub fn push_recognised(&mut self, values: &[u8], separators: &[usize; 4]) {
         let start = self.bytes.len() + self.start.len();
         self.bytes.extend_from_slice(self.start.as_bytes());
@@ -49,10 +49,19 @@ impl Rows {
         separators.iter().for_each(|separator| self.bytes[start + separator] = b',');
     }
 
-    /// Takes all rows away, and keeps their memory.
+    /// Removes all rows, and keeps their memory for new ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+    }
+
+    /// Takes the bytes of the rows out, to be brought back before anything else is done.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub fn bring_back(&mut self, bytes: Vec<u8>) {
+        self.bytes = bytes;
     }
 
     pub fn count(&self) -> u64 {
@@ -63,14 +72,14 @@ impl Rows {
         &self.bytes
     }
 
-    /// The first few rows, and those behind them.
+    /// Splits the text behind this many rows.
     pub fn split_at(&self, rows: u64) -> (&[u8], &[u8]) {
         let Some(last) = rows.checked_sub(1) else { return (&[], &self.bytes) };
         let end = usize::try_from(last).ok().and_then(|last| memchr_iter(b'\n', &self.bytes).nth(last));
         self.bytes.split_at(end.map_or(self.bytes.len(), |end| end + 1))
     }
 
-    /// Of the values, names alone can hold what has to be quoted, and of what has to be, these two.
+    /// Only names may need quotes, because of a comma or a quote: no other value, and no other character, does.
     fn push_name(&mut self, name: &str) {
         if memchr2(b',', b'"', name.as_bytes()).is_none() {
             self.bytes.extend_from_slice(name.as_bytes());

@@ -1,4 +1,4 @@
-//! What defines a lottery: it is fixed from its first bet or DONE on.
+//! The rules that define a lottery. They are fixed from its first bet or DONE on.
 
 use super::{Roster, WINNING_NUMBER};
 
@@ -8,7 +8,7 @@ pub struct Rules {
     pub winning_number: u32,
 }
 
-/// What a start of the central says of the rules. What it leaves out is as it was recorded.
+/// The rules in the settings of a start. Those that are not set stay as they were recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaidRules {
     pub roster: Option<Roster>,
@@ -16,12 +16,13 @@ pub struct SaidRules {
 }
 
 impl Rules {
-    /// Those of the exercises.
+    /// The rules of the exercises.
     pub const DEFAULT: Rules = Rules { roster: Roster::Fixed(5), winning_number: WINNING_NUMBER };
 }
 
 impl SaidRules {
-    /// The rules of a lottery that was begun with `recorded`, or that is to begin now. `None` if it was begun with others.
+    /// The rules of a lottery that was begun with `recorded`, or that begins now. `None` if the settings contradict the
+    /// recorded rules.
     pub fn resolve(self, recorded: Option<Rules>) -> Option<Rules> {
         let base = recorded.unwrap_or(Rules::DEFAULT);
         let rules = Rules {

@@ -1,13 +1,13 @@
-//! Foreign text made safe to show: nothing a peer or a file says can forge a log line or a field of a reply.
+//! Makes foreign text safe to show, so that no peer and no file can forge a log line or a field of a reply.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// The most characters of a foreign value that a message quotes.
+/// The most characters that a message quotes of a foreign value.
 const QUOTED_CHARACTERS: usize = 40;
 
-/// The text with `|`, `\` and every control character escaped as Rust would write them (`\n`, `\u{7c}`), so that it
-/// can stand as one value in a `key: value | key: value` line or in a `|`-separated reply.
+/// The text with `|`, `\` and every control character escaped as in Rust (`\u{7c}`, `\n`), so that it can be one value of a
+/// `key: value | key: value` line or of a `|`-separated reply.
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(must_be_escaped) {
         return Cow::Borrowed(text);
@@ -23,22 +23,22 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether no value may hold this character: `|` would separate it in a message, and a control character can end a line.
+/// True for a character that no value may hold: `|` would split the value in a message, and a control character may end a line.
 pub fn is_forbidden(character: char) -> bool {
     character == '|' || character.is_control()
 }
 
-/// Whether a text is one or more ASCII digits: no sign, no space, no other script's.
+/// True for one or more ASCII digits, and nothing else.
 pub fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// U+2028 and U+2029 are no control characters, but many readers of logs end a line at them.
+/// U+2028 and U+2029 are not control characters, but many log readers end a line at them.
 fn must_be_escaped(character: char) -> bool {
     is_forbidden(character) || matches!(character, '\\' | '\u{2028}' | '\u{2029}')
 }
 
-/// A foreign value in double quotes, made visible and cut to a length that fits a message.
+/// A foreign value in double quotes, escaped, and cut to a length that fits a message.
 pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {

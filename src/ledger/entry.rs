@@ -1,51 +1,50 @@
-//! What stands in the ledger's line, what becomes of it, and what keeps it.
+//! The entries of the ledger's line, the verdicts on them, and the trait of the store that keeps them.
 
 use std::fmt;
 
 use super::winners::Winners;
 use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules};
 
-/// What stands in line.
+/// What the ledger is asked to do.
 pub enum Entry {
-    /// Bets to be stored behind the agency's others. Those that are stored already, by the place that the agency says, are
-    /// not stored again.
+    /// Append bets to the agency's others. With a `place`, those that are already stored are not stored again.
     Bets { agency: AgencyId, place: Option<Place>, rows: Rows },
-    /// The agency has no more bets.
+    /// Mark the agency as done: it has no more bets.
     Done { agency: AgencyId },
-    /// Asks where the agency stands, behind everything that is in line before it.
+    /// Tell the agency's account, which includes all earlier entries in line.
     Account { agency: AgencyId },
-    /// The log has told of the draw.
+    /// Record that the log has announced the draw.
     Announced,
-    /// Something that the same connection put in line before has failed, and so this fails too.
+    /// Fail, because an earlier entry of the same connection has failed.
     Void(StorageError),
 }
 
-/// What became of an entry.
+/// The result of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The bets are on disk, so many of them since before.
+    /// The bets are on disk, and `already` of them were there before.
     Stored { already: u64 },
     /// The mark is on disk.
     Marked,
-    /// What is on disk. An agency is closed when it is done or the draw was held.
+    /// The agency's account on disk. An agency is closed once it is done or the draw was held.
     Account { stored: u64, checksum: Checksum, is_closed: bool },
-    /// The agency is closed.
+    /// Refused: the agency is closed.
     Closed,
-    /// The bets start behind the agency's next bet.
+    /// Refused: bets that stand before these in the agency's sequence are not stored.
     Gap,
-    /// The bets end before those that are stored, whose checksum the agency cannot know.
+    /// Refused: more bets are stored than the agency's checksum and these bets cover, so they cannot be compared.
     Stale,
-    /// The bets do not follow those that are stored.
+    /// Refused: the agency's checksum does not match the stored bets.
     Conflict,
-    /// Nothing of it came to the disk.
+    /// Nothing of the entry is stored.
     Failed(StorageError),
 }
 
-/// A write that did not come to the disk, in a sentence that names the file.
+/// Why something could not be stored or read, in a sentence that names the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageError(pub String);
 
-/// What came of holding the draw.
+/// Who has held the draw, if anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     ByUs,
@@ -54,34 +53,37 @@ pub enum Held {
     NotDue,
 }
 
-/// Where the lottery stands on disk.
+/// The state of the lottery on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// How many agencies are done.
     pub done: u32,
-    /// The highest id that has bets or is done, 0 if there is none.
+    /// The highest id of an agency that has bets or is done, 0 if there is none.
     pub highest: u32,
     pub draw: Draw,
-    /// Why nothing is taken any more, if nobody can tell what the disk holds.
+    /// Why the store refuses everything, once it cannot know any more what the disk holds.
     pub broken: Option<StorageError>,
 }
 
-/// A place where the lottery is kept. Its promise: what it says is stored survives any crash, and a group's entry is there
-/// whole or not at all.
+/// Durable storage of a lottery. What it reports as stored survives any crash, and each entry of a group is stored whole
+/// or not at all.
 pub trait Store: Send + Sync {
-    /// Judges the entries in order, against what is stored and what the earlier ones add, and stores what they ask for.
-    /// Returns a verdict for each. A group that changes nothing writes nothing.
+    /// Judges the entries in order, against what is stored and what earlier entries of the group add, and stores what they
+    /// ask for. Returns a verdict for each. A group that changes nothing writes nothing.
     fn commit(&self, group: &[Entry]) -> Vec<Verdict>;
-    /// Holds the draw, with the number of the rules, if agencies 1 to `agencies` are all done and it was not held before.
+    /// Holds the draw with the winning number of the rules, unless it was held before or one of the agencies 1 to
+    /// `agencies` is not done.
     fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError>;
+    /// Does housekeeping that no verdict should wait for. The thread that commits calls it once it has published a group's
+    /// verdicts. After an error the store refuses everything.
+    fn maintain(&self) -> Result<(), StorageError>;
     fn state(&self) -> State;
-    /// The first agencies of 1 to `agencies` that are not done, so many at most.
+    /// The agencies of 1 to `agencies` that are not done, in order and `most` at most.
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId>;
-    /// What defines the lottery.
     fn rules(&self) -> Rules;
-    /// Finds the winners of the draw that was held. It takes a while: it reads every bet.
+    /// Finds the winners of the draw that was held. This reads every bet, and so takes a while.
     fn winners(&self) -> Result<Winners, StorageError>;
-    /// Says that nothing more will be written.
+    /// Marks the lottery as closed in order. Nothing can be stored afterwards.
     fn close(&self) -> Result<(), StorageError>;
 }
 

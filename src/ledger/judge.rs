@@ -1,40 +1,40 @@
-//! Whether an entry can be stored: judged by whoever commits the group, against what is on disk and what the group's
-//! earlier entries add.
+//! Decides whether an entry can be stored, given what is on disk and what the earlier entries of its group add.
 
 use std::collections::BTreeMap;
 
 use super::entry::{Entry, StorageError, Verdict};
 use crate::domain::{Account, AgencyId, Draw, Place, Register};
 
-/// A group that was judged: its verdicts if it comes to the disk, and what has to be written for that.
+/// A judged group: the verdicts that hold if it can be written, and what has to be written.
 #[derive(Default)]
 pub struct Judged {
     pub verdicts: Vec<Verdict>,
     /// New rows, in the order of the entries.
     pub rows: Vec<u8>,
-    /// The agencies that have new bets or are newly done, with the accounts that they get.
+    /// The new accounts of agencies that have new bets or are newly done.
     pub accounts: BTreeMap<AgencyId, Account>,
     pub done: Vec<AgencyId>,
     pub is_announced: bool,
-    /// The places of the verdicts that are wrong if the group does not come to the disk.
-    resting: Vec<usize>,
+    /// The places of the verdicts that are wrong if the group cannot be written.
+    dependent: Vec<usize>,
 }
 
 impl Judged {
-    /// Judges a group. `rows` is an emptied buffer for its rows.
-    pub fn new(group: &[Entry], register: &Register, rows: Vec<u8>) -> Judged {
+    /// Judges a group. Its new rows use the memory of `rows`.
+    pub fn new(group: &[Entry], register: &Register, mut rows: Vec<u8>) -> Judged {
+        rows.clear();
         let mut judged = Judged { rows, ..Judged::default() };
         for (place, entry) in group.iter().enumerate() {
             let verdict = judged.judge(entry, register);
-            let rests = match entry {
+            let depends = match entry {
                 Entry::Bets { agency, .. } | Entry::Done { agency } | Entry::Account { agency } => {
                     judged.accounts.contains_key(agency)
                 }
                 Entry::Announced => true,
                 Entry::Void(_) => false,
             };
-            if rests {
-                judged.resting.push(place);
+            if depends {
+                judged.dependent.push(place);
             }
             judged.verdicts.push(verdict);
         }
@@ -45,9 +45,9 @@ impl Judged {
         self.accounts.is_empty() && !self.is_announced
     }
 
-    /// The verdicts of a group that did not come to the disk. Who asked for an account is told what is there.
+    /// The verdicts of a group that could not be written. An account that was asked for is the one on disk.
     pub fn failed(mut self, group: &[Entry], register: &Register, error: &StorageError) -> Vec<Verdict> {
-        for place in self.resting {
+        for place in self.dependent {
             self.verdicts[place] = match group[place] {
                 Entry::Account { agency } => account(register.account(agency), register.draw()),
                 Entry::Bets { .. } | Entry::Done { .. } | Entry::Announced | Entry::Void(_) => {
@@ -78,7 +78,7 @@ impl Judged {
                         return Verdict::Conflict;
                     }
                 }
-                // What is there already is told before what is closed.
+                // Bets that are all stored already are acknowledged even if the agency is closed: this may be a resend.
                 if !new.is_empty() {
                     if done || register.draw() != Draw::Open {
                         return Verdict::Closed;

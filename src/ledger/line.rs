@@ -1,7 +1,8 @@
-//! The line in which entries wait until they are written. It is bounded, and serves its clients in order.
+//! The bounded queue in which entries wait until they are stored.
 //!
-//! A connection claims room before it reads a request, so no request has to be kept that finds no room. A connection that
-//! gets no room waits in order. The line grants its claim as soon as there is room, and has it woken.
+//! A connection claims room in it before it reads a request, so a request that was read always finds room. Connections that
+//! get no room wait, in the order in which they asked. As soon as there is room, the line grants their claims, and its
+//! caller wakes them.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,20 +11,20 @@ use parking_lot::{Condvar, Mutex};
 
 use super::entry::{Entry, StorageError};
 
-/// The most bytes of entries in one group, which bounds what a crash can leave at the end of a file.
+/// The most bytes of entries in one group. It bounds the uncommitted rows that a crash can leave in `bets.csv`.
 pub const MAX_GROUP: usize = 2 * 1024 * 1024;
 
-/// Bytes in line that are written before anybody waits for them. A sync costs the processor too, so small groups do not
-/// pay.
+/// With this many bytes in line a group is written even if no connection waits for it yet. Smaller groups would cost more
+/// processor time for syncs than they save in waiting.
 const EARLY_GROUP: usize = 128 * 1024;
 
-/// The most bytes in line and claimed.
+/// The most bytes that may be in line or claimed.
 const MAX_LINE: usize = 4 * MAX_GROUP;
 
-/// The bytes that one claim covers: what is read of a connection at once, at most.
+/// The bytes that one claim covers: the most that is read from a connection at once.
 pub const CLAIM: usize = 64 * 1024;
 
-/// What an entry weighs besides its rows: the memory that it takes itself.
+/// The bytes that an entry counts for besides its rows: the memory of the entry itself.
 const ENTRY: usize = 128;
 
 /// See the module.
@@ -36,23 +37,23 @@ struct Inner<O, W> {
     entries: VecDeque<(Entry, O)>,
     bytes: usize,
     claimed: usize,
-    /// Those who wait for room, each with its ticket. Tickets count up, and all below `granted` have a claim.
+    /// Who waits for room, each with a ticket. Tickets count up, and those below `granted` have their claim.
     waiting: VecDeque<(u64, W)>,
     next_ticket: u64,
     granted: u64,
-    /// How many groups have failed, and why the last one did.
+    /// The number of groups that have failed, and the error of the last one.
     era: u64,
     failure: Option<StorageError>,
-    /// Somebody waits for what is in line.
+    /// A connection waits for what is in line.
     is_urgent: bool,
     is_closed: bool,
 }
 
-/// A connection's hold on the line.
+/// A connection's claim of room.
 #[derive(Debug, Default)]
 pub struct Claim {
     state: Hold,
-    /// The era in which it first put something in line that it has not heard of.
+    /// The era at the time when the connection last knew the verdicts of all its entries.
     era: u64,
 }
 
@@ -64,14 +65,14 @@ enum Hold {
     Has,
 }
 
-/// What leaves the line together, and those who get room by that.
+/// Entries that leave the line together, and those whose claims are granted by that.
 pub struct Leaving<O, W> {
     pub group: Vec<(Entry, O)>,
     pub waiting: Vec<W>,
 }
 
 impl Claim {
-    /// Whether it is still to be granted.
+    /// Whether the claim was made and not granted yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, Hold::Waits(_))
     }
@@ -94,8 +95,8 @@ impl<O, W> Line<O, W> {
         Line { inner: Mutex::new(inner), work: Condvar::new() }
     }
 
-    /// Claims room for what one read can bring. False when there is none: `who` will be woken once the claim is granted.
-    /// `expects_nothing` says that the claimer knows the verdict of everything that it has put in line.
+    /// Claims room for one read. False if there is none: then `who` is woken once the claim is granted.
+    /// `expects_nothing` says that the connection knows the verdicts of all its entries.
     pub fn claim(&self, claim: &mut Claim, expects_nothing: bool, who: impl FnOnce() -> W) -> bool {
         let mut inner = self.inner.lock();
         if expects_nothing {
@@ -120,8 +121,8 @@ impl<O, W> Line<O, W> {
         true
     }
 
-    /// Releases a claim, or stops waiting for one. Returns those whose claims are granted now.
-    #[must_use = "those who waited have to be woken"]
+    /// Releases a claim, or stops waiting for one. Returns those whose claims are granted by that.
+    #[must_use = "connections whose claims were granted have to be woken"]
     pub fn give_back(&self, claim: &mut Claim) -> Vec<W> {
         let mut inner = self.inner.lock();
         match mem::take(&mut claim.state) {
@@ -132,7 +133,7 @@ impl<O, W> Line<O, W> {
         inner.grant()
     }
 
-    /// Puts an entry in line.
+    /// Puts an entry in line. If a group has failed that the connection has not heard of, the entry fails too.
     pub fn put(&self, claim: &Claim, entry: Entry, order: O) {
         let mut inner = self.inner.lock();
         let entry = match &inner.failure {
@@ -145,23 +146,23 @@ impl<O, W> Line<O, W> {
         }
     }
 
-    /// Puts an entry of the central itself in line, and has it written soon.
+    /// Puts an entry of the central itself in line, and has it written without delay.
     pub fn put_own(&self, entry: Entry, order: O) {
         self.inner.lock().push(entry, order);
         self.hurry();
     }
 
-    /// Has everything written that is in line: somebody waits for it.
+    /// Has the entries in line written without delay, because a connection waits for them.
     pub fn hurry(&self) {
         let mut inner = self.inner.lock();
-        // What is being written already needs no hurry.
+        // With an empty line there is nothing to hurry: a group that has left it is being written.
         if !inner.entries.is_empty() {
             inner.is_urgent = true;
             self.work.notify_one();
         }
     }
 
-    /// Ends [`Line::next_group`] once the line is empty.
+    /// Makes [`Line::next_group`] return `None` once the line is empty.
     pub fn close(&self) {
         self.inner.lock().is_closed = true;
         self.work.notify_one();
@@ -172,7 +173,7 @@ impl<O, W> Line<O, W> {
         self.inner.lock().entries.is_empty()
     }
 
-    /// Waits for entries that are worth a write or that somebody waits for. `None` once the line is closed and empty.
+    /// Waits for entries that are worth a write or that a connection waits for. `None` once the line is closed and empty.
     pub(super) fn next_group(&self) -> Option<Leaving<O, W>> {
         let mut inner = self.inner.lock();
         loop {
@@ -187,7 +188,7 @@ impl<O, W> Line<O, W> {
         }
     }
 
-    /// Notes that a group has failed, and takes out everything behind it.
+    /// Notes that a group has failed, and takes out all entries behind it.
     pub(super) fn fail(&self, error: StorageError) -> Leaving<O, W> {
         let mut inner = self.inner.lock();
         inner.era += 1;
@@ -202,7 +203,7 @@ impl<O, W> Inner<O, W> {
         self.bytes + self.claimed + CLAIM <= MAX_LINE
     }
 
-    /// Claims room for those who have waited longest.
+    /// Grants claims to those who have waited longest.
     fn grant(&mut self) -> Vec<W> {
         let mut granted = Vec::new();
         while self.has_room() {

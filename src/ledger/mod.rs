@@ -1,10 +1,9 @@
-//! The ledger: the bets and the lottery's state, on disk. What it acknowledges survives any crash, whole, and once.
+//! The ledger: the bets and the lottery's state, on disk. Whatever it acknowledges survives any crash, whole and exactly
+//! once. The ledger knows no protocol and no socket.
 //!
-//! Requests stand in [`Line`] and wait for nothing. One thread ([`Ledger::write_until_closed`]) takes all that is in line
-//! as one group, has it judged and stored by a [`Store`], and publishes a verdict for each entry, in the order of the line.
-//! So one sync serves everybody in line.
-//!
-//! It knows no protocol and no socket.
+//! Entries queue in [`Line`], and the threads that put them there do not wait. One thread
+//! ([`Ledger::write_until_closed`]) takes the entries in line as one group, has a [`Store`] judge and store them, and
+//! publishes a verdict for each entry, in the order of the line. So one sync serves a whole group.
 
 mod entry;
 pub mod files;
@@ -18,15 +17,17 @@ pub use entry::{Entry, Held, State, StorageError, Store, Verdict};
 pub use line::{Claim, Line};
 pub use winners::Winners;
 
-/// Receives verdicts, and the news that the line has room. Neither call may wait for anything.
+/// Receives what the ledger's thread has to tell. No call may block, since all entries in line wait for that thread.
 pub trait Audience<O, W> {
-    /// The verdicts of a group, in the order of the line.
+    /// Takes the verdicts of a group, in the order of the line.
     fn settle(&self, verdicts: Vec<(O, Verdict)>);
-    /// There is room in the line for those who waited for it.
+    /// Wakes those whose claims of room were granted.
     fn admit_to_line(&self, waiting: Vec<W>);
+    /// Learns that the store has failed for good after its verdicts were published.
+    fn lose_store(&self);
 }
 
-/// The line and the store behind it. `O` is what an entry is put in line for, `W` who waits for room.
+/// The line and the store behind it. An `O` says what an entry is in line for, and a `W` says who waits for room.
 pub struct Ledger<O, W> {
     pub line: Line<O, W>,
     pub store: Box<dyn Store>,
@@ -37,26 +38,31 @@ impl<O, W> Ledger<O, W> {
         Ledger { line: Line::new(), store }
     }
 
-    /// Writes what stands in line, group by group, until the line is closed and empty; then closes the store.
+    /// Stores the entries in line, group by group, until the line is closed and empty; then closes the store.
     pub fn write_until_closed(&self, audience: &impl Audience<O, W>) -> Result<(), StorageError> {
-        while let Some(Leaving { group, waiting }) = self.line.next_group() {
-            audience.admit_to_line(waiting);
-            self.write(group, audience);
+        while let Some(leaving) = self.line.next_group() {
+            self.write(leaving, audience);
         }
         self.store.close()
     }
 
-    /// Writes one group if anything is in line.
+    /// Stores one group if any entry is in line.
     #[cfg(test)]
     pub fn write_group_if_any(&self, audience: &impl Audience<O, W>) {
         if !self.line.is_empty() {
-            let Leaving { group, waiting } = self.line.next_group().unwrap();
-            audience.admit_to_line(waiting);
-            self.write(group, audience);
+            self.write(self.line.next_group().unwrap(), audience);
         }
     }
 
-    fn write(&self, group: Vec<(Entry, O)>, audience: &impl Audience<O, W>) {
+    fn write(&self, leaving: Leaving<O, W>, audience: &impl Audience<O, W>) {
+        audience.admit_to_line(leaving.waiting);
+        self.commit(leaving.group, audience);
+        if self.store.maintain().is_err() {
+            audience.lose_store();
+        }
+    }
+
+    fn commit(&self, group: Vec<(Entry, O)>, audience: &impl Audience<O, W>) {
         let (entries, orders): (Vec<Entry>, Vec<O>) = group.into_iter().unzip();
         let verdicts = self.store.commit(&entries);
         let failure = entries.iter().zip(&verdicts).find_map(|(entry, verdict)| match (entry, verdict) {
@@ -65,15 +71,15 @@ impl<O, W> Ledger<O, W> {
             _ => None,
         });
         drop(entries);
-        // Later entries assumed that this group was stored: fail them too. The line also fails what the same connections
-        // put in before they hear of it.
+        // Later entries assumed that this group was stored: fail them too. The line also fails entries that the same
+        // connections add before they learn of the failure.
         let behind = failure.map(|error| (self.line.fail(error.clone()), error));
         audience.settle(orders.into_iter().zip(verdicts).collect());
         let Some((Leaving { group: behind, waiting }, error)) = behind else { return };
         audience.admit_to_line(waiting);
         let fail = |(entry, order)| {
             let verdict = match entry {
-                // It asks what the disk holds, so it gets an answer all the same.
+                // It asks what is stored, which the failure did not change.
                 Entry::Account { .. } => self.store.commit(&[entry]).pop(),
                 Entry::Bets { .. } | Entry::Done { .. } | Entry::Announced | Entry::Void(_) => None,
             };
@@ -118,6 +124,10 @@ mod tests {
 
         fn hold_draw(&self, _: u32) -> Result<Held, StorageError> {
             unimplemented!()
+        }
+
+        fn maintain(&self) -> Result<(), StorageError> {
+            Ok(())
         }
 
         fn state(&self) -> State {
@@ -168,6 +178,10 @@ mod tests {
                 }
                 _ => {}
             }
+        }
+
+        fn lose_store(&self) {
+            unimplemented!()
         }
     }
 

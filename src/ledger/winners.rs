@@ -1,5 +1,5 @@
-//! The winners, found by one pass over the bets and kept in a nameless file: they follow from the bets and the drawn
-//! number, so nothing of them has to survive a restart, and however many they are they take no memory.
+//! The winners, found by one pass over the bets. They are kept in a nameless file, so that any number of them takes little
+//! memory. They need not survive a restart, since they follow from the bets and the drawn number.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -9,11 +9,11 @@ use tempfile::SpooledTempFile;
 
 use crate::domain::AgencyId;
 
-/// A document's place in the file: documents have at most 32 bytes, and shorter ones are padded with zeros.
+/// Bytes of a document in the file: documents have at most 32 bytes, and shorter ones are padded with zeros.
 const SLOT: usize = 32;
-/// A winner before it is put in its place: the agency, then the document.
+/// Bytes of a winner before winners are sorted by agency: the agency's number, then the document.
 const FOUND: usize = 4 + SLOT;
-/// Documents gathered in memory before they are written to their agencies' places.
+/// Bytes of winners that are sorted in memory at once.
 const GATHERED: usize = 1024 * 1024;
 
 /// Each agency's winners, in the order in which their bets were stored.
@@ -25,7 +25,7 @@ pub struct Winners {
 /// A page of a winners list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// Winners in all.
+    /// Winners of the agency in all.
     pub total: u64,
     /// The documents of this page, joined by commas.
     pub documents: String,
@@ -39,7 +39,7 @@ struct Span {
     count: u64,
 }
 
-/// Winners as they are found, before each agency's stand side by side.
+/// Winners in the order in which they are found, not yet sorted by agency.
 pub struct Found {
     spans: BTreeMap<AgencyId, Span>,
     records: BufWriter<SpooledTempFile>,
@@ -57,10 +57,10 @@ impl Found {
 }
 
 impl Winners {
-    /// Winners are few, as a rule: up to so many bytes of them never reach the disk.
+    /// Winners are usually few, so up to this many bytes of them stay in memory.
     pub const IN_MEMORY: usize = 256 * 1024;
 
-    /// Takes the winners that `find` finds, in the order in which their bets were stored. `scratch` makes nameless files.
+    /// Collects the winners that `find` adds, in the order in which their bets were stored. `scratch` makes nameless files.
     pub fn collect(
         scratch: impl Fn() -> SpooledTempFile,
         find: impl FnOnce(&mut Found) -> io::Result<()>,
@@ -82,11 +82,11 @@ impl Winners {
         self.spans.values().map(|span| span.count).sum()
     }
 
-    /// The documents from place `from` on, as many as fit into so many bytes.
+    /// The agency's documents from place `from` on, as many as fit into `max_bytes`.
     pub fn page(&self, agency: AgencyId, from: u64, max_bytes: usize) -> io::Result<Page> {
         let span = self.spans.get(&agency).copied().unwrap_or_default();
         let from = from.min(span.count);
-        // No document is shorter than a byte and a comma, so more than this cannot fit.
+        // A document and its comma take two bytes at least, so more documents than this cannot fit.
         let wanted = (span.count - from).min(max_bytes as u64 / 2 + 1);
         let mut slots = vec![0; wanted as usize * SLOT];
         {
@@ -111,7 +111,7 @@ impl Winners {
     }
 }
 
-/// Puts each agency's documents side by side.
+/// Sorts the winners by agency, so that each agency's documents are contiguous.
 fn group(
     mut found: SpooledTempFile,
     spans: &BTreeMap<AgencyId, Span>,

@@ -1,5 +1,5 @@
-//! The log: one event one line, `2024-08-21 22:11:15 INFO     action: <what> | result: <how> | key: value | …`, to
-//! stdout, in UTC, with Python's level names. Values are escaped, so no value can forge a field or a line.
+//! The log: one line for each event, `2024-08-21 22:11:15 INFO     action: <what> | result: <how> | key: value | …`, on
+//! standard output, in UTC, with Python's level names. Values are escaped, so no value can forge a field or a line.
 
 mod writer;
 
@@ -16,12 +16,12 @@ use log::{Level, LevelFilter};
 use simplelog::{ConfigBuilder, WriteLogger, format_description};
 
 use crate::domain::visible;
-use writer::Queue;
+use writer::LineQueue;
 
-/// The most that a thread gathers before it queues the lines as one piece.
+/// A thread that has gathered this much queues its lines as one piece.
 const PIECE_BYTES: usize = 16 * 1024;
 
-static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+static QUEUE: OnceLock<Arc<LineQueue>> = OnceLock::new();
 
 thread_local! {
     static GATHERED: RefCell<Gathered> = const { RefCell::new(Gathered { lines: Vec::new(), goes_on: false }) };
@@ -30,21 +30,22 @@ thread_local! {
 /// The lines of this thread that are not queued yet.
 struct Gathered {
     lines: Vec<u8>,
+    /// Set while a [`Gathering`] lives: each line then waits for the next ones.
     goes_on: bool,
 }
 
-/// Where the logger writes: the gathered lines of the thread that logs.
+/// The output of the `log` crate's logger: adds each line to those that its thread has gathered.
 struct Gatherer;
 
 /// The result of an action. There is no fourth value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum EventResult {
     Success,
     Fail,
     InProgress,
 }
 
-/// An event on its way to the log. Nothing is formatted when its level is not logged.
+/// A log line under construction. Nothing is formatted if its level is not logged.
 ///
 /// ```
 /// use quiniela::logging::Event;
@@ -58,16 +59,16 @@ pub struct Event {
     line: String,
 }
 
-/// While it lives, this thread's lines are gathered. See [`gather`].
+/// This thread's lines are gathered while it lives. See [`gather`].
 #[must_use = "lines are gathered until it is dropped"]
 pub struct Gathering(PhantomData<*const ()>);
 
-/// Starts to log every event of at least this level to standard output. Called once in a process.
+/// Starts the log on standard output, from this level up. Called once in a process.
 pub fn start(level: LevelFilter) -> io::Result<()> {
-    // A file of its own: its lock and its buffer are not those of `io::stdout`.
+    // Not `io::stdout`, whose lock and buffer `print` uses.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    // The line is written by the queue's own thread, which gathers and never queues.
-    let queue = Queue::start(output, |dropped| {
+    // The queue's own thread makes this line. It must never queue one: it would wait for itself.
+    let queue = LineQueue::start(output, |dropped| {
         GATHERED.with_borrow_mut(|gathered| gathered.goes_on = true);
         Event::fail("log").with("dropped", dropped).log();
         GATHERED.with_borrow_mut(|gathered| mem::take(&mut gathered.lines))
@@ -75,12 +76,12 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     let config = ConfigBuilder::new()
         .set_time_format_custom(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
         .set_time_level(LevelFilter::Error)
-        // The level's name is part of our own line: simplelog can only write it in brackets.
+        // The line has the level's name already: simplelog can only write it in brackets.
         .set_max_level(LevelFilter::Off)
         .set_target_level(LevelFilter::Off)
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
-        // Lines of other crates would not have the form that readers of this log rely on.
+        // Lines of other crates do not have the form that readers of this log rely on.
         .add_filter_allow_str("quiniela")
         .build();
     // Both fail only if the log has started already.
@@ -90,20 +91,20 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     Ok(())
 }
 
-/// Logs an event whatever the level is, and keeps to the level from then on: others rely on the line.
+/// Logs an event that others rely on, even if `level` would hide it. Later events obey `level`.
 pub fn log_at_any_level(level: LevelFilter, event: impl FnOnce() -> Event) {
     log::set_max_level(level.max(LevelFilter::Info));
     event().log();
     log::set_max_level(level);
 }
 
-/// Gathers the lines of this thread, and queues them as one piece when the result is dropped.
+/// Gathers the lines of this thread, and queues them as one piece when the returned value is dropped.
 pub fn gather() -> Gathering {
     GATHERED.with_borrow_mut(|gathered| gathered.goes_on = true);
     Gathering(PhantomData)
 }
 
-/// Queues the lines that this thread has gathered so far. Called before anything that depends on them becomes visible.
+/// Queues the lines that this thread has gathered so far. Called before the effects that they report become visible.
 pub fn send_gathered() {
     let lines = GATHERED.with_borrow_mut(|gathered| mem::take(&mut gathered.lines));
     if let Some(queue) = QUEUE.get().filter(|_| !lines.is_empty()) {
@@ -140,20 +141,20 @@ impl Drop for Gathering {
 impl Event {
     /// At INFO.
     pub fn success(action: &str) -> Event {
-        Event::new(Level::Info, action, Outcome::Success)
+        Event::new(Level::Info, action, EventResult::Success)
     }
 
     /// At ERROR.
     pub fn fail(action: &str) -> Event {
-        Event::new(Level::Error, action, Outcome::Fail)
+        Event::new(Level::Error, action, EventResult::Fail)
     }
 
     /// At INFO.
     pub fn in_progress(action: &str) -> Event {
-        Event::new(Level::Info, action, Outcome::InProgress)
+        Event::new(Level::Info, action, EventResult::InProgress)
     }
 
-    pub fn new(level: Level, action: &str, outcome: Outcome) -> Event {
+    pub fn new(level: Level, action: &str, result: EventResult) -> Event {
         let mut line = String::new();
         if level <= log::max_level() {
             line.reserve(160);
@@ -164,10 +165,10 @@ impl Event {
                 Level::Info => "INFO",
                 Level::Debug | Level::Trace => "DEBUG",
             };
-            let result = match outcome {
-                Outcome::Success => "success",
-                Outcome::Fail => "fail",
-                Outcome::InProgress => "in_progress",
+            let result = match result {
+                EventResult::Success => "success",
+                EventResult::Fail => "fail",
+                EventResult::InProgress => "in_progress",
             };
             // Writing to a string cannot fail.
             let _ = write!(line, "{name:<8} action: {action} | result: {result}");
@@ -194,12 +195,12 @@ impl Event {
     }
 
     /// At DEBUG if `quiet`, otherwise at INFO.
-    pub fn quiet_if(quiet: bool, action: &str, outcome: Outcome) -> Event {
-        Event::new(if quiet { Level::Debug } else { Level::Info }, action, outcome)
+    pub fn quiet_if(quiet: bool, action: &str, result: EventResult) -> Event {
+        Event::new(if quiet { Level::Debug } else { Level::Info }, action, result)
     }
 }
 
-/// Escapes what is written through it. Values may come in pieces, but no piece ends inside a character.
+/// Escapes what is written through it. A value may come in several pieces, each of whole characters.
 struct Escaping<'a>(&'a mut String);
 
 impl fmt::Write for Escaping<'_> {
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn levels_are_named_as_python_names_them() {
         log::set_max_level(LevelFilter::Debug);
-        let level = |level| Event::new(level, "config", Outcome::Success).line;
+        let level = |level| Event::new(level, "config", EventResult::Success).line;
         assert_eq!(level(Level::Info), "INFO     action: config | result: success");
         assert_eq!(level(Level::Warn), "WARNING  action: config | result: success");
         assert_eq!(level(Level::Debug), "DEBUG    action: config | result: success");

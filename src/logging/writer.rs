@@ -1,5 +1,5 @@
-//! The log's bounded queue, and the thread that writes it. A thread that logs waits for standard output only when the queue
-//! is full.
+//! The log's bounded queue, and the thread that writes it. A thread that logs waits for standard output only when the
+//! queue is full.
 
 use std::io::{self, Write};
 use std::mem;
@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// Lines that wait, at most. As many again may be on their way to the output.
+/// Maximum bytes that wait. As many again may be in the hands of the writing thread.
 const QUEUE_BYTES: usize = 128 * 1024;
-/// The most that one call writes. A pipe takes so many bytes as one piece.
+/// Maximum bytes in one write: a pipe takes up to this many without mixing them with those of other processes.
 const WRITE_BYTES: usize = 4096;
-/// The output has stalled once it has taken nothing for this time. Lines that do not fit are then dropped.
+/// An output that takes nothing for this time has stalled. Lines that do not fit are then dropped.
 const STALL: Duration = Duration::from_secs(1);
-/// The pause after a write to a full output that does not block.
+/// Pause after a write to a non-blocking output that is full.
 const RETRY_PERIOD: Duration = Duration::from_millis(10);
 
-/// See the module.
-pub struct Queue {
+pub struct LineQueue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -27,20 +26,21 @@ pub struct Queue {
 struct State {
     /// Whole lines, each with a line feed.
     lines: Vec<u8>,
-    /// Bytes since the start: queued, and written or given up.
+    /// Bytes queued since the start.
     queued: usize,
+    /// Bytes written or lost since the start.
     done: usize,
-    /// When the output last took something, or got something to take.
+    /// When the output last took something, or an empty queue got its first line.
     progress: Instant,
     /// Dropped lines that the log has not reported yet.
     dropped: usize,
 }
 
-impl Queue {
-    /// `report` makes the line that reports a number of dropped lines.
-    pub fn start(output: impl Write + Send + 'static, report: fn(usize) -> Vec<u8>) -> io::Result<Arc<Queue>> {
+impl LineQueue {
+    /// Starts the writing thread. `report` makes the line that reports a number of dropped lines.
+    pub fn start(output: impl Write + Send + 'static, report: fn(usize) -> Vec<u8>) -> io::Result<Arc<LineQueue>> {
         let state = State { lines: Vec::new(), queued: 0, done: 0, progress: Instant::now(), dropped: 0 };
-        let queue = Arc::new(Queue { state: Mutex::new(state), changed: Condvar::new() });
+        let queue = Arc::new(LineQueue { state: Mutex::new(state), changed: Condvar::new() });
         let shared = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || shared.write_all(output, report))?;
         Ok(queue)
@@ -70,7 +70,7 @@ impl Queue {
         while state.done < end && self.wait(&mut state) {}
     }
 
-    /// Waits for a change. False if the output has stalled.
+    /// Waits for a change of the state. False if the output has stalled.
     fn wait(&self, state: &mut MutexGuard<'_, State>) -> bool {
         let end = state.progress + STALL;
         self.changed.wait_until(state, end);
@@ -101,7 +101,7 @@ impl Queue {
         }
     }
 
-    /// Returns how many lines are lost because the output has failed, such as a closed pipe.
+    /// Returns how many lines are lost because the output failed, as a closed pipe does.
     fn write(&self, output: &mut impl Write, mut lines: &[u8]) -> usize {
         while !lines.is_empty() {
             let most = &lines[..lines.len().min(WRITE_BYTES)];
@@ -131,17 +131,20 @@ mod tests {
     use super::*;
     use std::io::{BufRead as _, BufReader, PipeReader, pipe};
 
-    fn start() -> (Arc<Queue>, BufReader<PipeReader>) {
+    fn start() -> (Arc<LineQueue>, BufReader<PipeReader>) {
         let (reader, writer) = pipe().unwrap();
-        (Queue::start(writer, |dropped| format!("dropped {dropped}\n").into_bytes()).unwrap(), BufReader::new(reader))
+        (
+            LineQueue::start(writer, |dropped| format!("dropped {dropped}\n").into_bytes()).unwrap(),
+            BufReader::new(reader),
+        )
     }
 
     /// Pushes numbered lines of 100 bytes.
-    fn push_many(queue: &Queue, numbers: std::ops::Range<usize>) {
+    fn push_many(queue: &LineQueue, numbers: std::ops::Range<usize>) {
         numbers.for_each(|number| queue.push(format!("{number:0>99}\n").as_bytes()));
     }
 
-    fn dropped(queue: &Queue) -> usize {
+    fn dropped(queue: &LineQueue) -> usize {
         queue.state.lock().dropped
     }
 

@@ -17,14 +17,15 @@ use super::central::Central;
 use super::connection::{Connection, Job};
 use super::ending::End;
 use super::lottery::Step;
-use super::pool::{Open, Pool};
+use super::open::Open;
+use super::pool::Pool;
 use super::refuse::Refuser;
 use super::session::Session;
 use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 use crate::ledger::StorageError;
-use crate::logging::{Event, Outcome};
+use crate::logging::{Event, EventResult};
 use crate::signals::StopSignal;
 use crate::transport::Peer;
 
@@ -34,6 +35,8 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// How often the log tells which agencies are waited for.
 const REMINDER: Duration = Duration::from_secs(60);
+/// How often a stop looks whether all connections are closed.
+const STOP_POLL: Duration = Duration::from_millis(10);
 const EVENTS: usize = 1024;
 
 const LISTENER: Token = Token(0);
@@ -55,7 +58,6 @@ pub struct Acceptor {
     open: Arc<Open>,
     /// How the ledger's writer has ended, once it has.
     writer: Receiver<std::result::Result<(), StorageError>>,
-    max_connections: usize,
     frame_deadline: Duration,
     /// New connections could not all be accepted, and the poll will not tell of them again.
     accept_again: bool,
@@ -75,7 +77,7 @@ impl Acceptor {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         stop.register(poll.registry(), STOP)?;
         central.lottery.set_waker(Waker::new(poll.registry(), WAKE)?);
-        let open = Arc::<Open>::default();
+        let open = Arc::new(Open::new(config));
         let pool = Pool::start(config.workers, config.queue, &central, &open)?;
         Ok(Acceptor {
             poll,
@@ -88,7 +90,6 @@ impl Acceptor {
             next_token: FIRST_CONNECTION,
             open,
             writer,
-            max_connections: config.max_connections,
             frame_deadline: config.frame_deadline,
             accept_again: false,
             draw_is_told: false,
@@ -162,18 +163,18 @@ impl Acceptor {
     fn take(&mut self, mut stream: TcpStream, peer: Peer) -> io::Result<()> {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
-        if self.open.count() >= self.max_connections {
-            let reason = format!("{} connections are open; try again later", self.max_connections);
+        let address = peer.address.ip();
+        if let Err(reason) = self.open.add(address) {
             refusal(Level::Warn, peer.address).with("reason", End::Busy).with("error", &reason).log();
             self.refuser.refuse(Box::new(stream), reason);
             return Ok(());
         }
         let token = Token(self.next_token);
-        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let registered = self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE);
+        registered.inspect_err(|_| self.open.remove(address))?;
         let session = Session::new(Box::new(stream), peer, self.frame_deadline);
         session.log_accept();
         self.next_token += 1;
-        self.open.add();
         self.connections.insert(token, Arc::new(Connection::new(session, self.pool.queue.clone())));
         Ok(())
     }
@@ -189,8 +190,10 @@ impl Acceptor {
             connection.turn.close();
             if let Some(session) = connection.session.lock().take() {
                 session.log_close(End::Busy);
+                let address = session.address();
                 self.refuser.refuse(session.into_stream(), "too many requests wait; try again later".to_owned());
-                self.open.remove();
+                self.open.hold(connection, 0, false);
+                self.open.remove(address);
             }
         }
     }
@@ -223,23 +226,37 @@ impl Acceptor {
     }
 
     /// Stops accepting, answers what was received, closes every connection, ends every worker, closes the files.
-    fn shut_down(mut self, timeout: Duration, disk_is_sound: bool) -> Result<()> {
+    fn shut_down(self, timeout: Duration, disk_is_sound: bool) -> Result<()> {
+        let Acceptor { mut poll, mut listener, connections, open, pool, refuser, central, writer, .. } = self;
         let deadline = Instant::now() + timeout;
         Event::in_progress("shutdown").log();
         // Closing is all that is left to do with it, and the drop does that too.
-        let _ = self.poll.registry().deregister(&mut self.listener);
-        drop(self.listener);
+        let _ = poll.registry().deregister(&mut listener);
+        drop(listener);
         Event::success("close_listener").log();
-        self.pool.begin_stop();
-        self.connections.values().for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Stop));
-        let served = self.open.wait_for_none(deadline);
-        self.refuser.join();
-        if !served || !self.pool.join(deadline) {
+        pool.begin_stop();
+        connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Stop));
+        let mut events = Events::with_capacity(EVENTS);
+        while !open.is_empty() {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(too_slow(timeout));
+            }
+            if poll.poll(&mut events, Some(STOP_POLL)).is_err() {
+                // Then connections are served only for the time.
+                std::thread::sleep(STOP_POLL);
+            }
+            let ready = events.iter().filter_map(|event| connections.get(&event.token()));
+            ready.for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Readable));
+            connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Time(now)));
+        }
+        refuser.join();
+        if !pool.join(deadline) {
             return Err(too_slow(timeout));
         }
         Event::success("close_workers").log();
-        self.central.close();
-        let written = self.writer.recv_deadline(deadline).map_err(|_| too_slow(timeout))?;
+        central.close();
+        let written = writer.recv_deadline(deadline).map_err(|_| too_slow(timeout))?;
         if disk_is_sound {
             written.map_err(|StorageError(reason)| Error::storage(reason))?;
             Event::success("close_ledger").log();
@@ -250,7 +267,7 @@ impl Acceptor {
 }
 
 fn refusal(level: Level, peer: SocketAddr) -> Event {
-    Event::new(level, "accept_connections", Outcome::Fail).with("ip", peer.ip()).with("port", peer.port())
+    Event::new(level, "accept_connections", EventResult::Fail).with("ip", peer.ip()).with("port", peer.port())
 }
 
 fn too_slow(timeout: Duration) -> Error {

@@ -1,6 +1,7 @@
 //! A batch on its way in: its bets are judged as they come, in one frame or over several.
 
 use super::admit::Admitted;
+use super::kept::{Blocks, Kept};
 use crate::domain::{AgencyId, Bet, Rows};
 use crate::wire::{BatchHeader, BetLine, Refusal};
 
@@ -15,6 +16,7 @@ pub struct Batch {
     /// What a line begins with that is not bare.
     start_of_line: String,
     rows: Rows,
+    kept: Kept,
     row_bytes: usize,
     lines: u32,
     state: Result<Admitted, Refusal>,
@@ -23,7 +25,9 @@ pub struct Batch {
 impl Batch {
     pub fn new(agency: AgencyId, admitted: Result<Admitted, Refusal>, header: BatchHeader) -> Batch {
         let start_of_line = format!("BET|{agency}|");
-        Batch { agency, header, start_of_line, rows: Rows::new(agency), row_bytes: 0, lines: 0, state: admitted }
+        let rows = Rows::new(agency);
+        let kept = Kept::default();
+        Batch { agency, header, start_of_line, rows, kept, row_bytes: 0, lines: 0, state: admitted }
     }
 
     /// Takes the bets in a piece of text, one a line.
@@ -48,6 +52,22 @@ impl Batch {
             self.state = Err(Refusal::Bet { place: self.lines, reason });
             self.rows = Rows::new(self.agency);
         }
+    }
+
+    /// Puts the rows where they wait for the next pass.
+    pub fn put_away(&mut self, blocks: &Blocks) {
+        self.kept.put(&self.rows.take_bytes(), blocks);
+    }
+
+    pub fn take_out(&mut self, blocks: &Blocks) {
+        let mut bytes = Vec::new();
+        self.kept.take(blocks, |piece| bytes.extend_from_slice(piece));
+        self.rows.bring_back(bytes);
+    }
+
+    /// The bytes of memory that the rows take while they wait.
+    pub fn held(&self) -> usize {
+        self.kept.held()
     }
 
     pub fn is_complete(&self) -> bool {

@@ -380,4 +380,8 @@ impl Audience<Order, Arc<dyn Client>> for Central {
     fn admit_to_line(&self, waiting: Vec<Arc<dyn Client>>) {
         waiting.into_iter().for_each(Client::wake);
     }
+
+    fn lose_store(&self) {
+        self.look_at_store();
+    }
 }

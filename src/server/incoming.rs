@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::kept::{Blocks, Kept};
 use crate::transport::{self, Read, Stream};
 use crate::wire::frame::{self, FrameError, HEADER, Incoming, MAX_FRAME};
 
@@ -24,10 +25,12 @@ impl Input {
     }
 
     /// Begins with the bytes that a connection had left over.
-    pub fn load(&mut self, bytes: &[u8]) {
-        self.start = 0;
-        self.end = bytes.len();
-        self.buffer[..self.end].copy_from_slice(bytes);
+    pub fn load(&mut self, left: &mut Kept, blocks: &Blocks) {
+        (self.start, self.end) = (0, 0);
+        left.take(blocks, |bytes| {
+            self.buffer[self.end..][..bytes.len()].copy_from_slice(bytes);
+            self.end += bytes.len();
+        });
     }
 
     /// The bytes that are not taken.

@@ -12,7 +12,9 @@ mod connection;
 mod disk_health;
 mod ending;
 mod incoming;
+mod kept;
 mod lottery;
+mod open;
 mod outcome;
 mod owed;
 mod pool;
@@ -31,10 +33,13 @@ use crate::domain::Rules;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Store as _;
 use crate::ledger::files::{Files, Notice, Recovered};
-use crate::logging::{self, Event, Outcome};
+use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::Central;
+
+/// What the kernel keeps of the replies to a peer that does not read them, in bytes. Left to itself, it would keep MiBs for each.
+const SEND_BUFFER: usize = 32 * 1024;
 
 /// Runs a central until it is told to stop.
 pub fn run(config: &ServerConfig, stop: StopSignal) -> Result<()> {
@@ -69,6 +74,8 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
     let open = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
+        // Accepted sockets inherit it.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
         if address.is_ipv6() {
             // All interfaces means those of IPv4 too.
             socket.set_only_v6(false)?;
@@ -104,7 +111,7 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     // A drawn lottery takes no more bets, which may not be what was meant.
     let is_odd = recovered.kept_in.is_some() || recovered.drawn.is_some();
     let level = if is_odd { log::Level::Warn } else { log::Level::Info };
-    let mut event = Event::new(level, "recover", Outcome::Success).with("bets", recovered.bets);
+    let mut event = Event::new(level, "recover", EventResult::Success).with("bets", recovered.bets);
     if let Some((done, missing)) = missing {
         event = event.with("done", done).with("missing", missing);
     }
@@ -128,8 +135,8 @@ fn log_notice(notice: Notice) {
     use log::Level::Warn;
     match notice {
         Notice::Checking { bytes, of } => Event::in_progress("recover").with("bytes", bytes).with("of", of),
-        Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", Outcome::Fail).with("error", reason),
-        Notice::Network(name) => Event::new(Warn, "open_store", Outcome::Success).with("network_file_system", name),
+        Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", EventResult::Fail).with("error", reason),
+        Notice::Network(name) => Event::new(Warn, "open_store", EventResult::Success).with("network_file_system", name),
     }
     .log();
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::domain::{AgencyId, Phase};
 use crate::ledger::Verdict;
-use crate::logging::{Event, Outcome as Progress};
+use crate::logging::{Event, EventResult};
 use crate::wire::{Documents, Malformed, Refusal, Reply, Standing, Verb};
 
 /// A request that stands in line.
@@ -63,7 +63,13 @@ impl Outcomes {
     }
 
     pub fn pop(&self) -> Option<Outcome> {
-        self.0.lock().pop_front()
+        let mut outcomes = self.0.lock();
+        let oldest = outcomes.pop_front();
+        if outcomes.is_empty() {
+            // Thousands of connections are idle: none keeps a buffer.
+            *outcomes = VecDeque::new();
+        }
+        oldest
     }
 }
 
@@ -148,20 +154,20 @@ impl Outcome {
             }
             Outcome::Done { agency, result } => event("agencia_finalizada", result).with("client_id", agency),
             Outcome::Hello { agency, result: Ok(standing) } => {
-                let event = Event::new(Level::Debug, "hello", Progress::Success);
+                let event = Event::new(Level::Debug, "hello", EventResult::Success);
                 event.with("client_id", agency).with("stored", standing.stored)
             }
             Outcome::Winners { agency, result: Ok((_, total)) } => {
-                let event = Event::new(Level::Debug, "ganadores_enviados", Progress::Success);
+                let event = Event::new(Level::Debug, "ganadores_enviados", EventResult::Success);
                 event.with("client_id", agency).with("cant_ganadores", total)
             }
             Outcome::Winners { agency, result: Err(Refusal::NotReady) } => {
                 // Nothing is wrong: it is early.
-                return quiet("ganadores_enviados", Progress::InProgress).with("client_id", agency).log();
+                return quiet("ganadores_enviados", EventResult::InProgress).with("client_id", agency).log();
             }
             Outcome::Winners { agency, result: Err(Refusal::TooMany { .. }) } => {
                 // It will ask for pages.
-                quiet("receive_message", Progress::Fail).with("client_id", agency)
+                quiet("receive_message", EventResult::Fail).with("client_id", agency)
             }
             Outcome::Hello { agency, .. } | Outcome::Winners { agency, .. } => {
                 Event::fail("receive_message").with("client_id", agency)

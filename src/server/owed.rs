@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 
+use super::kept::{Blocks, Kept};
 use super::outcome::Outcome;
 use crate::transport::{self, Stream};
 use crate::wire::{Reply, frame, keyed};
@@ -21,6 +23,7 @@ pub struct Owed {
     /// The bytes of the answers that stand behind others.
     ready: usize,
     unsent: Vec<u8>,
+    kept: Kept,
 }
 
 enum Answer {
@@ -85,7 +88,7 @@ impl Owed {
     }
 
     pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
+        !self.unsent.is_empty() || !self.kept.is_empty()
     }
 
     pub fn has_unsettled(&self) -> bool {
@@ -127,11 +130,24 @@ impl Owed {
     pub fn send(&mut self, stream: &mut dyn Stream) -> io::Result<usize> {
         let sent = transport::send(stream, &self.unsent)?;
         self.unsent.drain(..sent);
-        if self.unsent.is_empty() {
-            // Thousands of connections are idle: none keeps a buffer.
-            self.unsent = Vec::new();
-        }
         Ok(sent)
+    }
+
+    /// Puts what is not sent where it waits for the next pass, and frees the rest: thousands of connections are idle.
+    pub fn put_away(&mut self, blocks: &Blocks) {
+        self.kept.put(&mem::take(&mut self.unsent), blocks);
+        if self.answers.is_empty() {
+            self.answers = VecDeque::new();
+        }
+    }
+
+    pub fn take_out(&mut self, blocks: &Blocks) {
+        self.kept.take(blocks, |piece| self.unsent.extend_from_slice(piece));
+    }
+
+    /// The bytes of memory that it takes between two passes.
+    pub fn held(&self) -> usize {
+        self.answers.capacity() * size_of::<Answer>() + self.ready + self.kept.held()
     }
 }
 

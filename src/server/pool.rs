@@ -5,23 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::{Condvar, Mutex};
-
 use super::central::{Central, Client};
 use super::connection::{Connection, Job, Queue};
+use super::ending::End;
 use super::incoming::Input;
+use super::open::Open;
+use super::refuse::refuse;
 use super::session::{At, Next};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 /// A worker's stack: it parses and writes in buffers on the heap.
 const STACK_BYTES: usize = 256 * 1024;
-
-/// How many connections are open.
-#[derive(Default)]
-pub struct Open {
-    count: Mutex<usize>,
-    has_changed: Condvar,
-}
 
 /// See the module.
 pub struct Pool {
@@ -39,32 +33,6 @@ struct Worker {
     is_stopping: Arc<AtomicBool>,
     open: Arc<Open>,
     input: Input,
-}
-
-impl Open {
-    pub fn count(&self) -> usize {
-        *self.count.lock()
-    }
-
-    pub fn add(&self) {
-        *self.count.lock() += 1;
-    }
-
-    pub fn remove(&self) {
-        *self.count.lock() -= 1;
-        self.has_changed.notify_all();
-    }
-
-    /// Waits until no connection is open; false if the deadline came first.
-    pub fn wait_for_none(&self, deadline: Instant) -> bool {
-        let mut count = self.count.lock();
-        while *count > 0 {
-            if self.has_changed.wait_until(&mut count, deadline).timed_out() {
-                return *count == 0;
-            }
-        }
-        true
-    }
 }
 
 impl Pool {
@@ -121,32 +89,68 @@ impl Worker {
     }
 
     fn serve(&mut self, connection: Arc<Connection>) {
-        let at = At { client: Arc::clone(&connection) as Arc<dyn Client>, outcomes: &connection.outcomes };
+        let client = Arc::clone(&connection) as Arc<dyn Client>;
+        let at = At { client, outcomes: &connection.outcomes, blocks: &self.open.blocks };
         while connection.turn.begin() {
             let mut guard = connection.session.lock();
             let Some(session) = guard.as_mut() else { return };
             // Looked at before the pass: only a pass that begins after the stop has read all that came before it.
             let is_stopping = self.is_stopping.load(Ordering::SeqCst);
-            match session.serve(&self.central, &at, &mut self.input, is_stopping) {
+            let next = session.serve(&self.central, &at, &mut self.input, is_stopping);
+            let waits_for_peer = matches!(next, Next::Park(note) if note.waits_for_peer());
+            let held = if matches!(next, Next::Close(_)) { 0 } else { session.held() };
+            let is_too_much = self.open.hold(&connection, held, waits_for_peer);
+            match next {
                 Next::Close(end) => {
                     session.log_close(end);
+                    let address = session.address();
                     *guard = None;
                     connection.turn.close();
-                    self.open.remove();
+                    self.open.remove(address);
                     return;
                 }
                 Next::Again => {
                     connection.turn.requeue();
                     drop(guard);
-                    return self.queue.push(Job::Serve(connection));
+                    self.queue.push(Job::Serve(connection));
+                    return self.free_if(is_too_much);
                 }
                 Next::Park(note) => {
                     drop(guard);
+                    self.free_if(is_too_much);
                     if connection.turn.park(note) {
                         return;
                     }
                 }
             }
+        }
+    }
+    /// Closes connections, whoever's turn they are, until little enough is held for all that are left.
+    fn free_if(&self, is_too_much: bool) {
+        if !is_too_much {
+            return;
+        }
+        let mut freed = Vec::new();
+        self.open.free(|connection| {
+            // Whoever serves it says afterwards what it holds.
+            let Some(mut guard) = connection.session.try_lock() else { return false };
+            let Some(mut session) = guard.take() else { return false };
+            connection.turn.close();
+            let may_reply = session.free(&self.central, &self.open.blocks);
+            self.open.hold(connection, 0, false);
+            freed.push((session, may_reply));
+            true
+        });
+        // Nobody waits while these are logged and told.
+        for (session, may_reply) in freed {
+            let address = session.address();
+            session.log_close(End::Busy);
+            let mut stream = session.into_stream();
+            if may_reply {
+                refuse(&mut *stream, "too much is held for this connection; try again later".to_owned());
+            }
+            drop(stream);
+            self.open.remove(address);
         }
     }
 }

@@ -43,7 +43,7 @@ impl Refuser {
 }
 
 /// It is only a courtesy: the connection closes in any case.
-fn refuse(stream: &mut dyn Stream, reason: String) {
+pub fn refuse(stream: &mut dyn Stream, reason: String) {
     let mut bytes = Vec::new();
     frame::push(&mut bytes, &Reply::Ack(Err(Refusal::Busy(reason))));
     let _ = stream.write_all(&bytes).and_then(|()| stream.close_sending());

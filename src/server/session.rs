@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::central::{Answer, Asker, Central, Client};
 use super::ending::{Clocks, End, LINGER};
 use super::incoming::{Input, READ_BYTES};
+use super::kept::{Blocks, Kept};
 use super::outcome::{Outcome, Outcomes};
 use super::owed::{Form, Owed};
 use super::turn::Note;
@@ -33,7 +34,7 @@ pub struct Session {
     frame_deadline: Duration,
     state: State,
     /// The start of a frame or line whose end has not come, or what could not be taken yet.
-    untaken: Vec<u8>,
+    untaken: Kept,
     owed: Owed,
     claim: Claim,
     clocks: Clocks,
@@ -45,6 +46,7 @@ pub struct Session {
 pub struct At<'a> {
     pub client: Arc<dyn Client>,
     pub outcomes: &'a Outcomes,
+    pub blocks: &'a Blocks,
 }
 
 /// Where the conversation stands.
@@ -75,7 +77,7 @@ impl Session {
             peer,
             frame_deadline,
             state: State::Talking,
-            untaken: Vec::new(),
+            untaken: Kept::default(),
             owed: Owed::default(),
             claim: Claim::default(),
             clocks: Clocks::default(),
@@ -89,11 +91,10 @@ impl Session {
             self.stop_budget.get_or_insert(STOP_BYTES);
         }
         let _gathered = logging::gather();
-        input.load(&mem::take(&mut self.untaken));
-        let next = self.pass(central, at, input);
-        self.untaken = input.rest().to_vec();
-        let next = match next {
-            Ok(Pass::Park) => Next::Park(self.note()),
+        self.take_out(at.blocks);
+        input.load(&mut self.untaken, at.blocks);
+        let next = match self.pass(central, at, input) {
+            Ok(Pass::Park) => Next::Park(self.note(!input.rest().is_empty())),
             Ok(Pass::Again) => Next::Again,
             Ok(Pass::Close) => self.close(End::Peer),
             Err(_) => self.close(End::Error),
@@ -101,22 +102,60 @@ impl Session {
         if !self.claim.is_waiting() || matches!(next, Next::Close(_)) {
             central.give_back(&mut self.claim);
         }
+        if !matches!(next, Next::Close(_)) {
+            self.put_away(input, at.blocks);
+        }
         if self.owed.has_unsettled() {
             central.hurry();
         }
         next
     }
 
+    /// The bytes of memory that are held for the peer between two passes.
+    pub fn held(&self) -> usize {
+        let batch = if let State::InBatch(batch) = &self.state { batch.held() } else { 0 };
+        self.untaken.held() + batch + self.owed.held()
+    }
+
+    /// Ends the session between two passes, and frees what is held for the peer. False if no reply may follow, because
+    /// it would stand in the middle of another.
+    pub fn free(&mut self, central: &Central, blocks: &Blocks) -> bool {
+        self.take_out(blocks);
+        self.untaken.take(blocks, |_| {});
+        self.state = State::Ending(End::Busy);
+        central.give_back(&mut self.claim);
+        !mem::take(&mut self.owed).has_unsent()
+    }
+
+    fn take_out(&mut self, blocks: &Blocks) {
+        self.owed.take_out(blocks);
+        if let State::InBatch(batch) = &mut self.state {
+            batch.take_out(blocks);
+        }
+    }
+
+    fn put_away(&mut self, input: &Input, blocks: &Blocks) {
+        self.untaken.put(input.rest(), blocks);
+        self.owed.put_away(blocks);
+        if let State::InBatch(batch) = &mut self.state {
+            batch.put_away(blocks);
+        }
+    }
+
     pub fn into_stream(self) -> Box<dyn Stream> {
         self.stream
     }
 
+    pub fn address(&self) -> IpAddr {
+        self.peer.address.ip()
+    }
+
     pub fn log_accept(&self) {
-        self.event("accept_connections").with("ip", self.ip()).with("port", self.peer.address.port()).log();
+        self.event("accept_connections").with("ip", self.address()).with("port", self.peer.address.port()).log();
     }
 
     pub fn log_close(&self, end: End) {
-        let event = self.event("close_connection").with("ip", self.ip()).with("port", self.peer.address.port());
+        let event = self.event("close_connection").with("ip", self.address()).with("port", self.peer.address.port());
         event.with("reason", end).log();
     }
 
@@ -179,7 +218,8 @@ impl Session {
             // A reply is sent only after the log lines about it are queued.
             logging::send_gathered();
         }
-        if self.owed.send(&mut *self.stream)? > 0 {
+        // A stop cannot wait for a peer that takes a little now and then.
+        if self.owed.send(&mut *self.stream)? > 0 && self.stop_budget.is_none() {
             self.clocks.replies = None;
         }
         Ok(())
@@ -263,7 +303,7 @@ impl Session {
     fn take_line(&mut self, central: &Central, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
-        self.event("receive_message").with("ip", self.ip()).with("msg", message).log();
+        self.event("receive_message").with("ip", self.address()).with("msg", message).log();
         let complaint = central.disk.complaint().filter(|_| message == HEALTH_MESSAGE);
         self.owed.push_bytes(complaint.map_or_else(|| line.to_vec(), |reason| format!("{reason}\n").into_bytes()));
         self.end(End::Echo);
@@ -282,7 +322,7 @@ impl Session {
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
     fn fail(&mut self, reason: &str) {
-        let event = Event::fail("receive_message").with("ip", self.ip()).with("port", self.peer.address.port());
+        let event = Event::fail("receive_message").with("ip", self.address()).with("port", self.peer.address.port());
         event.with("error", reason).log();
         self.owed.push_reply(Form::Text, &Reply::Ack(Err(Refusal::other(reason))));
         self.end(End::Framing);
@@ -302,10 +342,15 @@ impl Session {
         Next::Close(end)
     }
 
-    /// The peer does not take its replies: it has the same time as for a frame.
+    /// How long the peer has to take its replies: as long as for a frame, but a stop is short.
+    fn reply_deadline(&self) -> Duration {
+        if self.stop_budget.is_some() { self.frame_deadline.min(LINGER) } else { self.frame_deadline }
+    }
+
+    /// The peer does not take its replies yet.
     fn wait_for_peer(&mut self) -> Pass {
         let is_stopping = matches!(self.state, State::Ending(End::Shutdown)) && !self.owed.has_unsettled();
-        if is_late(self.clocks.replies, self.frame_deadline) {
+        if is_late(self.clocks.replies, self.reply_deadline()) {
             self.end(End::Late);
             return Pass::Close;
         }
@@ -342,9 +387,9 @@ impl Session {
     }
 
     /// What the connection waits for while it is parked.
-    fn note(&mut self) -> Note {
+    fn note(&mut self, has_untaken: bool) -> Note {
         let owes_rest = match self.state {
-            State::Talking => !self.untaken.is_empty(),
+            State::Talking => has_untaken,
             State::InBatch(_) => true,
             State::AtDraw | State::Ending(_) => false,
         };
@@ -354,10 +399,9 @@ impl Session {
         };
         run(&mut self.clocks.frame, owes_rest && !is_our_turn);
         run(&mut self.clocks.replies, self.owed.has_unsent());
-        let frame_deadline = self.frame_deadline;
         let ends = [
-            self.clocks.frame.map(|since| since + frame_deadline),
-            self.clocks.replies.map(|since| since + frame_deadline),
+            self.clocks.frame.map(|since| since + self.frame_deadline),
+            self.clocks.replies.map(|since| since + self.reply_deadline()),
             self.clocks.linger.map(|since| since + LINGER),
         ];
         Note {
@@ -372,13 +416,9 @@ impl Session {
         Asker { peer: &self.peer, client: &at.client, claim: &mut self.claim }
     }
 
-    fn ip(&self) -> IpAddr {
-        self.peer.address.ip()
-    }
-
     /// At INFO, but for the health check, which asks every other second.
     fn event(&self, action: &str) -> Event {
-        Event::quiet_if(self.ip() == IpAddr::V4(HEALTH_SOURCE), action, logging::Outcome::Success)
+        Event::quiet_if(self.address() == IpAddr::V4(HEALTH_SOURCE), action, logging::EventResult::Success)
     }
 }
 

@@ -19,6 +19,7 @@ struct Stage {
     connection: Arc<Connection>,
     peer: Option<Peers>,
     input: Input,
+    blocks: Blocks,
     is_stopping: bool,
     /// Where the connection would wait for a worker.
     _jobs: crossbeam_channel::Receiver<Job>,
@@ -37,6 +38,8 @@ fn config() -> ServerConfig {
         workers: 1,
         queue: 1,
         max_connections: 1,
+        max_per_address: None,
+        peer_memory: usize::MAX,
         frame_deadline: LONG,
         stop_timeout: LONG,
         quiet_time: LONG,
@@ -58,6 +61,7 @@ impl Stage {
             connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),
+            blocks: Blocks::default(),
             is_stopping: false,
             _jobs: jobs,
             _folder: folder,
@@ -82,7 +86,7 @@ impl Stage {
     /// A worker serves the connection until it is parked or closed.
     fn pass(&mut self) -> Next {
         let client = Arc::clone(&self.connection) as Arc<dyn Client>;
-        let at = At { client, outcomes: &self.connection.outcomes };
+        let at = At { client, outcomes: &self.connection.outcomes, blocks: &self.blocks };
         let mut session = self.connection.session.lock();
         loop {
             let session = session.as_mut().unwrap();

@@ -114,6 +114,11 @@ impl Turn {
 }
 
 impl Note {
+    /// Whether only the peer, or the draw, can bring the connection on.
+    pub fn waits_for_peer(&self) -> bool {
+        !self.owes || self.has_unsent || self.waits_for_draw
+    }
+
     fn concerns(&self, news: News) -> bool {
         match news {
             News::Readable | News::Ledger | News::Stop => true,

@@ -1,6 +1,6 @@
 //! Frames: a 4-byte big-endian length (1 to [`MAX_FRAME`]), then that many bytes of UTF-8 text.
 //!
-//! The length's first byte is always zero, so bytes that start otherwise are a plain line of text, which the echo
+//! The first byte of a length is always zero. Bytes that start with another byte are a plain line of text, which the echo
 //! exercises send to the same port. [`next`] tells the two apart.
 //!
 //! ```
@@ -23,17 +23,17 @@ pub const MAX_FRAME: usize = 8192;
 /// The bytes of the length before the text.
 pub const HEADER: usize = 4;
 
-/// What a peer sends: a frame's text or content, or a line that is no frame (its line feed included).
+/// A message of a peer: a frame's text or content, or a line without a frame, its line feed included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incoming<'a, F = &'a str> {
     Frame(F),
     Line(&'a [u8]),
 }
 
-/// The first message of some bytes and how many of them it takes, or `None` while it is incomplete.
+/// The first message in some bytes and how many bytes it takes, or `None` if it is incomplete.
 pub type First<'a, F = &'a str> = Result<Option<(Incoming<'a, F>, usize)>, FrameError>;
 
-/// Bytes that can be no frame. What follows them cannot be told apart either, so the connection has to close.
+/// Bytes that are not a valid message. It is unknown where the next message starts, so the connection has to close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {
     Length(usize),
@@ -50,7 +50,7 @@ pub fn next(bytes: &[u8]) -> First<'_> {
     })
 }
 
-/// As [`next`], for whoever takes frames whose content is no text.
+/// The same without the check that the content is UTF-8.
 pub fn next_content(bytes: &[u8]) -> First<'_, &[u8]> {
     match bytes.first() {
         None => Ok(None),
@@ -59,16 +59,16 @@ pub fn next_content(bytes: &[u8]) -> First<'_, &[u8]> {
     }
 }
 
-/// Appends a message, ended by a line feed, as one frame. What is appended must fit a frame: that is the caller's
-/// promise, held up by an assertion because a frame that lies about its length would put the whole stream out of step.
+/// Appends a message and a line feed as one frame. The caller guarantees that they fit a frame. This is asserted, because after
+/// a wrong length the peer could not find the next frame.
 pub fn push(out: &mut Vec<u8>, message: &impl fmt::Display) {
     push_with(out, |out| {
-        // Writing to a vector cannot fail.
+        // Writing to a vector never fails.
         let _ = write!(out, "{message}");
     });
 }
 
-/// The same for a message that `write` appends, as UTF-8.
+/// The same for a message that `write` appends. It has to be UTF-8.
 pub fn push_with(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);

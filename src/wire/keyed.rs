@@ -1,8 +1,8 @@
-//! Another author's dialect, in the same frames. A bet is a text of keys and values, alone in its frame:
+//! Another author's dialect, which uses the same frames. A bet is a text of keys and values, alone in its frame:
 //! `AGENCY_ID=1,NOMBRE=Ana,APELLIDO=Paz,DOCUMENTO=1,NACIMIENTO=2000-01-01,NUMERO=7574`. A batch is one frame that holds,
 //! for each bet, the length of its text (4 bytes, big-endian), a flag (1 on the last bet, else 0) and the text.
 //!
-//! The answer to either is [`SUCCESS`] or [`ERROR`], and nothing else: the reasons stay in the central's log.
+//! The reply to either is [`SUCCESS`] or [`ERROR`]. The reason of an error is only in the central's log.
 //!
 //! ```
 //! use quiniela::wire::keyed;
@@ -23,20 +23,21 @@ use crate::domain::{AgencyId, Quoted};
 pub const SUCCESS: &str = "success";
 pub const ERROR: &str = "error";
 
-/// The agency's key, then those of a bet's values in their order.
+/// The key of the agency, and then the keys of a bet's values in our order.
 const KEYS: [&str; 6] = ["AGENCY_ID", "NOMBRE", "APELLIDO", "DOCUMENTO", "NACIMIENTO", "NUMERO"];
 
-/// The bets of one frame, in their order, all of one agency. Their values are not judged here.
+/// The bets of one frame, all of one agency. Their values are not checked here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedBets<'a> {
     pub agency: AgencyId,
-    /// As in our own requests: first name, last name, document, birthdate, number. Never empty, and one if it is no batch.
+    /// First name, last name, document, birthdate and number of each bet. There is exactly one bet if this is not a batch, and
+    /// at least one if it is.
     pub bets: Vec<[&'a str; 5]>,
     pub is_batch: bool,
 }
 
-/// Whether a frame's content is of this dialect: a batch begins with the first zero of a length, a bet with a known key.
-/// It is asked before the content is checked to be UTF-8, which a batch is not.
+/// True for a frame's content in this dialect: a batch starts with the zero byte of a length, and a bet with a known key. This
+/// is decided before the content is checked to be UTF-8, because a batch is not.
 pub fn is_keyed(content: &[u8]) -> bool {
     let text = content.trim_ascii_start();
     let begins_with = |key: &&str| {
@@ -47,8 +48,8 @@ pub fn is_keyed(content: &[u8]) -> bool {
     is_batch(content) || KEYS.iter().any(begins_with)
 }
 
-/// Reads the content of a frame that [`is_keyed`]. An error tells what kind of request was refused, and of a batch how
-/// many bets were found in it.
+/// Reads the content of a frame that [`is_keyed`]. The error tells whether a bet or a batch is refused, and how many bets were
+/// found in the batch.
 pub fn parse(content: &[u8]) -> Result<KeyedBets<'_>, Malformed> {
     if !is_batch(content) {
         let refuse = |reason| Malformed { verb: Some(Verb::Bet), refusal: Refusal::Other(reason) };
@@ -75,7 +76,7 @@ pub fn parse(content: &[u8]) -> Result<KeyedBets<'_>, Malformed> {
     batch.ok_or_else(|| refuse(1, "the batch holds no bet".to_owned()))
 }
 
-/// Appends the frame of an answer. It has no line feed at its end: this dialect's clients compare the whole text.
+/// Appends the frame of a reply. It has no line feed at its end, because clients of this dialect compare the whole text.
 pub fn push_answer(out: &mut Vec<u8>, answer: &str) {
     out.extend_from_slice(&(answer.len() as u32).to_be_bytes());
     out.extend_from_slice(answer.as_bytes());
@@ -85,7 +86,7 @@ fn is_batch(content: &[u8]) -> bool {
     content.first() == Some(&0)
 }
 
-/// The texts of a batch's bets. If its frame is not in order, those before the fault, and what it is.
+/// Splits a batch into the texts of its bets. If its frame is malformed, this returns the texts before the error, and the error.
 fn split_batch(mut rest: &[u8]) -> (Vec<&[u8]>, Option<String>) {
     let mut texts = Vec::new();
     let fault = loop {
@@ -109,8 +110,8 @@ fn split_batch(mut rest: &[u8]) -> (Vec<&[u8]>, Option<String>) {
     (texts, Some(fault))
 }
 
-/// Splits a bet at its commas, so that no value can hold one. White space around keys and values does not count, the
-/// line feed included that may end the text.
+/// Reads the text of a bet. Pairs end at commas, so no value can hold one. White space around keys and values is ignored, which
+/// includes a line feed at the end of the text.
 fn read_bet(text: &[u8]) -> Result<(AgencyId, [&str; 5]), String> {
     let text = str::from_utf8(text).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
     let text = text.trim_ascii();

@@ -1,34 +1,34 @@
-//! Why a request was refused: the one list of reasons, how each is printed and how it is read again.
+//! The reasons for which a request is refused: each is printed and parsed here, and nowhere else.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-/// A reason as it stands behind `ERR|` in a reply. It holds no control character: whoever quotes foreign text in one
-/// escapes it (`domain::Quoted`).
+/// The reason behind `ERR|` in a reply. It must hold no control character, so foreign text in one has to be escaped
+/// (`domain::Quoted`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The agency has said DONE, or the draw was held.
     Closed,
     /// Bets before these are missing.
     Gap,
-    /// These bets end before those that are stored.
+    /// More bets are stored than these and those before them, so the checksum cannot be compared.
     Stale,
-    /// These bets do not follow those that are stored.
+    /// The checksum does not match the stored bets.
     Conflict,
-    /// The draw is still to come.
+    /// The draw was not held yet.
     NotReady,
-    /// The list of winners fits no frame, and has to be asked for in pages.
+    /// The list of winners does not fit one frame, and has to be asked for in pages.
     TooMany { total: u64 },
-    /// The central has too much to do, and closes the connection.
+    /// The central is overloaded, and closes the connection.
     Busy(String),
-    /// The disk failed: nothing of the request was acknowledged. The central closes the connection.
+    /// The disk failed, and nothing of the request is acknowledged. The central closes the connection.
     Storage(String),
-    /// A bet of a batch is wrong. Places count from 1.
+    /// A bet of a batch is invalid. Places count from 1.
     Bet { place: u32, reason: String },
     /// The central does not know this request.
     Unknown(String),
-    /// Any other reason: a text for people, which no program tells apart.
+    /// Any other reason: a text for people, which programs do not interpret.
     Other(String),
 }
 
@@ -61,7 +61,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Never fails: a text of no known form is [`Refusal::Other`].
+/// Never fails: any text of another form is a [`Refusal::Other`].
 impl FromStr for Refusal {
     type Err = Infallible;
 

@@ -1,4 +1,4 @@
-//! What the central answers.
+//! The central's replies.
 
 use std::fmt;
 
@@ -19,13 +19,13 @@ pub enum Reply {
 /// A list of winners, or a page of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
-    /// A page also tells how many winners there are in all.
+    /// The number of winners in all, which only a page tells.
     pub total: Option<u64>,
-    /// Joined by commas.
+    /// The documents, joined by commas.
     pub list: String,
 }
 
-/// Where an agency stands: how many of its bets are stored, its phase, and the checksum of those bets if it asked for more.
+/// The reply to HELLO. It has the checksum of the stored bets only if the request asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub stored: u64,
@@ -34,7 +34,7 @@ pub struct Standing {
 }
 
 impl Reply {
-    /// The refusal of a request of this kind. What is no known request gets a bare `ACK|ERR`.
+    /// The refusal of a request of this kind. An unknown request gets `ACK|ERR`.
     pub fn refusal(verb: Option<Verb>, refusal: Refusal) -> Reply {
         match verb {
             None | Some(Verb::Bet) => Reply::Ack(Err(refusal)),
@@ -56,10 +56,10 @@ impl Reply {
         }
     }
 
-    /// Reads a reply to what was `asked`: a page of winners looks like a list of them, and only the asker knows.
+    /// Reads a reply. Only from what was `asked` is it known whether a list of winners is a page.
     pub fn parse(text: &str, asked: Option<Verb>) -> Result<Reply, String> {
         let text = text.strip_suffix('\n').unwrap_or(text);
-        Reply::read(text, asked).ok_or_else(|| format!("reply {} is none that was expected", Quoted(text)))
+        Reply::read(text, asked).ok_or_else(|| format!("unexpected reply {}", Quoted(text)))
     }
 
     fn read(text: &str, asked: Option<Verb>) -> Option<Reply> {
@@ -86,7 +86,7 @@ impl Reply {
             Verb::Done => Reply::AckDone(Ok(())),
             Verb::WaitDraw => Reply::Draw(Ok(())),
             Verb::Hello => {
-                // A later central may tell still more.
+                // A later central may send more fields.
                 let mut fields = rest.split('|');
                 let (stored, phase) = (fields.next()?.parse().ok()?, parse_phase(fields.next()?)?);
                 let checksum = fields.next().map(str::parse).transpose().ok()?;

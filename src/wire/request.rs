@@ -1,4 +1,4 @@
-//! What an agency asks.
+//! The requests of an agency.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,25 +7,25 @@ use super::frame::MAX_FRAME;
 use super::refusal::Refusal;
 use crate::domain::{AgencyId, Checksum, Place, Quoted, is_digits};
 
-/// The most bets a batch can hold: as many of the shortest bare lines as fit a frame behind the shortest header.
+/// The most bets of a batch: as many as fit one frame if the header and all lines are as short as possible.
 pub const MAX_BATCH: u32 = ((MAX_FRAME - "BATCH|1|430".len()) / "\na|b|1|2000-01-01|0".len()) as u32;
 
-/// A request, its texts borrowed from the frame. The values of bets are not judged here: that is the central's part.
+/// A request, whose texts are borrowed from the frame. The values of bets are not checked here: the central does that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     pub agency: AgencyId,
     pub ask: Ask<'a>,
 }
 
-/// What is asked in an agency's name.
+/// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask<'a> {
     Bet {
         fields: [&'a str; 5],
-        /// Where the bet stands in the agency's sequence, if the agency keeps count.
+        /// The bet's place in the agency's sequence, if the agency keeps count.
         place: Option<Place>,
     },
-    /// A batch's header, and the lines that stand behind it in the same frame: all of its bets, or none.
+    /// A batch's header, and the lines behind it in the same frame: all of its bets, or none.
     Batch {
         header: BatchHeader,
         lines: &'a str,
@@ -34,7 +34,7 @@ pub enum Ask<'a> {
     GetWinners {
         from: Option<u64>,
     },
-    /// `more` asks for all that can be told, and not for the first two things alone.
+    /// `more` asks for all fields, and not for the first two alone.
     Hello {
         more: bool,
     },
@@ -44,18 +44,18 @@ pub enum Ask<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchHeader {
     pub count: u32,
-    /// Where the batch stands in the agency's sequence, if the agency keeps count.
+    /// The place of its first bet in the agency's sequence, if the agency keeps count.
     pub place: Option<Place>,
 }
 
-/// One bet of a batch: the same as a BET request, or its five values alone.
+/// One bet of a batch: written like a BET request, or as its five values alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BetLine<'a> {
     pub agency: Option<AgencyId>,
     pub fields: [&'a str; 5],
 }
 
-/// The kinds of request, each with its words.
+/// The kinds of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Bet,
@@ -66,17 +66,17 @@ pub enum Verb {
     WaitDraw,
 }
 
-/// What a verb is called, what it looks like, and what its reply is called.
+/// The form of a kind of request, and the first word of its reply.
 struct Shape {
     word: &'static str,
     answer: &'static str,
     fields: RangeInclusive<usize>,
     form: &'static str,
-    /// Whether lines may follow the first in the same frame.
+    /// More lines may follow the first one in the same frame.
     has_lines: bool,
 }
 
-/// A frame that is no request: whose refusal it gets (a bare `ACK|ERR` if none is known), and why.
+/// A frame that is not a valid request: the kind of request that is refused, if it is known, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     pub verb: Option<Verb>,
@@ -122,7 +122,7 @@ impl Verb {
         self.shape().word
     }
 
-    /// The first word of a reply to it.
+    /// The first word of its reply.
     pub(super) fn answer(self) -> &'static str {
         self.shape().answer
     }
@@ -134,7 +134,7 @@ impl Verb {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a frame's text. A line feed at its end may be left out.
+    /// Reads a frame's text. The line feed at its end is optional.
     pub fn parse(text: &'a str) -> Result<Request<'a>, Malformed> {
         let (line, lines) = text.split_once('\n').unwrap_or((text, ""));
         let word = line.split('|').next().unwrap_or_default();
@@ -145,7 +145,7 @@ impl<'a> Request<'a> {
             .map_err(|reason| Malformed { verb: Some(verb), refusal: Refusal::Other(reason) })
     }
 
-    /// Reads a request of a kind that is known. The count of a batch is noted in the verb, since its refusal tells it.
+    /// Reads a request of a known kind. The count of a batch is noted in `verb`, because its refusal needs it.
     fn read(verb: &mut Verb, line: &'a str, lines: &'a str) -> Result<Request<'a>, String> {
         let Shape { word, fields, form, has_lines, .. } = verb.shape();
         if !lines.is_empty() && !has_lines {
@@ -188,7 +188,7 @@ impl Ask<'_> {
 
 impl<'a> BetLine<'a> {
     pub fn parse(line: &'a str) -> Result<BetLine<'a>, String> {
-        // A search over the few bytes of each field costs more than looking at every byte of the line once.
+        // One loop over all bytes is faster than a search for the end of each short field.
         let mut fields = [""; 7];
         let (mut count, mut start) = (0, 0);
         let ends = line.bytes().enumerate().filter(|(_, byte)| *byte == b'|').map(|(place, _)| place);
@@ -203,14 +203,14 @@ impl<'a> BetLine<'a> {
             (5, [a, b, c, d, e, ..]) => Ok(BetLine { agency: None, fields: [a, b, c, d, e] }),
             (7, ["BET", id, a, b, c, d, e]) => Ok(BetLine { agency: Some(agency(id)?), fields: [a, b, c, d, e] }),
             (7, [word, ..]) => Err(format!("{} stands where BET is expected", Quoted(word))),
-            // What a person wrote are the values: BET and the agency before them are the wire's.
+            // The message counts only the values, since a person did not write BET and the agency before them.
             (_, ["BET", ..]) if count > 2 => Err(format!("{} values, where a bet has 5", count - 2)),
             _ => Err(format!("{count} values, where a bet has 5")),
         }
     }
 }
 
-/// The fields of a line, if there are as many as its form has.
+/// Splits a line into its fields, whose number has to be that of its form.
 fn split<'a>(line: &'a str, fields: RangeInclusive<usize>, form: &str) -> Result<Vec<&'a str>, String> {
     let found: Vec<&str> = line.split('|').take(fields.end() + 1).collect();
     if fields.contains(&found.len()) {
@@ -220,7 +220,7 @@ fn split<'a>(line: &'a str, fields: RangeInclusive<usize>, form: &str) -> Result
     Err(format!("{} fields, where the form is: {form}", line.split('|').count()))
 }
 
-/// A batch's count. One that is out of range is noted all the same: the refusal shows it.
+/// Reads a batch's count. It is noted even if it is out of range, because the refusal shows it.
 fn batch_count(value: &str, noted: &mut u32) -> Result<u32, String> {
     let count = whole("count", value)?;
     *noted = u32::try_from(count).unwrap_or(u32::MAX);

@@ -69,7 +69,7 @@ fn state_lives_as_long_as_the_container() {
     let batches = |log: &Follower| log.all("apuesta_recibida", "success").len();
     let draws = |log: &Follower| log.all("sorteo", "success").len();
 
-    // The second agency has not been there when the central is restarted: the first's bets must be kept.
+    // The central is restarted before the second agency connects: the first agency's bets must be kept.
     stage.compose(&["up", "-d", "server", "client1"]);
     let mut log = stage.follow();
     log.wait_for(1, "consulta_ganadores", "in_progress");

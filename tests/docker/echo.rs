@@ -10,7 +10,7 @@ const FAIL: (i32, &str) = (1, "action: test_echo_server | result: fail\n");
 
 fn validate(stage: &Stage, arguments: &[&str]) -> (i32, String) {
     let output = stage.command("sh", &["validar-echo-server.sh"]).args(arguments).output().unwrap();
-    // Standard error holds the reason of a failure, and nothing else.
+    // Standard error has the reason of a failure, and nothing else.
     let reason = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.success(), reason.is_empty(), "{reason}");
     assert!(reason.is_empty() || reason.starts_with("validar-echo-server.sh: "), "{reason}");
@@ -65,7 +65,7 @@ fn agencies_echo_and_end() {
     let mut log = stage.up();
     assert_eq!(stage.exit_codes(2), [0, 0]);
     log.wait_for(2, "loop_finished", "success");
-    // Three messages of two agencies, told of on both sides.
+    // Three messages of two agencies, logged on both sides.
     log.wait_for(12, "receive_message", "success");
     for id in 1..=2 {
         let source = format!("client{id}");
@@ -84,7 +84,7 @@ fn agencies_echo_and_end() {
 #[ignore = "needs a Docker engine: make test-docker"]
 fn our_echo_passes_both_checks_with_any_message() {
     let stage = Stage::new();
-    // No agency at all: the central is an echo server.
+    // Without agencies the central is an echo server.
     stage.generate(3, 0, &[]);
     stage.compose(&["up", "-d"]);
     let messages =

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Nothing that these tests wait for takes nearly as long, but machines are slow and noisy.
+/// Limit of every wait. Only a failure takes this long, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A line that has `action:`, taken apart at its `|`.
+/// A line with `action:`, split at its `|`.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub source: String,
@@ -18,7 +18,7 @@ pub struct Line {
     details: Vec<(String, String)>,
 }
 
-/// A running `docker compose logs -f`, and every line that it has shown so far.
+/// A running `docker compose logs -f`, and every line that it has printed so far.
 pub struct Follower {
     process: Child,
     incoming: Receiver<String>,
@@ -27,7 +27,7 @@ pub struct Follower {
 }
 
 impl Line {
-    /// None where the line tells of no action; a panic where it does, but not in the one form that there is.
+    /// None for a line without an action. Panics if a line with one does not have the right form.
     pub fn parse(raw: &str) -> Option<Line> {
         if !raw.contains("action:") {
             return None;
@@ -86,7 +86,7 @@ impl Follower {
         Follower { process, incoming, raw: Vec::new(), lines: Vec::new() }
     }
 
-    /// Reads on until the lines seen so far are enough.
+    /// Reads until the lines so far satisfy a condition.
     pub fn wait(&mut self, what: &str, enough: impl Fn(&[Line]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !enough(&self.lines) {
@@ -98,15 +98,15 @@ impl Follower {
         }
     }
 
-    /// Waits for so many lines with this action and this result.
+    /// Waits for this many lines with this action and this result.
     pub fn wait_for(&mut self, count: usize, action: &str, result: &str) {
         self.wait(&format!("{count} times {action} {result}"), |lines| {
             lines.iter().filter(|line| line.is(action, result)).count() >= count
         });
     }
 
-    /// Reads on until each of these containers has told that it is down, which is the last that it tells. The end of
-    /// the log is no sign: Compose goes on following where a container has ended before it looked.
+    /// Reads until each of these containers has logged its shutdown, which is its last line. The end of the log cannot
+    /// be used: Compose keeps following a container that had already ended.
     pub fn finish(&mut self, containers: &[&str]) {
         self.wait(&format!("the end of {containers:?}"), |lines| {
             let down = |container| lines.iter().any(|line| line.source == container && line.is("shutdown", "success"));

@@ -17,7 +17,7 @@ const FILE: &str = "docker-compose-dev.yaml";
 /// another run of the tests, from another clone, has the same engine.
 const TURN: &str = "quiniela-docker-tests.lock";
 
-/// What a course's suite has: the project's files, to be rewritten at will. Its containers go with it.
+/// What a course's suite has: a copy of the project, whose files it can change. Its containers are removed with it.
 pub struct Stage {
     folder: TempDir,
     _turn: File,
@@ -32,7 +32,7 @@ impl Stage {
             engine.is_ok_and(|output| output.status.success()),
             "no Docker engine answers: `docker info` tells why"
         );
-        // What goes with this stage must not be someone's lottery.
+        // The containers that are removed with this stage must not be someone else's lottery.
         for filter in ["label=com.docker.compose.project=tp0", "name=^/server$"] {
             let theirs = docker(&["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]);
             assert!(theirs.is_empty(), "these containers are in the way, remove them first:\n{theirs}");
@@ -55,7 +55,7 @@ impl Stage {
         self.folder.path().join(relative)
     }
 
-    /// Containers run as nobody in particular, so what they read must be readable by all.
+    /// Containers run as an unprivileged user, so their files must be readable by all.
     pub fn write(&self, relative: &str, text: &str) {
         let file = self.path(relative);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -74,7 +74,7 @@ impl Stage {
         );
     }
 
-    /// A file of so many bets. The first `winners` of them are on the winning number.
+    /// A file of this many bets. The first `winners` of them are on the winning number.
     pub fn bets(&self, agency: u32, count: u32, winners: u32) {
         let mut rows = String::new();
         for row in 0..count {
@@ -84,7 +84,7 @@ impl Stage {
         self.write(&format!(".data/agency-{agency}.csv"), &rows);
     }
 
-    /// What the exercise's script writes for so many agencies.
+    /// The file that the exercise's script writes for this many agencies.
     pub fn generate(&self, exercise: u8, clients: u32, flags: &[&str]) {
         self.write(".exercise", &format!("{exercise}\n"));
         let mut command = self.command("./generar-compose.sh", &[FILE, &clients.to_string()]);
@@ -118,7 +118,7 @@ impl Stage {
         Follower::start(self.compose_command(&["logs", "-f", "--no-color"]))
     }
 
-    /// Stops everything within five seconds a container, as a grader does, and says how long that took.
+    /// Stops everything, with five seconds for each container, as a grader does. Returns how long that took.
     pub fn stop(&self) -> Duration {
         let start = Instant::now();
         self.compose(&["stop", "-t", "5"]);
@@ -137,7 +137,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // Also where a test has failed half way: what it leaves behind would fail the next one.
+        // Also after a failed test: its containers would make the next one fail.
         let _ = self.compose_command(&["down", "-v", "-t", "1", "--remove-orphans"]).output();
     }
 }

@@ -8,7 +8,7 @@ use crate::stage::{Stage, exit_code};
 /// Stops everything, and checks how each container has ended.
 fn check_stop(stage: &Stage, log: &mut Follower, containers: &[&str]) {
     let took = stage.stop();
-    // Compose stops the agencies first and the central after them, and each has the five seconds.
+    // Compose stops the agencies first and the central after them. Each has five seconds.
     assert!(took < Duration::from_secs(5), "{took:?}");
     log.finish(containers);
     for container in containers {
@@ -18,13 +18,13 @@ fn check_stop(stage: &Stage, log: &mut Follower, containers: &[&str]) {
     }
 }
 
-/// Which of the container's lines tells of its shutdown.
+/// The index of the container's line about its shutdown.
 fn shutdown(log: &Follower, container: &str, result: &str) -> usize {
     let place = log.of(container).position(|line| line.is("shutdown", result));
     place.unwrap_or_else(|| panic!("{container} logs no shutdown {result}:\n{}", log.show()))
 }
 
-/// Everyone tells of what is closed on the way out; and whatever the central has accepted, it has closed.
+/// Checks that each process logs what it closes, and that the central has closed every connection that it accepted.
 fn check_closed(log: &Follower, containers: &[&str]) {
     for container in containers {
         let mut stopping = log.of(container).skip(shutdown(log, container, "in_progress"));
@@ -42,7 +42,7 @@ fn in_the_echo_loop() {
     stage.agencies(100, "5s", 10);
     stage.generate(4, 2, &[]);
     let mut log = stage.up();
-    // Both sides tell of each message: the two agencies are now in their long waits.
+    // Both sides have logged each message: the two agencies are now in their long pauses.
     log.wait_for(4, "receive_message", "success");
     check_stop(&stage, &mut log, &["server", "client1", "client2"]);
     assert!(log.all("loop_finished", "success").is_empty(), "it was not finished");

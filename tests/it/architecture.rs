@@ -1,4 +1,4 @@
-//! What docs/ARCHITECTURE.md says of the sources, held against the sources.
+//! Checks what docs/ARCHITECTURE.md says about the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap()
 }
 
-/// The cells of the table below a heading, without its own heading.
+/// The cells of the table below a heading, without the table's header.
 fn table(heading: &str) -> Vec<Vec<String>> {
     let page = page();
     let (_, section) = page.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -21,7 +21,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     rows.skip(2).map(cells).collect()
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn names(cell: &str) -> BTreeSet<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -106,7 +106,7 @@ fn rooms_do_not_import_each_other_in_circles() {
     assert_no_circles(imports());
 }
 
-/// A folder's own `mod.rs` is its front, which knows all of its files.
+/// A folder's `mod.rs` is exempt: it imports all of its files.
 #[test]
 fn files_of_a_room_do_not_import_each_other_in_circles() {
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -128,7 +128,7 @@ fn files_of_a_room_do_not_import_each_other_in_circles() {
     assert_no_circles(imports);
 }
 
-/// Whatever the page comes to say: these are not to be changed by changing a table.
+/// These rules hold whatever the page's tables say.
 #[test]
 fn the_rooms_that_must_not_know_each_other_do_not() {
     let imports = imports();
@@ -158,7 +158,7 @@ fn what_is_not_there_is_not_there() {
         let files: Vec<_> = sources.iter().filter(|(file, _)| file.starts_with(place)).collect();
         assert!(!files.is_empty(), "{place} holds no source");
         for (file, text) in files {
-            // `main` alone tells a person of an error, on standard error.
+            // Only `main` prints errors, to standard error.
             for line in code(text).map(|line| line.replace("eprintln!(", "")) {
                 let found = words.iter().find(|word| line.contains(**word));
                 assert_eq!(found, None, "{file}: {line}");

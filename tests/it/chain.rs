@@ -1,5 +1,5 @@
-//! The chain of an agency's bets: what one side holds must be what the other has stored, and not only as much. Nothing is
-//! ever told as a success that is not stored.
+//! The checksums of an agency's bets: the central must have stored the same bets as the file, not only as many. No bet
+//! is reported as a success unless it is stored.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::common::{Agency, Central, Exit, Folder, Process, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 
-/// CRC-32 as zlib has it, written anew and slowly.
+/// CRC-32 as in zlib, in a slow and simple form.
 pub fn crc32(bytes: &[u8]) -> String {
     let mut crc = u32::MAX;
     for byte in bytes {
@@ -26,7 +26,7 @@ fn bet(central: &Central, folder: &Folder, document: &str) -> Exit {
     Process::start(command).finish()
 }
 
-/// Bets that an agency was told are stored.
+/// How many bets were acknowledged to an agency.
 fn acknowledged(exit: &Exit) -> usize {
     let sent = exit.lines.iter().filter(|line| tells(line, "apuesta_enviada", "success"));
     sent.map(|line| value(line, "cantidad").unwrap().parse::<usize>().unwrap()).sum()
@@ -45,7 +45,7 @@ fn hello_tells_the_checksum_of_what_is_stored_to_whoever_asks_for_more() {
     client.ask("HELLO|1|+", &format!("HELLO|OK|2|open|{one}")).ask("HELLO|1", "HELLO|OK|2|open");
     client.ask("HELLO|2|+", &format!("HELLO|OK|1|open|{}", crc32(eva.as_bytes())));
     client.ask("HELLO|1|-", "HELLO|ERR|\"-\" stands where + is expected");
-    // It survives a crash, in the snapshot and behind it.
+    // The checksum survives a crash, in the snapshot and after it.
     central.kill();
     let central = Central::on(&folder).agencies(2).start();
     assert_eq!(central.ask("HELLO|1|+"), format!("HELLO|OK|2|open|{one}"));
@@ -76,7 +76,7 @@ fn bets_that_do_not_follow_what_is_stored_are_refused() {
     client.ask(&batch(2, &[0, 1], &[9, 3, 4]), "ACK_BATCH|ERR|3|conflict");
     client.ask(&format!("BET|1|{}|4|{}", line(4), chain(&[0, 1, 2])), "ACK|ERR|conflict");
     client.ask(&format!("BET|1|{}|4|{}", line(4), chain(&[0, 1, 2, 3])), "ACK|OK");
-    // Without a checksum the places alone are compared, as ever.
+    // Without a checksum only the places are compared.
     client.ask(&format!("BATCH|1|2|0\n{}\n{}", line(9), line(9)), "ACK_BATCH|OK|2");
     client.ask("DONE|1", "ACK_DONE|OK");
     client.ask(&batch(4, &[0, 1, 2, 3], &[4]), "ACK_BATCH|OK|1");
@@ -106,7 +106,7 @@ fn next_weeks_file_is_not_taken_for_this_weeks() {
     let central = Central::on(&folder).agencies(1).start();
     Agency::new(1, central.port, &folder).winners().run().ok();
     fs::remove_file(folder.path().join("winners-1")).unwrap();
-    // As many bets, and more, and fewer, and the same but for one byte.
+    // As many bets, more, fewer, and the same except for one byte.
     for words in ["--bets 300 --seed 2", "--bets 400 --seed 2", "--bets 200 --seed 2"] {
         folder.gen_data(&format!("--agencies 1 {words}"));
         let exit = Agency::new(1, central.port, &folder).winners().run();
@@ -149,7 +149,7 @@ fn two_processes_for_one_agency_never_mix_their_files() {
     let start = |folder: &Folder| Agency::new(1, central.port, folder).with("--batch-max 7 --in-flight 5").start();
     let exits = [start(&one), start(&two)].map(Process::finish);
     let stored = one.stored_of(1);
-    // One of the two files is stored, whole, and whoever holds the other was told so.
+    // One of the two files is stored whole, and the agency of the other got an error.
     let winner = usize::from(stored[0] != one.rows(1)[0]);
     let rows = [one.rows(1), two.rows(1)];
     assert_eq!(stored, rows[winner]);
@@ -190,7 +190,7 @@ fn a_row_that_will_be_refused_is_the_last_that_is_sent() {
     let exit = Agency::new(1, central.port, &folder).with("--batch-max 10").run();
     exit.failed(4, &["agency-1.csv:1001:", "is not a calendar date"]);
     let exit = central.stop();
-    // One line for the batch that was refused, and none for batches behind it.
+    // One line for the refused batch, and none for the batches after it.
     assert_eq!(exit.count(|line| tells(line, "apuesta_recibida", "fail")), 1, "{exit}");
     assert_eq!(folder.stored_of(1).len(), 1000);
 }

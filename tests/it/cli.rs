@@ -1,4 +1,4 @@
-//! The command line as its user meets it: what is printed where, and the exit code.
+//! The command line: what is printed where, and the exit code.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -86,7 +86,7 @@ fn the_manual_has_a_page_for_every_command() {
     let pages: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix(".TH ")?.split(' ').next()).collect();
     let help = stdout_of(&["--help"]);
     let (_, commands) = help.split_once("Commands:\n").unwrap();
-    // A summary that is too long for its line goes on below, further in.
+    // A summary that is too long for its line continues on the next one, indented further.
     let rows = commands.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
     let commands = rows.filter_map(|line| line.split_whitespace().next());
     let expected: Vec<String> = std::iter::once("quiniela".to_owned())

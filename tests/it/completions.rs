@@ -1,4 +1,4 @@
-//! The shipped completions are the ones that the command line would generate now.
+//! The shipped completions are those that the program generates now.
 
 use std::fs;
 use std::path::Path;

@@ -123,7 +123,7 @@ fn containers_may_do_as_little_as_they_can_do_with() {
             assert_eq!(strings(&service["security_opt"]), ["no-new-privileges:true"]);
             assert_eq!(service["stop_grace_period"], "10s");
             assert_eq!(service["logging"]["driver"], "json-file");
-            // Compose passes these on as text, and the engine takes nothing else.
+            // Compose passes these on as text, and the engine accepts only text.
             assert!(service["logging"]["options"]["max-size"].is_string());
             assert!(service["logging"]["options"]["max-file"].is_string());
             let stateless = name == "client1" || persist;

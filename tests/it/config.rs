@@ -16,7 +16,7 @@ use quiniela::domain::{AgencyId, Roster};
 use quiniela::error::{Kind, Result};
 use tempfile::TempDir;
 
-/// A command as someone would type it: in a folder with a configuration file, with an environment, with flags.
+/// A command as a user types it: in a folder with a configuration file, with an environment, with flags.
 struct Session {
     folder: TempDir,
     environment: HashMap<&'static str, OsString>,
@@ -75,7 +75,7 @@ impl Session {
         resolve_health(&args, &|name| self.environment.get(name).cloned())
     }
 
-    /// What goes wrong, without the folder, which no test can know.
+    /// The error, without the folder's path, which differs in every run.
     #[track_caller]
     fn refused<T>(&self, result: Result<T>) -> String {
         let error = result.err().expect("this must be refused");
@@ -108,6 +108,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!(config.store, Path::new("."));
     assert_eq!(config.rules.winning_number, None);
     assert_eq!((config.workers, config.queue, config.max_connections), (64, 4096, 20_000));
+    assert_eq!((config.max_per_address, config.peer_memory), (None, 64 << 20));
     let seconds = [config.frame_deadline, config.stop_timeout, config.quiet_time].map(|time| time.as_secs());
     assert_eq!(seconds, [10, 5, 5]);
 

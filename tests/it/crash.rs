@@ -1,4 +1,5 @@
-//! The central killed at any moment: what was acknowledged is on disk, once, and the lottery goes on where it was.
+//! The central is killed at any moment: what was acknowledged is on disk once, and the lottery continues after a
+//! restart.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -14,7 +15,8 @@ fn taken(line: &str) -> bool {
 #[test]
 fn nothing_is_lost_or_doubled_by_kills_under_load() {
     const KILLS: usize = 25;
-    /// Of each connection until the last kill: of three they are 80 batches, and a kill falls within the first 60.
+    /// The proxy lets this much of each connection through until the last kill. On three connections these are 80
+    /// batches, and a kill comes within the first 60.
     const HELD_AFTER: usize = 16 * 1024;
     let mut rng = Rng::with_seed(seed());
     let folder = Folder::with_equal_files(3, 11_000);
@@ -30,7 +32,7 @@ fn nothing_is_lost_or_doubled_by_kills_under_load() {
     let agencies: Vec<Process> = (1..=3).map(agency).collect();
     for _ in 0..KILLS {
         central.process.wait_for_nth(rng.usize(1..60), taken);
-        // Its port may soon be another test's.
+        // Another test may soon get its port.
         proxy.point_at(0);
         central.kill();
         central = start();
@@ -55,7 +57,7 @@ fn what_was_acknowledged_is_on_disk_when_the_central_is_killed() {
     for nth in [1, 7, 30, 90] {
         let central = Central::on(&folder).agencies(1).start();
         let proxy = Proxy::to(central.port);
-        // A batch of ten bets has some 500 bytes: more come than are waited for, and not all of the file.
+        // A batch of ten bets has some 500 bytes: this is more than the batches waited for, and less than the file.
         proxy.hold_after(4096 + 900 * nth);
         let agency = Agency::new(1, proxy.port, &folder).with("--batch-max 10 --in-flight 4").start();
         agency.wait_for_nth(nth, sent);
@@ -63,7 +65,7 @@ fn what_was_acknowledged_is_on_disk_when_the_central_is_killed() {
         central.kill();
         agency.signal(Signal::KILL);
         let exit = agency.finish();
-        // Before any recovery: rows that were acknowledged, then perhaps some that were not.
+        // Before any recovery the file has the acknowledged rows, and perhaps others after them.
         let on_disk = std::fs::read_to_string(folder.bets()).unwrap().matches("\r\n").count();
         assert!(on_disk >= before && on_disk >= acknowledged(&exit.lines), "{on_disk} rows of {before} acknowledged");
         let central = Central::on(&folder).agencies(1).start();
@@ -74,7 +76,7 @@ fn what_was_acknowledged_is_on_disk_when_the_central_is_killed() {
     }
 }
 
-/// Ends a central in one of the two ways, and starts it again.
+/// Stops or kills a central, and starts it again.
 fn restart(folder: &Folder, central: Central, by_kill: bool) -> Central {
     let _ = if by_kill { central.kill() } else { central.stop() };
     let central = Central::on(folder).agencies(3).start();
@@ -112,7 +114,7 @@ fn a_restart_in_any_phase_changes_nothing() {
             .ask(&format!("BET|1|{ANA}"), "ACK|ERR|closed")
             .ask(&format!("BATCH|3|1\n{ANA}"), "ACK_BATCH|ERR|1|closed");
         client.ask("GET_WINNERS|1", "WINNERS|ERR|not_ready");
-        // A batch sent again after the restart is known by its place.
+        // A batch that is sent again after the restart is recognised by its place.
         client.ask(&format!("BATCH|2|2|0\n{ANA}\n{}", ANA.replace("|1|", "|5|")), "ACK_BATCH|OK|2");
 
         client.ask("DONE|2", "ACK_DONE|OK").ask("WAIT_DRAW|2", "DRAW|OK").ask("GET_WINNERS|2", "WINNERS|OK|1,5");
@@ -194,7 +196,7 @@ fn rows_behind_an_older_journal_are_cut_off_and_kept() {
     let folder = Folder::new();
     let central = Central::on(&folder).start();
     central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
-    // A copy that is made while the central runs.
+    // A copy made while the central runs.
     let older = std::fs::read(folder.journal()).unwrap();
     central.client().ask(&format!("BATCH|2|2\n{ANA}\n{ANA}"), "ACK_BATCH|OK|2");
     central.stop();
@@ -227,7 +229,7 @@ fn a_central_that_cannot_replace_its_journal_tells_what_is_there_and_stores_noth
     let central = Central::on(&folder).start();
     central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
     central.stop();
-    // As good as a full disk.
+    // This has the effect of a full disk.
     let in_the_way = folder.store().join("journal.new");
     std::fs::create_dir(&in_the_way).unwrap();
     let central = Central::on(&folder).start();

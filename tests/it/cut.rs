@@ -1,4 +1,4 @@
-//! Connections that break anywhere, in either direction, again and again: nothing is lost, and nothing comes twice.
+//! Connections that break anywhere, in either direction, again and again: no bet is lost or stored twice.
 
 use fastrand::Rng;
 
@@ -8,20 +8,20 @@ use crate::common::{Agency, Central, Folder, Process, Proxy, seed, tells, value}
 /// A lottery of agencies whose first connections are all cut.
 struct Plan {
     agencies: u32,
-    /// In each agency's file.
+    /// Bets in each agency's file.
     bets: u32,
     batch_max: usize,
     in_flight: usize,
-    /// A cut falls behind fewer bytes than these, to the central or from it: within some batches, or some replies.
+    /// A cut comes before this many bytes to the central or from it: after a few batches, or a few replies.
     most_up: usize,
     most_down: usize,
-    /// Of each agency.
+    /// Cuts of each agency's connections.
     cuts: usize,
 }
 
 impl Plan {
-    /// The most bytes of its file that an agency gets rid of before a cut. The shortest acknowledgement has 20 bytes, and a
-    /// bet with its frame some 70.
+    /// Maximum bytes of its file that an agency can send before a cut. The shortest acknowledgement has 20 bytes,
+    /// and a bet with its frame some 70.
     fn most_progress(&self) -> usize {
         let batch = (self.batch_max * 70).min(8200);
         self.most_up.max((self.most_down / 20 + self.in_flight) * batch)

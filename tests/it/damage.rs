@@ -1,11 +1,11 @@
-//! Files that no crash can have left: the central refuses to start, says which file and where, and changes nothing.
+//! Files that no crash can leave: the central refuses to start, names the file and the place, and changes nothing.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::common::{Central, Folder, quiniela, tells};
 
-/// A ledger with three bets, one agency that is done, closed in order or not.
+/// A ledger with three bets and one agency that is done, after a clean stop or a kill.
 struct Sound {
     folder: Folder,
     bets: Vec<u8>,
@@ -24,7 +24,7 @@ impl Sound {
         Sound { folder, bets, journal }
     }
 
-    /// With these bytes in the files' places the central must not start, and its error must hold these words.
+    /// With files of these bytes the central must not start, and its error must contain these texts.
     #[track_caller]
     fn refuses(&self, bets: &[u8], journal: Option<&[u8]>, words: &[&str]) {
         self.put(bets, journal);
@@ -33,7 +33,7 @@ impl Sound {
         assert_eq!(fs::read(self.folder.journal()).ok().as_deref(), journal, "the evidence is left as it was");
     }
 
-    /// With these bytes it starts, and nothing is missing.
+    /// With files of these bytes the central starts, and nothing is missing.
     #[track_caller]
     fn starts(&self, bets: &[u8], journal: Option<&[u8]>) {
         self.put(bets, journal);

@@ -1,4 +1,4 @@
-//! `quiniela demo`: it proves a good lottery, it finds a bad one, and it leaves nothing behind.
+//! `quiniela demo`: it succeeds for a correct lottery, finds errors, and leaves nothing behind.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -36,7 +36,7 @@ impl Session {
         self.0.path().join("scratch")
     }
 
-    /// What settings the environment holds must not matter: the demo's children get none of it.
+    /// The environment has settings that must not matter: the demo's children get no environment.
     fn demo(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_quiniela"));
         command.args(["demo", "--data"]).arg(self.data()).args(words.split_whitespace());
@@ -102,16 +102,16 @@ fn a_refused_bet_ends_it_with_the_agencys_own_words() {
     assert_eq!(session.left_behind(), [] as [PathBuf; 0]);
 }
 
-/// The processes that a process has started and that run.
+/// The running children of a process.
 fn children_of(parent: u32) -> Vec<u32> {
     let entries = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
     let pids = entries.filter_map(|name| name.to_str()?.parse().ok());
     pids.filter(|pid| runs(*pid).is_some_and(|its_parent| its_parent == parent)).collect()
 }
 
-/// The parent of a process that runs.
+/// The parent of a running process.
 fn runs(pid: u32) -> Option<u32> {
-    // It may end at any time, and then it stays for a while in the state Z.
+    // A process that has ended stays in the state Z until it is waited for.
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     (fields.next()? != "Z").then(|| fields.next()?.parse().ok())?
@@ -142,7 +142,7 @@ fn a_demo_that_is_killed_takes_its_children_with_it() {
 
 #[test]
 fn a_stop_stops_its_children_too() {
-    // So many bets take far longer than it takes to say stop.
+    // Enough bets that the demo still runs when the signal comes.
     let session = Session::with_data("--agencies 2 --bets 400000");
     let mut demo = session.demo("--agencies 2").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();

@@ -7,7 +7,7 @@ use crate::common::{Central, Client, Folder, tells, value};
 const ANA: &str = "AGENCY_ID=1,NOMBRE=Ana,APELLIDO=Paz,DOCUMENTO=1,NACIMIENTO=2000-01-01,NUMERO=7574";
 const EVA: &str = "AGENCY_ID=1,NOMBRE=Eva,APELLIDO=Ñandú,DOCUMENTO=2,NACIMIENTO=2000-02-29,NUMERO=0012";
 
-/// As Python's csv.writer writes these bets.
+/// These bets as Python's csv.writer writes them.
 const ANA_ROW: &str = "1,Ana,Paz,1,2000-01-01,7574\r\n";
 const EVA_ROW: &str = "1,Eva,Ñandú,2,2000-02-29,12\r\n";
 
@@ -25,7 +25,7 @@ fn batch(texts: &[&[u8]]) -> Vec<u8> {
     texts.iter().enumerate().flat_map(entry).collect()
 }
 
-/// What comes back is the bare word in a frame, with no line feed.
+/// A reply is the bare word in a frame, without a line feed.
 #[track_caller]
 fn tell(client: &mut Client, content: &[u8], answer: &str) {
     client.send_bytes(&framed(content)).expect_bytes(&framed(answer.as_bytes()));
@@ -72,7 +72,7 @@ fn a_batch_in_one_frame_is_stored_in_its_order() {
         client.send_bytes(&[byte]);
     }
     client.expect_bytes(&framed(b"success"));
-    // As many bets as a frame holds.
+    // As many bets as fit a frame.
     let most = 8192 / (ANA.len() + 5);
     tell(&mut client, &batch(&vec![ANA.as_bytes(); most]), "success");
     assert_eq!(bets(&folder), format!("{rows}{EVA_ROW}{}", ANA_ROW.repeat(most)));
@@ -133,14 +133,14 @@ fn a_batch_is_stored_whole_or_not_at_all() {
     };
     let second = 5 + ana.len();
     let wrong = [
-        // What is in the texts, and how many bets were found.
+        // Wrong texts, and how many bets were found.
         (batch(&[ana, ANA.replace("ID=1", "ID=2").as_bytes()]), "2"),
         (batch(&[ana, ana, ANA.replace("7574", "-1").as_bytes()]), "3"),
         (batch(&[ana, b"", ana]), "3"),
         (batch(&[ANA.replace("ID=1", "ID=3").as_bytes(), ana]), "2"),
         (batch(&[ana, b"NOMBRE=\xff"]), "2"),
         (batch(&[ana, ANA.replace("Ana", "Ana|Paz|1|2000-01-01|1\nEva").as_bytes()]), "2"),
-        // Lengths, flags and ends that do not fit.
+        // Wrong lengths, flags and ends.
         (with(3, 0), "1"),
         (with(3, 0xff), "0"),
         (with(1, 0xff), "0"),
@@ -173,12 +173,12 @@ fn both_languages_may_share_a_connection_and_an_agency() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(1).start();
     let mut client = central.client();
-    // All at once: the answers come in the order of what was asked.
+    // All are sent at once, and the replies come in the order of the requests.
     let ours = "BATCH|1|1\nLeo|Paz|3|2000-01-01|7574\n";
     let sent = [ANA.as_bytes(), ours.as_bytes(), &batch(&[EVA.as_bytes()]), b"NOMBRE=", b"HELLO|1\n"];
     let came = ["success", "ACK_BATCH|OK|1\n", "success", "error", "HELLO|OK|3|open\n"];
     client.send_bytes(&sent.map(framed).concat()).expect_bytes(&came.map(|text| framed(text.as_bytes())).concat());
-    // The dialect has no DONE, so somebody says it in our frames.
+    // The dialect has no DONE, so it is sent in our own frames.
     central.client().ask("DONE|1", "ACK_DONE|OK").ask("WAIT_DRAW|1", "DRAW|OK").ask("GET_WINNERS|1", "WINNERS|OK|1,3");
     tell(&mut client, ANA.as_bytes(), "error");
     tell(&mut client, &batch(&[EVA.as_bytes()]), "error");
@@ -207,7 +207,7 @@ fn an_unknown_key_at_the_front_is_no_sign_of_the_dialect() {
     let central = Central::on(&folder).start();
     let mut client = central.client();
     client.ask("SEGURO=no,NOMBRE=Ana", "ACK|ERR|unknown request \"SEGURO=no,NOMBRE=Ana\"");
-    // Inside a batch the first zero was the sign.
+    // Inside a batch the first zero gave it away.
     tell(&mut client, &batch(&[format!("SEGURO=no,{ANA}").as_bytes()]), "success");
     central.stop();
 }

@@ -1,4 +1,4 @@
-//! When the draw is held, and what stands before it and behind it.
+//! When the draw is held, and what comes before and after it.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn a_new_agency_begins_the_quiet_time_anew() {
     let_quiet_time_pass(&central);
     let begun = Instant::now();
     client.ask("HELLO|3", "HELLO|OK|0|open");
-    // From here on nobody is new, and all there are become done.
+    // From here on no new agency appears, and all of them become done.
     client.ask("DONE|3", "ACK_DONE|OK").ask("DONE|2", "ACK_DONE|OK").ask("WAIT_DRAW|1", "DRAW|OK");
     assert!(begun.elapsed() >= QUIET, "the draw was held after {:?}", begun.elapsed());
     central.stop();
@@ -64,7 +64,7 @@ fn an_agency_that_waits_longer_than_its_patience_goes_on_after_a_lost_connection
     let proxy = Proxy::to(central.port);
     let waiting = Agency::new(1, proxy.port, &folder).with("--retry-for 2s").winners().start();
     waiting.wait_for(|line| tells(line, "consulta_ganadores", "in_progress"));
-    // Another with the same patience comes to its end meanwhile.
+    // Meanwhile the quiet time of another central with the same setting ends.
     let nobody = Nobody::at_home();
     Agency::new(2, nobody.port(), &folder).with("--retry-for 2s").run().failed(3, &["no progress for 2s"]);
     proxy.break_all();
@@ -98,7 +98,7 @@ fn a_whole_lottery_may_come_in_one_burst() {
     for (request, expected) in exchanges {
         let reply = client.reply();
         match request.as_str() {
-            // The draw is held between two of its replies, wherever that falls.
+            // The draw is held between any two of its replies.
             "HELLO|1" if expected.is_empty() => assert!(["HELLO|OK|73|done", "HELLO|OK|73|drawn"].contains(&&*reply)),
             _ => assert_eq!(reply, expected),
         }

@@ -1,11 +1,11 @@
-//! How bytes become frames and lines, however they come, and what is done with bytes that are neither.
+//! How bytes become frames and lines, however they are split, and what happens to bytes that are neither.
 
 use std::time::{Duration, Instant};
 
 use crate::common::client::frame;
 use crate::common::{ANA, Agency, Central, Folder, LIMIT, tells, value};
 
-/// Some requests of every kind and their replies, for one agency of a lottery that nobody else has touched.
+/// Requests of every kind and their replies, for one agency of an otherwise empty lottery.
 fn conversation() -> (Vec<u8>, Vec<u8>) {
     let exchanges = [
         ("HELLO|1", "HELLO|OK|0|open"),
@@ -19,7 +19,7 @@ fn conversation() -> (Vec<u8>, Vec<u8>) {
         ("WAIT_DRAW|1", "DRAW|OK"),
         ("GET_WINNERS|1", "WINNERS|OK|1,2"),
     ];
-    // Requests are taken with a line feed at their end and without.
+    // Requests are accepted with and without a line feed at their end.
     let requests = exchanges.iter().enumerate().flat_map(|(place, (request, _))| {
         let end = if place % 2 == 0 { "\n" } else { "" };
         frame(&format!("{request}{end}"))
@@ -68,7 +68,7 @@ fn replies_come_before_the_end_that_the_peer_has_announced() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(1).start();
     let (requests, replies) = conversation();
-    // The last requests wait for the draw, and who has gone meanwhile waits no more.
+    // The last requests wait for the draw. A client that has gone meanwhile no longer waits.
     let before_draw = requests.len() - frame("WAIT_DRAW|1\n").len() - frame("GET_WINNERS|1").len();
     let mut client = central.client();
     client.send_bytes(&requests[..before_draw]).half_close();
@@ -108,7 +108,7 @@ fn bytes_that_are_no_frame_are_answered_and_the_connection_closed() {
     ];
     for (bytes, reason) in wrong {
         let mut client = central.client();
-        // What was whole before it is answered as usual; what stands behind it is thrown away.
+        // Whole frames before it are answered as usual. What comes after it is discarded.
         client.send(&format!("BET|2|{ANA}")).send_bytes(bytes).send(&format!("BET|3|{ANA}")).half_close();
         client.expect("ACK|OK").expect(&format!("ACK|ERR|{reason}")).expect_end();
         other.ask("HELLO|3", "HELLO|OK|0|open");
@@ -124,14 +124,14 @@ fn a_peer_that_reads_after_its_error_still_gets_the_answer() {
     let folder = Folder::new();
     let central = Central::on(&folder).start();
     let mut client = central.client();
-    // It does not close its side: the central ends the connection by itself.
+    // The client does not close its side: the central ends the connection by itself.
     client.send_bytes(&[0, 0, 0, 0]).expect("ACK|ERR|frame length 0 is not 1 to 8192").expect_end();
     central.stop();
 }
 
 #[test]
 fn a_peer_that_goes_on_sending_after_its_error_still_gets_the_answer() {
-    // So long the central throws bytes away. A try that took this machine longer says nothing.
+    // The central discards bytes for this time. An attempt that took longer, on a slow machine, proves nothing.
     const LINGER: Duration = Duration::from_secs(1);
     let folder = Folder::new();
     let central = Central::on(&folder).with("--workers 1").start();
@@ -142,7 +142,7 @@ fn a_peer_that_goes_on_sending_after_its_error_still_gets_the_answer() {
         let begun = Instant::now();
         let mut sent = client.try_send(&[0, 0, 0, 0]);
         while sent.is_ok() && begun.elapsed() < LINGER * 3 / 4 {
-            // Behind it the one worker has read what was sent, and waits for more.
+            // By then the only worker has read what was sent.
             other.ask(&format!("BET|1|{ANA}"), "ACK|OK");
             sent = client.try_send(&[b'x'; 4096]);
         }
@@ -160,14 +160,14 @@ fn a_peer_that_goes_on_sending_after_its_error_still_gets_the_answer() {
 fn a_peer_that_reads_late_gets_every_reply() {
     const REQUESTS: usize = 2_000;
     let folder = Folder::with_data("--agencies 1 --bets 900 --winners 900");
-    // Nothing but room in the socket tells that the next replies can go.
+    // Only room in the socket shows that the next replies can be sent.
     let central = Central::on(&folder).agencies(1).with("--workers 1 --frame-deadline 1h").start();
     Agency::new(1, central.port, &folder).run().ok();
     let due = folder.winners_due(1, "7574").trim_end().replace('\n', ",");
     let mut client = central.client();
     // Some 16 MB of replies, which no socket's buffers hold.
     client.send_bytes(&frame("GET_WINNERS|1\n").repeat(REQUESTS));
-    // The one worker has filled them, and has gone on to others.
+    // The only worker has filled them and serves others.
     central.client().ask("HELLO|1", "HELLO|OK|900|drawn");
     for _ in 0..REQUESTS {
         client.expect(&format!("WINNERS|OK|{due}"));
@@ -179,7 +179,7 @@ fn a_peer_that_reads_late_gets_every_reply() {
 #[test]
 fn the_answers_of_a_peer_that_has_gone_reach_nobody() {
     let folder = Folder::new();
-    // One worker serves them all, one after the other.
+    // One worker serves them all, one after another.
     let central = Central::on(&folder).with("--workers 1").start();
     for gone in 1..=100 {
         let mut client = central.client();
@@ -217,7 +217,7 @@ fn what_is_not_finished_in_time_is_refused_and_nothing_else_is() {
     for client in &mut clients {
         client.expect("ACK|ERR|frame not completed within 400ms").expect_end();
     }
-    // One that owes nothing may be silent for as long as it likes.
+    // A connection without an unfinished frame may be silent for any time.
     idle.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     central.stop();
 }
@@ -252,7 +252,7 @@ fn a_line_comes_back_as_it_was_sent() {
         b"BET|1|Ana|Paz|1|2000-01-01|7574\n",
     ];
     for line in lines {
-        // The central closes, and what stands behind the line is no message.
+        // The central closes the connection, and what comes after the line is not a message.
         central.client().send_bytes(line).expect_bytes(line).expect_end();
         central.client().send_bytes(&[line, b"more\n"].concat()).expect_bytes(line).expect_end();
     }

@@ -1,4 +1,4 @@
-//! A disk that takes no more: what cannot be stored is refused, and nothing behind it takes effect.
+//! A full disk: what cannot be stored is refused, and no later request of the connection takes effect.
 
 use crate::common::client::frame;
 use crate::common::{ANA, Agency, Central, Client, Folder, quiniela};
@@ -37,12 +37,12 @@ fn full(folder: &Folder) -> (Central, usize) {
 fn a_done_behind_a_batch_that_could_not_be_stored_does_not_count() {
     let folder = Folder::new();
     let (central, stored) = full(&folder);
-    // Some go to the disk in a group of their own, so that DONE comes with the next one.
+    // Some are written as a group of their own, so that DONE is in the next one.
     for batches in 1..=30 {
         let mut client = central.client();
         client.send_bytes(&[batch().repeat(batches), frame("DONE|1\n")].concat());
         assert_is_storage(&client.reply());
-        // DONE may be refused, or not be read at all.
+        // DONE may be refused, or not even read.
         let rest = client.rest();
         assert!(!rest.contains("ACK_DONE|OK"), "{rest:?}");
         assert_eq!(central.ask("HELLO|1"), format!("HELLO|OK|{stored}|open"));
@@ -58,7 +58,7 @@ fn after_a_storage_error_nothing_more_is_read() {
     for _ in 0..20 {
         let mut client = central.client();
         assert_is_storage(&client.send_bytes(&batch()).reply());
-        // It would still fit. The connection may have been closed already.
+        // This batch would still fit. The connection may already be closed.
         let _ = client.try_send(&frame(&format!("BET|2|{ANA}\n")));
         client.expect_end();
         assert_eq!(central.ask("HELLO|2"), "HELLO|OK|0|open");
@@ -85,7 +85,7 @@ fn the_log_says_it_once_and_the_agency_and_the_health_check_name_the_disk() {
     assert!(health(false).contains("bets are refused: bets.csv: "));
     central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
     health(true);
-    // A smaller batch may still have found room, after which a failure is news again.
+    // A smaller batch may still have fitted. The next failure is then logged again.
     let exit = central.stop();
     let errors = exit.count(|line| line.contains(" ERROR "));
     assert!((1..=4).contains(&errors), "{errors}: {exit}");

@@ -1,4 +1,4 @@
-//! `quiniela gen-data`, and the data set that was made with it.
+//! `quiniela gen-data`, and the data in `.data/`, which was made with it.
 
 use std::fs;
 use std::path::Path;

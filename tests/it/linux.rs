@@ -1,4 +1,4 @@
-//! What only Linux lets a test see of a central from outside: its processor's time, and what its sockets have received.
+//! Tests that need Linux to see a central's processor time and what its sockets have received.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -10,10 +10,10 @@ use socket2::SockRef;
 use crate::common::client::frame;
 use crate::common::{ANA, Central, Client, Folder, Signal, tells};
 
-/// Has the central keep as much of this client's bytes as the system allows, as it does for a peer far away.
+/// Makes the socket's receive buffer as large as the system allows, as for a distant peer.
 fn widen(central: &Central, client: &Client) {
     let pid = central.process.pid();
-    // Containers may forbid it. Then there is less to answer.
+    // Containers may forbid this. The central then has less to answer.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
         let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
@@ -65,7 +65,7 @@ fn what_was_received_before_the_signal_is_answered_however_much_it_is() {
     assert!(folder.stored_of(1).len() >= batches * BETS);
 }
 
-/// Time that the process has had on a processor.
+/// The processor time of the process.
 fn used(central: &Central) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", central.process.pid())).unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
@@ -81,7 +81,7 @@ fn a_central_without_file_descriptors_serves_on_and_accepts_again() {
     let begun = Instant::now();
     let refused = |line: &str| tells(line, "accept_connections", "fail");
     let mut waiting: VecDeque<Client> = (0..CONNECTIONS).map(|_| central.client()).collect();
-    // It tries again now and then, and does nothing in between.
+    // The central retries now and then, and is idle in between.
     central.process.wait_for_nth(central.process.count(refused) + 1, refused);
     let (used_before, idle_since) = (used(&central), Instant::now());
     central.process.wait_for_nth(central.process.count(refused) + 3, refused);
@@ -94,7 +94,7 @@ fn a_central_without_file_descriptors_serves_on_and_accepts_again() {
         client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     }
     drop(clients);
-    // Each makes room for another.
+    // Each one that closes makes room for another.
     for mut client in waiting {
         client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     }

@@ -1,4 +1,4 @@
-//! More than the central can serve at once: what it refuses, it refuses clearly, and whatever it has taken, it serves.
+//! More connections than the central can serve at once: it refuses clearly, and serves what it has accepted.
 
 use crate::common::client::frame;
 use crate::common::{ANA, Agency, Central, CentralStart, Client, Folder, Process, Signal, tells, value};
@@ -17,7 +17,7 @@ fn a_full_queue_refuses_and_the_agencies_come_again() {
     const AGENCIES: u32 = 20;
     let folder = Folder::with_equal_files(AGENCIES, 30);
     let central = narrow(&folder).agencies(AGENCIES).start();
-    // All of them have something to say when the central gets to look.
+    // All of them have sent something when the central polls.
     central.process.hold();
     let start = |id| Agency::new(id, central.port, &folder).winners().start();
     let agencies: Vec<Process> = (1..=AGENCIES).map(start).collect();
@@ -38,7 +38,7 @@ fn a_full_queue_refuses_and_the_agencies_come_again() {
     assert!(central.stop().count(is_busy_close) >= refused);
 }
 
-/// Connections that each have been served once, and have begun something.
+/// Connections that were each served once and have begun another request.
 fn begin(central: &Central, connections: usize, begun: &[u8]) -> Vec<Client> {
     let begin = |_| {
         let mut client = central.client();
@@ -54,7 +54,7 @@ fn who_waits_for_the_draw_is_told_of_it_though_the_queue_is_full() {
     let folder = Folder::new();
     let central = narrow(&folder).agencies(2).start();
     let mut waiting = begin(&central, 60, &[frame("WAIT_DRAW|2\n"), frame("GET_WINNERS|2\n")].concat());
-    // It stays, since its end would be one more thing to serve.
+    // It stays open, since its end would be one more event to serve.
     let mut last = central.client();
     last.ask("DONE|1", "ACK_DONE|OK").ask("DONE|2", "ACK_DONE|OK");
     for client in &mut waiting {
@@ -66,7 +66,7 @@ fn who_waits_for_the_draw_is_told_of_it_though_the_queue_is_full() {
 #[test]
 fn whose_time_is_up_is_told_so_though_the_queue_is_full() {
     let folder = Folder::new();
-    // Long enough for all of them to begin, and then the time of all is up together.
+    // Long enough that all of them begin. Then the deadlines of all pass together.
     let central = narrow(&folder).with("--frame-deadline 2s").start();
     let mut late = begin(&central, 60, &[0]);
     for client in &mut late {

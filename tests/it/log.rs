@@ -1,4 +1,4 @@
-//! The log and its readers: slow ones lose nothing, those that stop or go hold nobody up.
+//! The log and its readers: a slow reader loses nothing, and one that stops or closes the pipe delays nothing.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -51,7 +51,7 @@ impl Unheard {
 
 impl Drop for Unheard {
     fn drop(&mut self) {
-        // It may have ended, and been waited for, already.
+        // It may already have ended and been waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -97,7 +97,7 @@ fn a_reader_that_comes_back_learns_how_many_lines_it_missed() {
     for line in log.lines().map(Result::unwrap) {
         if tells(&line, "log", "fail") {
             missed += value(&line, "dropped").unwrap().parse::<usize>().unwrap();
-            // It is read again, so what it says from here on is not lost.
+            // The log is read again, so later lines are not lost.
             central.signal_stop();
         } else {
             lines.push(line);
@@ -105,8 +105,8 @@ fn a_reader_that_comes_back_learns_how_many_lines_it_missed() {
     }
     central.ends_well();
     assert!(missed > 0);
-    // A line each, behind the first: recover, accept_connections twice, agencia_finalizada, sorteo, close_connection, and
-    // five of the stop.
+    // A line each, behind the first: recover, accept_connections twice, agencia_finalizada, sorteo, close_connection,
+    // and five of the stop.
     assert_eq!(lines.len() + missed, BETS + 11, "{missed} are told as missed");
     assert!(told(&lines) < BETS && told(&lines) + missed >= BETS);
     assert!(tells(lines.last().unwrap(), "shutdown", "success"), "{:?}", lines.last());
@@ -117,7 +117,7 @@ fn a_reader_that_comes_back_learns_how_many_lines_it_missed() {
 fn a_slow_reader_loses_no_line() {
     let folder = folder();
     let (central, port, mut log) = Unheard::central(&folder);
-    // Slower than bets are stored.
+    // Slower than the bets are stored.
     let reading = thread::spawn(move || {
         let (mut text, mut piece) = (Vec::new(), [0; 512]);
         while let Ok(read @ 1..) = log.read(&mut piece) {
@@ -158,7 +158,7 @@ fn a_central_stops_though_its_log_takes_nothing_from_the_start() {
     let central = Central::on(&folder).command().stdout(Stdio::from(OwnedFd::from(log))).spawn();
     let central = Unheard(central.unwrap());
     let deadline = Instant::now() + LIMIT;
-    // It listens to signals before it touches its files.
+    // The central handles signals before it opens its files.
     while !folder.bets().exists() {
         assert!(Instant::now() < deadline, "it does not start");
         thread::sleep(Duration::from_millis(1));

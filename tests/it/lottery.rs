@@ -1,4 +1,4 @@
-//! Whole lotteries: a central and its agencies, each a process of its own, and what is on disk in the end.
+//! Whole lotteries: a central and its agencies, each in its own process, and what is on disk at the end.
 
 use std::fs::{self, File};
 use std::process::{Child, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use crate::common::{Agency, Central, Exit, Folder, Nobody, Process, Proxy, Signal, seed, sent, tells, value};
 use fastrand::Rng;
 
-/// What an agency that has done everything leaves behind.
+/// What an agency leaves behind that has done everything.
 #[track_caller]
 fn assert_told(folder: &Folder, agency: u32, exit: &Exit) {
     exit.ok();
@@ -53,7 +53,7 @@ fn five_hundred_agencies_wait_for_one_draw() {
     const AGENCIES: u32 = 500;
     let folder = Folder::with_data("--agencies 500 --bets 5000 --seed 5 --winners 300");
     let central = Central::on(&folder).agencies(AGENCIES).start();
-    // Their words go to files: a thousand threads to listen to them would be a test of this machine.
+    // Their output goes to files: a thousand reading threads would be too much for a small machine.
     let start = |id: u32| {
         let mut command = Agency::new(id, central.port, &folder).with("--batch-max 4").winners().command();
         let said = File::create(folder.path().join(format!("said-{id}"))).unwrap();
@@ -75,12 +75,12 @@ fn five_hundred_agencies_wait_for_one_draw() {
     assert!(count("accept_connections") - count("close_connection") >= AGENCIES as usize, "all are there at the draw");
 }
 
-/// Killed when the test lets go of it.
+/// A process that is killed when the value is dropped.
 struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -91,7 +91,7 @@ fn two_processes_of_one_agency_are_one_agency() {
     let folder = Folder::with_equal_files(2, 4_000);
     let central = Central::on(&folder).agencies(2).start();
     let proxy = Proxy::to(central.port);
-    // Both are at work before either may come to its end.
+    // Both are at work before either may end.
     proxy.hold_after(16 * 1024);
     let agency = |id| Agency::new(id, proxy.port, &folder).with("--batch-max 20 --in-flight 4").winners().start();
     let twins = [agency(1), agency(1)];
@@ -163,7 +163,7 @@ fn a_bad_row_stops_its_agency_at_its_line() {
     exit.failed(4, &["agency-3.csv:37: number \"abc\" is not a whole number"]);
     assert_eq!(exit.count(|line| tells(line, "apuesta_enviada", "fail") && value(line, "cantidad") == Some("10")), 1);
     assert_eq!(exit.count(|line| value(line, "action") == Some("consulta_ganadores")), 0, "{exit}");
-    // Neither the batch of the bad row nor any behind it, though they were on their way.
+    // Neither the batch of the bad row nor later ones are stored, although they were sent.
     assert_eq!(folder.assert_stored_begins_files(3)[2], 30);
     assert_eq!(central.ask("HELLO|3"), "HELLO|OK|30|open");
     let exit = central.stop();
@@ -191,7 +191,7 @@ fn a_row_of_another_shape_stops_its_agency_at_its_line() {
 #[test]
 fn rows_are_stored_as_pythons_csv_writer_writes_them() {
     let folder = Folder::new();
-    // A header, quotes that are needed and quotes that are not, blank lines, both line ends, none at the end.
+    // A header, needed and needless quotes, blank lines, both line ends, no line end at the end of the file.
     folder.write(
         1,
         "nombre,apellido,documento,nacimiento,numero\r\n\

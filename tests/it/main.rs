@@ -1,5 +1,5 @@
-//! The program from outside: its command line, its files, its wire, its log, and how it ends. One binary, so that it links
-//! once; each topic is a module, and `cargo test --test it crash` runs one of them.
+//! Black-box tests: the command line, the files, the protocol, the log, and how processes end. One binary, so that it
+//! links once; each topic is a module, and `cargo test --test it crash` runs one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod architecture;
@@ -24,6 +24,8 @@ mod load;
 mod log;
 mod lottery;
 mod output;
+#[cfg(target_os = "linux")]
+mod peers;
 mod protocol_doc;
 mod readme;
 mod rules;

@@ -47,7 +47,7 @@ fn standard_output_is_known_by_all_its_names() {
     for name in ["-", "/dev/stdout", "/dev/fd/1"] {
         let words = format!("gen-compose 3 -o {name}");
         assert_eq!(run(folder.path(), &words).output().unwrap().stdout, expected, "{name}");
-        // Where it is a file, what stands there before stays.
+        // If standard output is a file, its earlier content stays.
         let path = folder.path().join("all.yaml");
         fs::write(&path, "before\n").unwrap();
         let file = File::options().append(true).open(&path).unwrap();
@@ -56,7 +56,7 @@ fn standard_output_is_known_by_all_its_names() {
     }
 }
 
-/// A central that has held its draw, with one agency and its file.
+/// A central that has held its draw, with one agency.
 fn drawn() -> (Folder, Central) {
     let folder = Folder::with_data("--agencies 1 --bets 300 --seed 4 --winners 12");
     let central = Central::on(&folder).agencies(1).start();
@@ -70,7 +70,7 @@ fn winners_go_to_devices_fifos_and_through_links() {
     let ask = |place: &str| Agency::new(1, central.port, &folder).with(&format!("--winners {place}"));
     let due = folder.winners_due(1, "7574");
     let path = |name: &str| folder.path().join(name);
-    // A device of our own where one can be made: to lose the machine's would harm more than this test.
+    // A new device if one can be made: a bug here must not destroy the machine's own /dev/null.
     let made = Command::new("mknod").arg(path("null")).args(["c", "1", "3"]).status().is_ok_and(|made| made.success());
     let is_ours = made && File::options().write(true).open(path("null")).is_ok();
     let null = if is_ours { path("null") } else { "/dev/null".into() };

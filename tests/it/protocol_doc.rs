@@ -1,4 +1,4 @@
-//! `docs/PROTOCOL.md` is no promise but a description: every vector in it is played against a real central.
+//! Plays every vector of `docs/PROTOCOL.md` against a real central.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use crate::common::{Central, Folder};
 
 const DOCUMENT: &str = include_str!("../../docs/PROTOCOL.md");
 
-/// One block: a connection to a central of its own.
+/// One block: a connection to a new central.
 struct Block {
-    /// The line of the document that it begins at.
+    /// The line of the document where it begins.
     line: usize,
     words: &'static str,
     steps: Vec<Step>,

@@ -1,4 +1,4 @@
-//! What both READMEs say, held against each other, the command line, the sources and the files they lead to.
+//! Checks both READMEs against each other, the command line, the sources and the files they link to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +15,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// The fenced blocks, each with its mark.
+/// The fenced blocks, each with its language.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let pieces: Vec<&str> = page.split("```").collect();
     assert!(pieces.len() % 2 == 1, "a block is not closed");
@@ -26,7 +26,7 @@ fn commands(page: &str) -> Vec<&str> {
     blocks(page).into_iter().filter(|(mark, _)| *mark == "sh").map(|(_, text)| text).collect()
 }
 
-/// What stands between backquotes outside the blocks.
+/// The texts between backquotes outside the blocks.
 fn spans(page: &str) -> Vec<&str> {
     let prose = page.split("```").step_by(2);
     prose.flat_map(|text| text.lines()).flat_map(|line| line.split('`').skip(1).step_by(2)).collect()
@@ -52,7 +52,7 @@ fn flags(help: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with('-')).collect()
 }
 
-/// Every command line of quiniela, in blocks and in prose, as words.
+/// Every quiniela command line, in blocks and in prose, split into words.
 fn quinielas(page: &str) -> Vec<Vec<&str>> {
     let lines = commands(page).into_iter().flat_map(str::lines).chain(spans(page));
     let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -156,12 +156,12 @@ fn described(help: &str) -> BTreeMap<&str, String> {
     flags
 }
 
-/// The value behind a word in a flag's help, as `12345` in `[default: 12345]`.
+/// The value after a word in a flag's help, such as `12345` in `[default: 12345]`.
 fn said<'a>(help: &'a str, word: &str) -> Option<&'a str> {
     help.split(&format!("[{word}: ")).nth(1)?.split(']').next()
 }
 
-/// The ends of the range in a flag's refusal of a value that only a path can be.
+/// The ends of the range in a flag's error for the value `?`, which only a path can have.
 fn range(command: &str, flag: &str) -> Vec<String> {
     let mut refused = Command::new(env!("CARGO_BIN_EXE_quiniela"));
     let output = refused.args([command, "--print-config", &format!("--{flag}=?")]).env_clear().output().unwrap();
@@ -174,7 +174,7 @@ fn range(command: &str, flag: &str) -> Vec<String> {
 fn the_settings_are_those_of_the_command_line() {
     for file in READMES {
         let page = read(file);
-        // The central's table comes first, and some flags are in both.
+        // The central's table comes first. Some flags are in both.
         let rows: Vec<Vec<String>> = rows(&page).into_iter().filter(|row| row[0].starts_with("`--")).collect();
         let second = rows.iter().rposition(|row| row[0] == "`--config`").unwrap();
         let mut ranges = 0;
@@ -235,7 +235,7 @@ fn every_test_that_is_named_is_there() {
     }
 }
 
-/// The words that sources give to `Event` as actions.
+/// The actions that the sources pass to `Event`.
 fn actions(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {

@@ -1,10 +1,10 @@
-//! What defines a lottery stands in its store: who takes part and which number wins.
+//! A store keeps the rules of its lottery: which agencies take part, and which number wins.
 
 use crate::common::{Central, Folder, tells, value};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|1314";
 
-/// The values of the line in which a central says what it goes by.
+/// The rules that a central logs at its start.
 fn config(central: &Central) -> [String; 2] {
     let line = central.process.wait_for(|line| tells(line, "config", "success"));
     ["client_amount", "winning_number"].map(|key| value(&line, key).unwrap().to_owned())
@@ -22,7 +22,7 @@ fn a_start_that_says_nothing_goes_by_what_is_recorded() {
     let exit = central.stop();
     let sorteo = &exit.lines[exit.place_of(|line| tells(line, "sorteo", "success"))];
     assert_eq!((value(sorteo, "numero"), value(sorteo, "cant_ganadores")), (Some("1314"), Some("1")));
-    // A drawn lottery says so when it is opened again.
+    // A drawn lottery is reported as such when it is opened again.
     let central = Central::on(&folder).with("--client-amount 2").start();
     let line = central.process.wait_for(|line| tells(line, "recover", "success"));
     assert!(line.contains(" WARNING ") && value(&line, "drawn") == Some("1314"), "{line}");
@@ -67,8 +67,8 @@ fn until_the_first_bet_any_start_may_say_anew() {
     central.stop();
 }
 
-/// A folder with a store that version 0.1.0 made before it knew checksums and rules: agency 1 has three bets and is done,
-/// agency 2 has one.
+/// A folder with a store that version 0.1.0 made before it knew checksums and rules: agency 1 has three bets and is
+/// done, agency 2 has one.
 fn old_store(name: &str) -> Folder {
     let folder = Folder::new();
     let stores = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores").join(name);
@@ -81,9 +81,9 @@ fn old_store(name: &str) -> Folder {
 #[test]
 fn a_store_of_the_format_before_is_brought_up_to_date() {
     let folder = old_store("format-1-open");
-    // Nothing is recorded in it, so this start's words count.
+    // It has no rules, so this start's settings apply.
     let central = Central::on(&folder).with("--client-amount 2 --winning-number 1314").start();
-    // As Python's zlib.crc32 has them of the rows.
+    // The values of Python's zlib.crc32 for the rows.
     central.client().ask("HELLO|1|+", "HELLO|OK|3|done|e455e450").ask("HELLO|2|+", "HELLO|OK|1|open|fd19f91a");
     central.kill();
     Central::on(&folder).agencies(3).refused().failed(2, &["CLIENT_AMOUNT 2", "--winning-number 1314"]);
@@ -101,7 +101,7 @@ fn a_store_of_the_format_before_is_brought_up_to_date() {
 #[test]
 fn a_draw_of_the_format_before_stays_as_it_was() {
     let folder = old_store("format-1-drawn");
-    // The number was drawn, whatever this start says, and the log has told of it.
+    // The number was drawn and logged, whatever this start sets.
     let central = Central::on(&folder).agencies(2).start();
     assert_eq!(config(&central), ["2", "1314"]);
     central.client().ask("WAIT_DRAW|1", "DRAW|OK").ask("GET_WINNERS|2", "WINNERS|OK|4");

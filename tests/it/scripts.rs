@@ -1,4 +1,4 @@
-//! The shell scripts, as far as they need no Docker engine.
+//! The shell scripts, as far as they work without a Docker engine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A folder with copies of some of the project's files, and a PATH that holds only what is put on it.
+/// A folder with copies of some of the project's files, and a PATH with only the programs that a test puts there.
 struct Place {
     folder: TempDir,
 }
@@ -36,7 +36,7 @@ impl Place {
         self.folder.path().join(relative)
     }
 
-    /// A program that tells its name and arguments, one a line.
+    /// A program that prints its name and arguments, one a line.
     fn tell_tale(&self, relative: &str) -> PathBuf {
         let file = self.path(relative);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -137,7 +137,7 @@ fn arguments_and_the_exercise_are_handed_on() {
         "a count that looks like a flag is still judged as a count"
     );
 
-    // From elsewhere: the file is the caller's, the project's files are the project's.
+    // From another folder: the file is relative to the caller, the project's files to the project.
     let elsewhere = place.path("else where");
     fs::create_dir(&elsewhere).unwrap();
     let script = project.join("generar-compose.sh");

@@ -1,7 +1,9 @@
-//! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and nothing that was not earned.
+//! SIGTERM and SIGINT, to the central and to agencies, in every phase: a clean end, and no DONE before all is
+//! acknowledged.
 
 use std::os::unix::process::ExitStatusExt as _;
 
+use crate::common::client::frame;
 use crate::common::{
     ANA, Agency, Central, Client, Exit, Folder, Nobody, Process, Proxy, Signal, acknowledged, sent, tells, value,
 };
@@ -24,7 +26,7 @@ fn idle_connections_are_closed_and_told_of() {
     for client in &mut clients {
         client.ask("HELLO|1", "HELLO|OK|0|open");
     }
-    // Some owe the rest of a frame, of a batch, of a line; some wait for the draw.
+    // Some have sent part of a frame, a batch or a line; some wait for the draw.
     clients[0].send_bytes(&[0, 0, 0]);
     clients[1].send("BATCH|1|2").send(ANA);
     clients[2].send_bytes(b"a line without its end");
@@ -46,7 +48,7 @@ fn a_central_under_load_stops_and_goes_on_later() {
     let agencies: Vec<Process> = (1..=3).map(agency).collect();
     for nth in [1, 40, 100, 25, 60] {
         central.process.wait_for_nth(nth, |line| tells(line, "apuesta_recibida", "success"));
-        // Its port may soon be another test's.
+        // Another test may soon get its port.
         proxy.point_at(0);
         central.stop();
         let told: Vec<usize> = agencies.iter().map(|agency| acknowledged(&agency.lines())).collect();
@@ -82,6 +84,22 @@ fn what_was_received_before_the_signal_is_answered() {
     assert_eq!(folder.stored_of(1).len(), 50);
 }
 
+/// It sends more than it reads the answers of, so that neither side's system takes more of them.
+#[test]
+fn a_peer_that_reads_nothing_holds_up_no_stop() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    let mut client = Client::connect_with(central.port, |socket| {
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        socket.set_send_buffer_size(1024 * 1024).unwrap();
+    });
+    client.send_bytes(&frame("HELLO|1\n").repeat(20_000));
+    let other = central.client().ask("HELLO|1", "HELLO|OK|0|open").half_close().rest();
+    assert_eq!(other, "");
+    central.stop();
+    assert!(client.rest().starts_with("\0\0\0\u{10}HELLO|OK|0|open\n"));
+}
+
 #[test]
 fn a_central_stops_before_and_after_the_draw() {
     let folder = Folder::with_data("--agencies 2 --bets 500 --seed 2 --winners 20");
@@ -104,7 +122,7 @@ fn a_central_stops_before_and_after_the_draw() {
     folder.assert_stored_equals_files(2);
 }
 
-/// Ends an agency, which has to say so and to leave its DONE unsaid. SIGINT is seen to have ended it, as by a shell.
+/// Stops an agency, which must log that and send no DONE. After SIGINT its exit status must show the signal.
 fn stop(agency: Process, signal: Signal) -> Exit {
     agency.signal(signal);
     let exit = agency.finish();
@@ -148,7 +166,7 @@ fn an_agency_that_uploads_stops_without_done() {
     let central = Central::on(&folder).agencies(1).start();
     let proxy = Proxy::to(central.port);
     proxy.hold_after(4096);
-    // Paced and not, so that it is stopped in its pauses and at its work.
+    // With and without a pause between batches, so that it is stopped in a pause and at work.
     for (words, signal) in [
         ("--batch-max 5 --batch-period 20ms", Signal::TERM),
         ("--batch-max 10 --in-flight 4", Signal::INT),
@@ -203,7 +221,7 @@ fn the_echo_loop_stops_and_otherwise_ends_by_itself() {
     assert_eq!(exit.count(|line| is_echo(line, 1)), 2, "{exit}");
 }
 
-/// Two signals, both there before the process can act on the first.
+/// Two signals that arrive before the process can act on the first.
 fn stop_twice(process: Process) {
     for signal in [Signal::STOP, Signal::TERM, Signal::INT, Signal::CONT] {
         process.signal(signal);
@@ -235,7 +253,7 @@ fn a_full_central_refuses_and_the_agency_comes_again() {
     outside.expect(busy).expect_end();
     let agency = Agency::new(1, central.port, &folder).winners().start();
     agency.wait_for(|line| tells(line, "connection_lost", "fail") && line.contains("busy"));
-    // Those inside are served as ever.
+    // Open connections are served as before.
     inside[0].ask("HELLO|1", "HELLO|OK|0|open");
     drop(inside);
     agency.finish().ok();

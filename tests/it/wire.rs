@@ -5,7 +5,7 @@ use crate::common::{ANA, Agency, Central, Client, Folder, tells, value};
 const EVA: &str = "Eva|Sosa|2|2000-02-29|0012";
 const LEO: &str = "José Ñ.|O'Hara, \"El\"|30.904-B|1999-12-31|4294967295";
 
-/// The rows that are stored, as their bytes.
+/// The bytes of the stored rows.
 fn bets(folder: &Folder) -> String {
     std::fs::read_to_string(folder.bets()).unwrap()
 }
@@ -18,7 +18,7 @@ fn a_bet_is_acknowledged_and_on_disk() {
     client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     assert_eq!(bets(&folder), "1,Ana,Paz,1,2000-01-01,7574\r\n", "before anything else is asked");
     client.ask(&format!("BET|5|{LEO}"), "ACK|OK").ask(&format!("BET|1|{EVA}"), "ACK|OK");
-    // As Python's csv.writer writes these rows.
+    // These rows as Python's csv.writer writes them.
     let rows = "1,Ana,Paz,1,2000-01-01,7574\r\n\
                 5,José Ñ.,\"O'Hara, \"\"El\"\"\",30.904-B,1999-12-31,4294967295\r\n\
                 1,Eva,Sosa,2,2000-02-29,12\r\n";
@@ -186,7 +186,7 @@ fn the_declared_count_of_a_batch_rules_whatever_its_rows_say() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(2).with("--frame-deadline 400ms").start();
     let mut client = central.client();
-    // A bettor's data must not act: these are rows of the batch, and wrong ones.
+    // A bettor's data must never be taken for requests: these are wrong rows of the batch.
     for row in ["DONE|1", "HELLO|1", "WAIT_DRAW|1", "GET_WINNERS|1", "BATCH|1|1", "BATCH|1|1|0", "BATCH|1|1|0|00000000"]
     {
         client.send("BATCH|1|3").send(ANA).send(row);
@@ -197,7 +197,7 @@ fn the_declared_count_of_a_batch_rules_whatever_its_rows_say() {
     // A person may have any name.
     client.send("BATCH|1|2").send("DONE|Paz|1|2000-01-01|7").ask("BET|Sosa|2|2000-01-01|7", "ACK_BATCH|OK|2");
     client.ask("HELLO|1", "HELLO|OK|2|open");
-    // Too few end at the deadline.
+    // A batch with too few rows ends at the deadline.
     client.send("BATCH|1|2").send("HELLO|1").expect("ACK|ERR|frame not completed within 400ms").expect_end();
     assert_eq!(folder.stored_of(1).len(), 2);
     central.stop();
@@ -250,7 +250,7 @@ fn the_draw_is_told_to_those_who_wait_and_each_learns_its_own_winners() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(3).with("--winning-number 12").start();
     let mut waiting = central.client();
-    // What is asked behind it is answered behind it.
+    // Later requests are answered after it.
     waiting.send("WAIT_DRAW|1").send("GET_WINNERS|1|0").send("WAIT_DRAW|1");
     let mut client = central.client();
     client.ask(&format!("BATCH|1|3\n{EVA}\n{ANA}\n{}", EVA.replace("|2|", "|A.9|")), "ACK_BATCH|OK|3");
@@ -330,7 +330,7 @@ fn a_roster_that_is_found_out_reaches_to_the_highest_agency() {
     let mut client: Client = central.client();
     client.ask("HELLO|0", "HELLO|ERR|agency 0 is unknown: agencies are 1 to 65535");
     client.ask("HELLO|65536", "HELLO|ERR|agency 65536 is unknown: agencies are 1 to 65535");
-    // Agency 3 is heard of, so that there are three, whatever the others say.
+    // Agency 3 has appeared, so there are three agencies, whatever the others send.
     client.ask("HELLO|3", "HELLO|OK|0|open").ask(&format!("BET|2|{ANA}"), "ACK|OK");
     client.ask("DONE|2", "ACK_DONE|OK").ask("DONE|1", "ACK_DONE|OK").ask("DONE|3", "ACK_DONE|OK");
     client.ask("WAIT_DRAW|1", "DRAW|OK").ask("GET_WINNERS|2", "WINNERS|OK|1");

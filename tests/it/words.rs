@@ -1,4 +1,4 @@
-//! What a person is told: who is missing or refused, what is wrong with a file, and what to do.
+//! What logs and errors tell a user: which agency is missing or refused, what is wrong with a file, and what to do.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ fn run(folder: &Folder, words: &str) -> Exit {
     Process::start(quiniela(folder.path(), &words)).finish()
 }
 
-/// The last line of its log gives the error, too.
+/// The last line of the log has the error, too.
 #[track_caller]
 fn assert_log_ends_with_the_error(exit: &Exit) {
     let last = exit.lines.last().unwrap();

@@ -1,5 +1,5 @@
-//! Checksums of `bets.csv`: one for each block, and a running one for the block at its end. Blocks are larger in a larger
-//! file, so that there are never many checksums to write down.
+//! Checksums of `bets.csv`: one for each whole block, and a running one for the block at its end. Blocks grow with the file,
+//! so that the number of checksums stays bounded.
 
 use std::io;
 use std::ops::Range;
@@ -8,16 +8,13 @@ use std::time::{Duration, Instant};
 
 use crc32fast::Hasher;
 
-use super::disk::Medium;
+use super::disk::{CHUNK, Medium};
 
-/// The bytes that one checksum covers at first. A damaged file is located to a block.
+/// The bytes of a block in a small file. Damage is located to a block.
 pub const BLOCK: u64 = 256 * 1024;
 
-/// With more whole blocks than this, a snapshot makes of each two of them one.
+/// If there are more whole blocks than this, a snapshot joins them in pairs.
 pub const MAX_BLOCKS: usize = 4096;
-
-/// Bytes read at once.
-const CHUNK: u64 = 256 * 1024;
 
 #[derive(Clone, Debug)]
 pub struct Checksums {
@@ -36,7 +33,7 @@ pub struct Mark {
 }
 
 impl Checksums {
-    /// The size of blocks that are `smallest` bytes large or larger, if so many of them are whole in a file of this length.
+    /// The size of the blocks in a file of this length that has `whole` of them, if the smallest size is `smallest`.
     pub fn block_size(smallest: u64, length: u64, whole: usize) -> u64 {
         let mut block = smallest;
         while length / block > (whole as u64).max(1) {
@@ -45,7 +42,7 @@ impl Checksums {
         block
     }
 
-    /// Takes up the checksums where a journal left them.
+    /// Continues from the checksums in a journal. None if their number does not fit the length.
     pub fn resume(block: u64, length: u64, whole: Vec<u32>, last: u32) -> Option<Checksums> {
         let last = Hasher::new_with_initial_len(last, length % block);
         (whole.len() as u64 == length / block).then_some(Checksums { block, length, whole, last })
@@ -64,7 +61,7 @@ impl Checksums {
         self.last.clone().finalize()
     }
 
-    /// Goes on with bytes appended to the file.
+    /// Adds bytes that are appended to the file.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = (self.block - self.length % self.block) as usize;
@@ -78,7 +75,7 @@ impl Checksums {
         }
     }
 
-    /// Makes blocks larger until no more than so many are whole. The file is not read for it.
+    /// Joins blocks in pairs until at most `most` are whole. The file need not be read for that.
     pub fn coarsen(&mut self, most: usize) {
         while self.whole.len() > most {
             let join = |first: u32, second: &Hasher| {
@@ -87,7 +84,7 @@ impl Checksums {
                 hasher
             };
             let pairs = self.whole.chunks_exact(2);
-            // A whole block without its other half begins the one at the end.
+            // An odd whole block becomes the start of the block at the end.
             if let [first] = pairs.remainder() {
                 self.last = join(*first, &self.last);
             }
@@ -97,7 +94,7 @@ impl Checksums {
         }
     }
 
-    /// Where the checksums stand, to come back to if what follows does not reach the disk.
+    /// The current state, for [`Checksums::reset`] if the bytes that are added next cannot be written.
     pub fn mark(&self) -> Mark {
         Mark { length: self.length, whole: self.whole.len(), last: self.last.clone() }
     }
@@ -108,8 +105,8 @@ impl Checksums {
         self.last = mark.last;
     }
 
-    /// The bytes of the first block of the file that does not match, read by as many threads as the machine has. Every so
-    /// often it is told how many bytes were read.
+    /// Reads the file with as many threads as the machine has, and returns the byte range of its first block that does not
+    /// match. Meanwhile, `tell` gets the number of bytes read so far, once each time that `every` has passed.
     pub fn first_mismatch(
         &self,
         file: &dyn Medium,
@@ -122,7 +119,7 @@ impl Checksums {
         let (next, mismatch, done) = (AtomicU64::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(0));
         let bytes_of = |block: u64| block * self.block..self.length.min((block + 1) * self.block);
         let check = |tell: &mut dyn FnMut(u64)| -> io::Result<()> {
-            let mut buffer = vec![0; CHUNK.min(self.length) as usize];
+            let mut buffer = vec![0; (CHUNK as u64).min(self.length) as usize];
             loop {
                 let block = next.fetch_add(1, Ordering::Relaxed);
                 if block >= blocks {
@@ -131,7 +128,7 @@ impl Checksums {
                 let Range { mut start, end } = bytes_of(block);
                 let mut hasher = Hasher::new();
                 while start < end {
-                    let bytes = &mut buffer[..CHUNK.min(end - start) as usize];
+                    let bytes = &mut buffer[..(CHUNK as u64).min(end - start) as usize];
                     file.read_exact_at(bytes, start)?;
                     hasher.update(bytes);
                     start += bytes.len() as u64;
@@ -200,7 +197,10 @@ mod tests {
         let told = std::cell::RefCell::new(Vec::new());
         checksums.first_mismatch(&file_of(&bytes), Duration::ZERO, &|done| told.borrow_mut().push(done)).unwrap();
         let told = told.into_inner();
-        assert!(told.is_sorted() && told.iter().all(|done| (1..=40).any(|chunks| *done == chunks * CHUNK)), "{told:?}");
+        assert!(
+            told.is_sorted() && told.iter().all(|done| (1..=40).any(|chunks| *done == chunks * CHUNK as u64)),
+            "{told:?}"
+        );
     }
 
     proptest! {
@@ -242,7 +242,7 @@ mod tests {
         for (every, expected) in [(Duration::ZERO, 10), (Duration::MAX, 0)] {
             let told = std::cell::RefCell::new(Vec::new());
             checksums.first_mismatch(&file_of(&bytes), every, &|done| told.borrow_mut().push(done)).unwrap();
-            assert!(told.into_inner().into_iter().eq((1..=expected).map(|chunks| chunks * CHUNK)));
+            assert!(told.into_inner().into_iter().eq((1..=expected).map(|chunks| chunks * CHUNK as u64)));
         }
     }
 

@@ -1,5 +1,5 @@
-//! The disk as the ledger sees it: a folder with files that are written at offsets and synced. Behind a trait, so that
-//! tests can lose, tear and fail every single write and sync.
+//! The disk as the ledger sees it: a folder with files that are written at offsets and synced. It is a trait, so that tests
+//! can lose, tear and fail every single write and sync.
 
 use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::io;
@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 
 use tempfile::SpooledTempFile;
 
-/// Bets name people: their files are for the owner alone.
+/// Bets are personal data, so only the owner may read their files.
 const FILE_MODE: u32 = 0o600;
 
-/// File systems of other machines, by the number that `statfs` tells.
+/// The most bytes of `bets.csv` that are read at once.
+pub const CHUNK: usize = 256 * 1024;
+
+/// Network file systems, by the number that `statfs` returns for them.
 const NETWORKS: [(u64, &str); 6] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),
@@ -23,61 +26,44 @@ const NETWORKS: [(u64, &str); 6] = [
 
 /// An open file. Reading and writing at offsets come from [`FileExt`].
 pub trait Medium: FileExt + Send + Sync {
-    /// Returns once all that was written is on the disk itself.
+    /// Returns once everything that was written is on the disk itself.
     fn sync(&self) -> io::Result<()>;
     fn set_len(&self, length: u64) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;
 }
 
-/// The ledger's folder. A crash may undo what was done to names since [`Folder::sync_names`].
+/// The ledger's folder. A crash may undo any creation, removal or renaming since the last [`Folder::sync_names`].
 pub trait Folder: Send + Sync {
-    /// Opens a file, made empty if it is not there, and keeps every other process from doing so.
+    /// Opens a file, which is created if it does not exist, and locks it against other processes.
     fn open_alone(&self, name: &str) -> io::Result<Box<dyn Medium>>;
-    /// Opens a file that is there.
+    /// Opens an existing file.
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>>;
-    /// Makes a file. There must be none of that name, nor a link.
+    /// Creates a file. An existing file or link of that name is an error.
     fn create(&self, name: &str) -> io::Result<Box<dyn Medium>>;
     fn exists(&self, name: &str) -> io::Result<bool>;
-    /// The names of all files.
     fn names(&self) -> io::Result<Vec<String>>;
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
-    /// Removes a file if it is there.
+    /// Removes a file if it exists.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Returns once the files' names are on the disk itself.
+    /// Returns once all changes of names are on the disk itself.
     fn sync_names(&self) -> io::Result<()>;
-    /// A file without a name, gone with its handle, and in memory while it has no more than so many bytes.
+    /// Creates a file without a name, which ends with its handle. It stays in memory up to `in_memory` bytes.
     fn scratch(&self, in_memory: usize) -> SpooledTempFile;
-    /// How an error message names a file.
+    /// The path of a file, for error messages.
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// Why a file was not replaced.
-#[derive(Debug)]
-pub enum ReplaceError {
-    /// The old file is still there, whatever happens.
-    Before(io::Error),
-    /// Nobody knows which of the two a crash would leave.
-    Unknown(io::Error),
-}
-
-/// Replaces a file by these bytes: after a crash it holds the old bytes or the new ones, and after the return the new.
-pub fn replace(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<Box<dyn Medium>, ReplaceError> {
-    let temporary = format!("{name}.new");
+/// Writes and syncs a new file. It replaces one that a crash has left, and a link, which must not be followed.
+pub fn write_anew(folder: &dyn Folder, name: &str, bytes: &[u8]) -> io::Result<Box<dyn Medium>> {
     let write = || {
-        // One that a crash has left, or a link that somebody has put there.
-        folder.remove(&temporary)?;
-        let file = folder.create(&temporary)?;
+        folder.remove(name)?;
+        let file = folder.create(name)?;
         file.write_all_at(bytes, 0)?;
         file.sync()?;
         Ok(file)
     };
-    let file = write().map_err(|error| {
-        // It may hold space that the others need. If it stays, the next replacement removes it.
-        let _ = folder.remove(&temporary);
-        ReplaceError::Before(error)
-    })?;
-    folder.rename(&temporary, name).and_then(|()| folder.sync_names()).map_err(ReplaceError::Unknown)?;
-    Ok(file)
+    // A partial file may take space that other files need. If it cannot be removed, the next attempt removes it.
+    write().inspect_err(|_| _ = folder.remove(name))
 }
 
 /// A folder of the file system.
@@ -86,12 +72,12 @@ pub struct RealFolder {
 }
 
 impl RealFolder {
-    /// Makes the folder if it is not there, and those that it is in.
+    /// Opens the folder. It is created with its parents if it does not exist.
     pub fn open(path: &Path) -> io::Result<RealFolder> {
         let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
         let made: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
         std::fs::create_dir_all(path)?;
-        // A crash must not take away the folder of bets that were acknowledged.
+        // Without these syncs a crash could undo the creation of the folder, and lose acknowledged bets with it.
         for parent in made.into_iter().filter_map(Path::parent) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             File::open(parent)?.sync_all()?;
@@ -99,7 +85,7 @@ impl RealFolder {
         Ok(RealFolder { path: path.to_owned() })
     }
 
-    /// The name of the network file system that the folder is on.
+    /// The name of the network file system that the folder is on, if it is on one.
     pub fn network(&self) -> Option<&'static str> {
         network_of(rustix::fs::statfs(&self.path).ok()?.f_type as u64)
     }

@@ -1,15 +1,15 @@
-//! The journal: what `bets.csv` cannot say by itself. How much of it is committed, its checksums, the DONE marks and
-//! the draw.
+//! The journal: everything that `bets.csv` cannot say by itself, which is how much of it is committed, its checksums, the
+//! DONE marks and the draw.
 //!
-//! It is a file of 64-byte records of text. Each is padded with dots, then come its CRC-32 in hexadecimal and a line
-//! feed. The first records are a snapshot, put in place whole by a rename; behind them stands a log, each commit's
-//! records one write and one sync. Three properties let a start tell a torn write from damage:
+//! It is a file of text records of 64 bytes. Each record is padded with dots and ends with its CRC-32 in hexadecimal and a
+//! line feed. The first records are a snapshot, which replaced the old journal as a whole by a rename. A log follows, in
+//! which the records of a commit are one write and one sync. Three properties let a start tell a torn write from damage:
 //!
-//! - A record never crosses a 512-byte sector, and space for it is zeroed and synced beforehand, so whatever part of a
-//!   write is lost reads as zeros.
-//! - No byte of a record is zero or one bit away from it. A record with a zero byte was never written whole; one without
-//!   a zero byte whose checksum is wrong was written whole and then damaged.
-//! - The last record of the file is never used, so a file that was cut short shows it.
+//! - A record never crosses a 512-byte sector, and its space is zeroed and synced beforehand. So any part of a write that
+//!   is lost reads as zeros.
+//! - Every byte of a record differs from zero in at least two bits. A record with a zero byte was never written whole. A
+//!   record without one whose checksum is wrong was written whole and then damaged.
+//! - The last record of the file is never used. So if the file was cut short, its last record shows it.
 
 use std::fmt;
 
@@ -17,23 +17,23 @@ use crate::domain::{Account, AgencyId, Checksum, Roster, Rules};
 
 pub const RECORD: usize = 64;
 
-/// Zeroed space is added to the log by this many bytes at a time.
+/// The log is extended by this many zeroed bytes at a time.
 pub const GROWTH: u64 = 64 * 1024;
 
-/// No journal grows beyond it, so a start reads no more.
+/// No journal grows beyond this size, and a start reads no larger one into memory.
 pub const MAX_JOURNAL: u64 = 256 * 1024 * 1024;
 
 const BODY: usize = RECORD - "01234567\n".len();
-/// The format that is written, and the newest that is read.
+/// The format that is written, and the newest one that is read.
 const FORMAT: u64 = 2;
-/// The format before. It knew no [`Record::Announced`], so its draws count as announced, no [`Record::Rules`], and no checksums of
-/// agencies.
+/// The oldest format that is read. It had no [`Record::Announced`], so its draws count as announced, no [`Record::Rules`] and
+/// no checksums of agencies.
 pub const FIRST_FORMAT: u64 = 1;
 
-/// One record. `group` numbers are the commits': the records of one write share theirs.
+/// One record. On disk the number of its commit stands before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// The first record: how many records the snapshot has, itself included.
+    /// The first record of a file. The snapshot has this many records, this one included.
     Snapshot {
         records: u64,
         format: u64,
@@ -58,32 +58,31 @@ pub enum Record {
     Draw {
         number: u32,
     },
-    /// The log has told of the draw.
+    /// The log has announced the draw.
     Announced,
-    /// What defines the lottery.
     Rules(Rules),
-    /// A central has begun to write: until the next snapshot, `bets.csv` may have an uncommitted tail.
+    /// A central uses the files: until the next snapshot, `bets.csv` may have an uncommitted tail.
     InUse,
 }
 
-/// What a journal holds: its snapshot, and the log's commits, each entry with its record's number.
+/// The records of a journal that was read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Journal {
     pub format: u64,
     pub snapshot: Vec<Record>,
     pub log: Vec<Record>,
-    /// Records of the last write that came to the disk incompletely, and so were never acknowledged.
+    /// Records of a last, incomplete write, which was never acknowledged.
     pub torn_records: usize,
 }
 
-/// Damage that no crash leaves: where in the journal, and what is wrong.
+/// Damage that no crash can leave: where in the journal, and what is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Damage {
     pub offset: u64,
     pub what: String,
 }
 
-/// The bytes of a journal that is only a snapshot, with zeroed space for a log behind it: a whole number of times `growth`.
+/// The bytes of a journal that has only a snapshot, and zeroed space for a log. Their number is a multiple of `growth`.
 pub fn snapshot(entries: &[Record], growth: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let records = entries.len() as u64 + 1;
@@ -94,7 +93,7 @@ pub fn snapshot(entries: &[Record], growth: u64) -> Vec<u8> {
     bytes
 }
 
-/// Appends a record to `bytes`, which will be written from record number `base` on.
+/// Appends a record of commit `group` to `bytes`, the first of which will be written as record number `base`.
 pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Record) {
     let start = bytes.len();
     let place = base + (start / RECORD) as u64;
@@ -105,29 +104,29 @@ pub fn push(bytes: &mut Vec<u8>, base: u64, group: u64, entry: &Record) {
     bytes.extend_from_slice(format!("{crc:08x}\n").as_bytes());
 }
 
-/// Reads a journal, forgiving what a crash can leave and nothing else.
+/// Reads a journal. What a crash can leave is tolerated, and anything else is damage.
 pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
     let records: Vec<&[u8]> = bytes.chunks(RECORD).collect();
     let record_at = |place: usize| records.get(place).and_then(|record| parse(place as u64, record));
     let damage = |place: usize, what: &str| Damage { offset: (place * RECORD) as u64, what: what.to_owned() };
     if !records.last().is_some_and(|last| last.len() < RECORD || is_unused(last)) || records.len() < 2 {
-        return Err(damage(records.len(), "the file was cut: its last record must be an unused one"));
+        return Err(damage(records.len(), "the file was cut short: its last record must be unused"));
     }
-    // A piece of a record at the end can only be a piece of an unused one, or the file was cut.
+    // An incomplete record at the end must be part of an unused one.
     if records.last().is_some_and(|last| !is_unused(last)) {
-        return Err(damage(records.len() - 1, "the file was cut within a record"));
+        return Err(damage(records.len() - 1, "the file was cut short within a record"));
     }
     let Some((0, Record::Snapshot { records: snapshot_records, format })) = record_at(0) else {
-        return Err(damage(0, "this is no journal of quiniela, or its first record is damaged"));
+        return Err(damage(0, "this is not a journal of quiniela, or its first record is damaged"));
     };
     if !(FIRST_FORMAT..=FORMAT).contains(&format) {
-        let what = format!("its format is {format}, and this program reads {FIRST_FORMAT} to {FORMAT}");
+        let what = format!("its format is {format}, but this program reads {FIRST_FORMAT} to {FORMAT}");
         return Err(damage(0, &what));
     }
     let mut journal = Journal { format, ..Journal::default() };
     let log_start = usize::try_from(snapshot_records).unwrap_or(usize::MAX);
     if !(1..records.len()).contains(&log_start) {
-        return Err(damage(records.len(), "the file was cut within its snapshot"));
+        return Err(damage(records.len(), "the file was cut short within its snapshot"));
     }
     for place in 1..log_start {
         let (_, entry) = record_at(place).ok_or_else(|| damage(place, "a record of the snapshot is damaged"))?;
@@ -147,7 +146,8 @@ pub fn read(bytes: &[u8]) -> Result<Journal, Damage> {
     Ok(journal)
 }
 
-/// Behind the last whole record there may be one write's remains, and otherwise only unused space.
+/// Behind the last whole record there may be the remains of one write, and nothing else but unused space. Returns how many
+/// records the remains take.
 fn check_tail(records: &[&[u8]], end: usize, last_group: u64) -> Result<usize, Damage> {
     let mut torn = 0;
     for (place, record) in records.iter().enumerate().skip(end) {
@@ -159,7 +159,7 @@ fn check_tail(records: &[&[u8]], end: usize, last_group: u64) -> Result<usize, D
         let from_torn_write =
             parse(place as u64, record).is_some_and(|(group, _)| group == last_group || group == last_group + 1);
         if written_whole && !from_torn_write {
-            let what = "a record is damaged (its checksum is wrong, or records before it are gone)".to_owned();
+            let what = "a record is damaged (its checksum is wrong, or records before it are lost)".to_owned();
             return Err(Damage { offset: (place * RECORD) as u64, what });
         }
     }
@@ -170,7 +170,7 @@ fn is_unused(record: &[u8]) -> bool {
     record.iter().all(|byte| *byte == 0)
 }
 
-/// The checksum covers the record's place too: a record is valid only where it was written.
+/// The checksum covers the record's place too, so that a record is valid only where it was written.
 fn checksum(place: u64, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&place.to_be_bytes());
@@ -193,7 +193,7 @@ fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
         "agency" => {
             let agency = AgencyId(small(number()?)?);
             let (stored, done) = (number()?, number()? == 1);
-            // The format before kept no checksum.
+            // The first format has no checksum here.
             let checksum = Checksum(number().and_then(small).unwrap_or(0));
             Record::Agency { agency, account: Account { stored, checksum, done } }
         }

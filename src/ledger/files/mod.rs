@@ -1,6 +1,8 @@
-//! The ledger's default: two files of a folder, for one central.
+//! The default store, for a single central: two files in one folder.
 
 mod blocks;
+#[cfg(test)]
+mod checkpoint_tests;
 mod disk;
 mod journal;
 mod recovery;
@@ -11,8 +13,9 @@ mod simulated_disk;
 mod simulation;
 mod writer;
 
+use std::mem;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -28,25 +31,25 @@ use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
 pub use recovery::{OpenError, Recovered};
 
-/// The bets, for any reader of CSV files.
+/// The bets, in a form that any CSV reader understands.
 pub const BETS: &str = "bets.csv";
-/// The rest: see the module `journal`.
+/// Everything else: see the module `journal`.
 pub const JOURNAL: &str = "journal";
 
-/// What a person should know, though no request has failed.
+/// Something that an operator should know, although no request has failed.
 #[derive(Debug)]
 pub enum Notice {
-    /// A start has checked so many bytes of the bets, and takes a while.
+    /// How far a start is with checking the bets, if that takes a while.
     Checking { bytes: u64, of: u64 },
-    /// The journal cannot be replaced by a snapshot. After a start, nothing is stored until it can.
+    /// The journal cannot be replaced by a snapshot. If this happens at a start, bets are refused until it can.
     NoSnapshot(String),
-    /// The folder is on this network file system: locks and syncs may not do there what the ledger rests on.
+    /// The folder is on this network file system, whose locks and syncs may not be reliable.
     Network(&'static str),
 }
 
 pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
 
-/// Sizes that tests make small, to reach what lies beyond them.
+/// Sizes that tests make small, so that they reach every limit.
 #[derive(Clone, Copy)]
 struct Limits {
     block: u64,
@@ -59,16 +62,16 @@ struct Limits {
 /// See the module.
 pub struct Files {
     folder: Box<dyn Folder>,
-    /// Recorded with the first bet or DONE.
+    /// They are recorded with the first bet or DONE.
     rules: Rules,
-    /// What is on disk. Only who holds the writer changes it.
+    /// What is on disk. It changes only while the writer is locked.
     register: RwLock<Register>,
     writer: Mutex<Writer>,
-    /// Why nothing is taken any more.
-    broken: OnceLock<StorageError>,
+    /// Why everything is refused. The writer sets it, and it can be read without the writer's lock.
+    broken: Arc<OnceLock<StorageError>>,
 }
 
-/// What one write brings to the disk.
+/// What one commit changes.
 #[derive(Default)]
 struct Change<'a> {
     rows: &'a [u8],
@@ -79,14 +82,14 @@ struct Change<'a> {
 }
 
 impl Limits {
-    /// When a snapshot is due again after one at these ends of log and rows.
+    /// The lengths of log and `bets.csv` from which the next snapshot is due, given the lengths now.
     fn due(&self, log: u64, rows: u64) -> (u64, u64) {
         (log + self.log_bytes, rows + self.rows_behind)
     }
 }
 
 impl Files {
-    /// Opens the files of a folder, repairs what a crash can leave, and refuses anything else that does not add up.
+    /// Opens the files of a folder and repairs what a crash can leave. Any other inconsistency is an error.
     pub fn open(path: &Path, said: SaidRules, tell: Tell) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path).map_err(|error| {
             OpenError::at(path, &format!("cannot make or open this folder: {}", recovery::explain(&error)))
@@ -111,53 +114,33 @@ impl Files {
         tell: Tell,
     ) -> Result<(Files, Recovered), OpenError> {
         let (writer, register, rules, recovered) = recovery::open(&*folder, said, limits, tell)?;
-        let (register, writer) = (RwLock::new(register), Mutex::new(writer));
-        Ok((Files { folder, rules, register, writer, broken: OnceLock::new() }, recovered))
-    }
-
-    /// Brings a change to the disk, and then to the register by `apply`.
-    fn write(
-        &self,
-        writer: &mut Writer,
-        change: &Change<'_>,
-        apply: impl FnOnce(&mut Register),
-    ) -> Result<(), StorageError> {
-        let committed = writer.commit(&*self.folder, &self.register.read(), change);
-        let written = committed.and_then(|()| {
-            apply(&mut self.register.write());
-            writer.checkpoint_if_due(&*self.folder, &self.register.read())
-        });
-        if let Some(broken) = writer.failure() {
-            self.broken.get_or_init(|| broken.clone());
-        }
-        written
+        let (register, broken, writer) = (RwLock::new(register), writer.broken.clone(), Mutex::new(writer));
+        Ok((Files { folder, rules, register, writer, broken }, recovered))
     }
 }
 
 impl Store for Files {
     fn commit(&self, group: &[Entry]) -> Vec<Verdict> {
         let mut writer = self.writer.lock();
-        let judged = Judged::new(group, &self.register.read(), writer.take_buffer());
+        let judged = Judged::new(group, &self.register.read(), mem::take(&mut writer.buffer));
         if judged.is_empty() {
             return judged.verdicts;
         }
         let Judged { rows, done, is_announced, .. } = &judged;
         let rules = self.register.read().rules().is_none().then_some(self.rules);
         let change = Change { rows, done, draw: None, is_announced: *is_announced, rules };
-        let written = self.write(&mut writer, &change, |register| {
-            register.record_rules(self.rules);
-            judged.accounts.iter().for_each(|(agency, account)| register.set_account(*agency, *account));
-            if judged.is_announced {
-                register.announce_draw();
-            }
-        });
-        match written {
-            Ok(()) => {
-                writer.keep_buffer(judged.rows);
-                judged.verdicts
-            }
-            Err(error) => judged.failed(group, &self.register.read(), &error),
+        let committed = writer.commit(&*self.folder, &self.register.read(), &change);
+        if let Err(error) = committed {
+            return judged.failed(group, &self.register.read(), &error);
         }
+        let mut register = self.register.write();
+        register.record_rules(self.rules);
+        judged.accounts.iter().for_each(|(agency, account)| register.set_account(*agency, *account));
+        if judged.is_announced {
+            register.announce_draw();
+        }
+        writer.buffer = judged.rows;
+        judged.verdicts
     }
 
     fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError> {
@@ -171,8 +154,16 @@ impl Store for Files {
             return Ok(Held::NotDue);
         }
         let change = Change { draw: Some(number), ..Change::default() };
-        self.write(&mut writer, &change, |register| register.hold_draw(number))?;
+        writer.commit(&*self.folder, &self.register.read(), &change)?;
+        self.register.write().hold_draw(number);
         Ok(Held::ByUs)
+    }
+
+    fn maintain(&self) -> Result<(), StorageError> {
+        let Some(snapshot) = self.writer.lock().begin_checkpoint(&self.register.read()) else { return Ok(()) };
+        // No lock is held here, so that a draw does not wait for this write.
+        let written = snapshot.write(&*self.folder);
+        self.writer.lock().end_checkpoint(&*self.folder, snapshot, written)
     }
 
     fn state(&self) -> State {
@@ -313,6 +304,7 @@ mod tests {
                 let mut rows = Rows::new(agency);
                 (0..rows_of_each).for_each(|_| rows.push(&Bet::new(["A", "B", "1", "2000-01-01", "7"]).unwrap()));
                 files.commit(&[Entry::Bets { agency, place: None, rows }, Entry::Done { agency }]);
+                files.maintain().unwrap();
             }
             let journal = journal::read(&folder.bytes(JOURNAL)).unwrap();
             journal.snapshot.iter().filter(|record| matches!(record, journal::Record::Agency { .. })).count()

@@ -1,5 +1,5 @@
-//! Opening the ledger: read the journal, check every byte of `bets.csv` against it, drop what no record vouches for, and
-//! refuse whatever no crash can have left.
+//! Opens the ledger: reads the journal, checks every byte of `bets.csv` against it, cuts off rows that were never
+//! committed, and refuses any state that no crash can leave.
 
 use std::fmt;
 use std::io;
@@ -19,44 +19,46 @@ use super::{BETS, JOURNAL, Limits, Notice, Tell};
 use crate::domain::{Account, Draw, Register, Rules, SaidRules};
 use crate::ledger::line::MAX_GROUP;
 
-/// What a tail of `bets.csv` is called that was cut off: this and the time. The newest few are kept.
+/// The name of a file that keeps what was cut off `bets.csv`: this and the time.
 const CUT: &str = "bets.csv.cut-";
+/// The number of such files that are kept, the newest ones.
 const KEPT_CUTS: usize = 8;
 
-/// How often a start that takes long tells how far it is.
+/// How often a long start reports its progress.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// What was found, and what a crash had left that was dropped.
+/// What a start has found, and what it has dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Bets on disk.
+    /// Committed bets.
     pub bets: u64,
-    /// The last central did not close its files.
+    /// The files were not closed in order.
     pub after_crash: bool,
-    /// Bytes at the end of `bets.csv` that were never acknowledged.
+    /// Bytes behind the committed rows of `bets.csv`, which were cut off.
     pub dropped_bytes: u64,
-    /// The whole rows among them, and the file that they are kept in.
+    /// The number of whole rows in those bytes.
     pub dropped_rows: usize,
+    /// The file that keeps those bytes.
     pub kept_in: Option<String>,
-    /// Records at the end of the journal that were never acknowledged.
+    /// Records of an incomplete write at the end of the journal.
     pub dropped_records: usize,
     /// The number drawn, if the draw was held.
     pub drawn: Option<u32>,
 }
 
-/// Files that do not add up, or that cannot be opened. Nothing was changed.
+/// The files are inconsistent or cannot be opened. No acknowledged data was changed.
 #[derive(Debug)]
 pub struct OpenError {
     message: String,
-    /// The files are sound, but of another lottery than the one that was asked for.
+    /// The files are sound, but the settings do not fit them.
     pub is_misconfigured: bool,
 }
 
-/// What the journal says.
+/// The state that the journal's records result in.
 struct Replayed {
     register: Register,
     checksums: Checksums,
-    /// The rows from here on are not yet counted in the register.
+    /// The register counts the rows up to this byte of `bets.csv`.
     counted: u64,
     in_use: bool,
 }
@@ -73,12 +75,12 @@ pub fn open(
     if !folder.exists(BETS).map_err(at(BETS, "look for it"))?
         && folder.exists(JOURNAL).map_err(at(JOURNAL, "look for it"))?
     {
-        // Asked before the file is opened, which would make an empty one.
+        // This has to be checked before `open_alone`, which creates an empty file.
         let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
         if committed > 0 {
             let what = format!(
                 "missing, though {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
-                 bring it back, or move {JOURNAL} away to start a new lottery"
+                 restore it, or move {JOURNAL} away to start a new lottery"
             );
             return Err(OpenError::at(&folder.path(BETS), &what));
         }
@@ -100,7 +102,7 @@ pub fn open(
         kept_in = Some(keep(folder, &tail)?);
         bets.set_len(committed).map_err(at(BETS, "shorten"))?;
     }
-    // Even without a cut: one that an earlier start made and could not sync looks no different.
+    // This is needed without a cut too: an earlier start may have made a cut and failed to sync it.
     bets.sync().map_err(at(BETS, "sync"))?;
     let recovered = Recovered {
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
@@ -119,13 +121,13 @@ pub fn open(
     Ok((writer, register, rules, recovered))
 }
 
-/// An I/O error, and what to do about one that a person causes.
+/// An I/O error, and what to do about it if it is one of permissions.
 pub fn explain(error: &io::Error) -> String {
     let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-    format!("{error}{}", if is_denied { "; give this user the right to it, or choose another --store" } else { "" })
+    format!("{error}{}", if is_denied { "; give this user access to it, or choose another --store" } else { "" })
 }
 
-/// The rules that count from here on. They are recorded now if the lottery has begun and the format before did not.
+/// The rules of the lottery. If it has begun and no rules are recorded, which the first format did not do, they are recorded.
 fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, String> {
     let mut said = said;
     if let (None, Draw::Held { number, .. }) = (register.rules(), register.draw()) {
@@ -134,15 +136,15 @@ fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, Strin
     let rules = said.resolve(register.rules()).ok_or_else(|| {
         let Rules { roster, winning_number } = register.rules().unwrap_or(Rules::DEFAULT);
         format!(
-            "this lottery was begun with CLIENT_AMOUNT {roster} and --winning-number {winning_number}, and this start says \
-             otherwise; leave both out, or give another --store"
+            "this lottery was begun with CLIENT_AMOUNT {roster} and --winning-number {winning_number}, but this start has \
+             other values; leave both out, or choose another --store"
         )
     })?;
     let roster = rules.roster;
     if let Some(agency) = register.stranger(roster) {
         return Err(format!(
-            "holds bets or the end of agency {agency}, which is not one of 1 to {roster}; \
-             say the CLIENT_AMOUNT that this lottery began with, or another --store"
+            "holds bets or the DONE of agency {agency}, which is not one of 1 to {roster}; \
+             give the CLIENT_AMOUNT that this lottery began with, or choose another --store"
         ));
     }
     if register.highest() > 0 {
@@ -151,8 +153,8 @@ fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, Strin
     Ok(rules)
 }
 
-/// Keeps what will be cut off `bets.csv` in a file of its own, and returns its name. No crash leaves acknowledged rows there,
-/// but a person who puts an older journal beside newer rows does.
+/// Writes what will be cut off `bets.csv` to a file of its own, and returns its name. After a crash there are no acknowledged
+/// rows in it, but there are if a person has put an older journal beside newer rows.
 fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
     let now = OffsetDateTime::now_utc();
     let time = format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:6]Z");
@@ -170,7 +172,7 @@ fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
     })?;
     let mut older: Vec<String> = names.into_iter().filter(|other| other.starts_with(CUT) && *other != name).collect();
     older.sort_unstable_by(|one, other| other.cmp(one));
-    // Those that stay are no harm.
+    // One that cannot be removed does no harm.
     older.iter().skip(KEPT_CUTS - 1).for_each(|name| _ = folder.remove(name));
     Ok(name)
 }
@@ -183,8 +185,8 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
             Ok(Journal::default())
         } else {
             let what = format!(
-                "missing, though {BETS} beside it holds {bets_length} bytes that it should vouch for; \
-                 bring it back, or move {BETS} away to start a new lottery"
+                "missing, though {BETS} beside it holds {bets_length} bytes; \
+                 restore it, or move {BETS} away to start a new lottery"
             );
             Err(OpenError::at(&path, &what))
         };
@@ -192,7 +194,7 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
     let file = folder.open(JOURNAL).map_err(failed("open"))?;
     let length = file.len().map_err(failed("tell its length"))?;
     if length > MAX_JOURNAL {
-        let what = format!("byte {MAX_JOURNAL}: no journal has so many bytes, and this one has {length}");
+        let what = format!("byte {MAX_JOURNAL}: a journal has no more bytes than this, but this file has {length}");
         return Err(OpenError::at(&path, &what));
     }
     let mut bytes = vec![0; length as usize];
@@ -209,8 +211,8 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     let (mut counted, mut counted_blocks) = (0, 0);
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
-            Record::Snapshot { .. } => return Err("it holds a second first record".to_owned()),
-            // The rows are read anew for what this format knew nothing of.
+            Record::Snapshot { .. } => return Err("it holds a second snapshot".to_owned()),
+            // The counts are dropped, and all rows are read again, because the first format lacks the checksums.
             Record::Agency { agency, account: Account { done, .. } } if is_first_format => {
                 register.set_account(agency, Account { done, ..Account::default() });
             }
@@ -237,7 +239,7 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
         }
     }
     let block = Checksums::block_size(smallest_block, counted, counted_blocks);
-    // A torn write may have left the checksums of blocks whose commit it did not.
+    // A torn write may have left records of blocks without the record of the rows in them.
     blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
     let checksums = Checksums::resume(block, length, blocks, last)
         .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
@@ -255,8 +257,8 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) 
     let allowed = if replayed.in_use { MAX_GROUP as u64 } else { 0 };
     if tail > allowed {
         return Err(format!(
-            "byte {committed}: {tail} bytes follow that {JOURNAL} does not know, \
-             and a crash can have left {allowed} at most; restore both files from a copy, or remove what was added"
+            "byte {committed}: {tail} bytes follow that {JOURNAL} does not cover, \
+             but a crash can leave {allowed} at most; restore both files from a copy, or remove what was added"
         ));
     }
     let tell = |bytes| tell(Notice::Checking { bytes, of: committed });
@@ -270,7 +272,7 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) 
     })
 }
 
-/// Counts the rows that were committed behind the snapshot.
+/// Counts the rows that the register does not count yet.
 fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
     let Replayed { register, checksums, counted, .. } = replayed;
     for_each_chunk(bets, *counted, checksums.length(), |rows| {
@@ -290,7 +292,7 @@ impl OpenError {
         OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
     }
 
-    /// For a call that has failed.
+    /// The error for an I/O call that has failed.
     fn of<'a>(folder: &'a dyn Folder, name: &'a str, action: &'a str) -> impl FnOnce(io::Error) -> OpenError + 'a {
         move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {}", explain(&error)))
     }
@@ -325,7 +327,7 @@ mod tests {
             (vec![block(1), bets(8)], "block 1 is out of order"),
             (vec![block(0), block(0), bets(8)], "block 0 is out of order"),
             (vec![bets(3), bets(2)], "shrinks from 3 to 2 bytes"),
-            (vec![snapshot], "second first record"),
+            (vec![snapshot], "second snapshot"),
         ] {
             let what = replay(&journal(2, snapshot, Vec::new()), 4).err().unwrap();
             assert!(what.contains(words), "{what}");
@@ -363,6 +365,6 @@ mod tests {
     fn an_error_says_what_to_do_if_a_person_can() {
         let explained = |kind| explain(&io::Error::new(kind, "no"));
         assert_eq!(explained(io::ErrorKind::Other), "no");
-        assert!(explained(io::ErrorKind::PermissionDenied).starts_with("no; give this user the right to it"));
+        assert!(explained(io::ErrorKind::PermissionDenied).starts_with("no; "));
     }
 }

@@ -1,14 +1,11 @@
-//! What is found in the rows of `bets.csv`.
+//! Reads the rows of `bets.csv`, and finds the winners in them.
 
 use std::io;
 
 use memchr::{memchr, memmem, memrchr};
 
-use super::disk::Medium;
+use super::disk::{CHUNK, Medium};
 use crate::domain::{AgencyId, has_won};
-
-/// Bytes read at once.
-const CHUNK: usize = 256 * 1024;
 
 /// The agency of a row, which is its first field.
 pub fn agency_of(row: &[u8]) -> Option<AgencyId> {
@@ -16,8 +13,8 @@ pub fn agency_of(row: &[u8]) -> Option<AgencyId> {
     str::from_utf8(digits).ok()?.parse().ok().map(AgencyId)
 }
 
-/// Finds the rows of the winning number in text that holds whole rows. The number is a row's last field, is stored
-/// without zeros before it, and no other field can hold its line end, so its text finds it.
+/// Finds the rows with the winning number. It searches whole rows for the text of that number between a comma and a line
+/// end. Only the last field of a row can match: it is the number, stored without leading zeros, and no field holds a line end.
 pub struct WinnerFinder {
     winning_number: u32,
     needle: memmem::Finder<'static>,
@@ -38,7 +35,7 @@ impl WinnerFinder {
         })
     }
 
-    /// Documents, dates and numbers hold no comma and are never quoted, so they can be split off a row's end.
+    /// Splits a row from its end, because only the names before document, date and number can hold commas.
     fn winner<'a>(&self, row: &'a [u8]) -> Option<(AgencyId, &'a [u8])> {
         let mut from_end = row.strip_suffix(b"\r\n")?.rsplit(|byte| *byte == b',');
         let number = str::from_utf8(from_end.next()?).ok()?.parse().ok()?;
@@ -47,7 +44,7 @@ impl WinnerFinder {
     }
 }
 
-/// Reads a part of `bets.csv` that starts and ends at rows' ends, and hands it on in pieces of whole rows.
+/// Reads a part of `bets.csv` that holds whole rows, and passes it on in pieces that hold whole rows too.
 pub fn for_each_chunk(
     bets: &dyn Medium,
     start: u64,

@@ -22,16 +22,16 @@ enum Change {
     SetLength(usize),
 }
 
-/// A file, whatever it is called.
+/// A file without its name.
 #[derive(Clone, Default)]
 struct File {
     durable: Vec<u8>,
-    /// Since the last sync.
+    /// The changes since the last sync.
     changes: Vec<Change>,
     live: Vec<u8>,
 }
 
-/// What is done to a name, at once or not at all.
+/// An atomic change of a name.
 #[derive(Clone)]
 enum Naming {
     Set(String, usize),
@@ -41,7 +41,7 @@ enum Naming {
 
 type Names = BTreeMap<String, usize>;
 
-/// What the ledger asks of a disk, besides reading.
+/// The kind of a call to the disk, other than a read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// A write that takes space.
@@ -60,11 +60,11 @@ type OnCall = Box<dyn FnMut(&Disk, Call) -> Option<Fault> + Send>;
 pub struct Disk {
     files: Vec<File>,
     durable_names: Names,
-    /// Since the last sync of the names.
+    /// The changes of names since their last sync.
     namings: Vec<Naming>,
     names: Names,
     on_call: Option<OnCall>,
-    /// Decides what a failing call does nevertheless.
+    /// Decides what a failing call does despite its failure.
     rng: Rng,
     is_full: bool,
     faults: usize,
@@ -75,7 +75,7 @@ pub enum Fault {
     Error(i32),
     Interrupted,
     Short,
-    /// A part is written, and then there is no space.
+    /// A part is written, and the next call fails because the disk is full.
     Partial,
 }
 
@@ -88,7 +88,7 @@ struct Handle {
 }
 
 impl Fault {
-    /// One call in so many fails.
+    /// Lets one call in `one_in` fail, in any way.
     pub fn any(rng: &mut Rng, one_in: u32) -> Option<Fault> {
         let faults = [Fault::Error(EIO), Fault::Error(ENOSPC), Fault::Interrupted, Fault::Short, Fault::Partial];
         (rng.u32(0..one_in) == 0).then(|| faults[rng.usize(0..faults.len())])
@@ -114,7 +114,7 @@ impl Change {
         }
     }
 
-    /// What is left of a change when the power goes: all, nothing, the front part, or some of the sectors.
+    /// Applies what a power loss may leave of a change: all, nothing, the front part, or some of the sectors.
     fn after_power_loss(&self, bytes: &mut Vec<u8>, rng: &mut Rng) {
         match (self, rng.u8(0..4)) {
             (_, 0) => self.apply(bytes),
@@ -124,7 +124,7 @@ impl Change {
                 Change::Write { offset: *offset, bytes: written[..kept].to_vec() }.apply(bytes);
             }
             (Change::Write { offset, bytes: written }, _) => {
-                // The length comes through, and any of the sectors.
+                // The length survives, and any of the sectors.
                 bytes.resize(bytes.len().max(offset + written.len()), 0);
                 let mut start = *offset;
                 while start < offset + written.len() {
@@ -149,8 +149,8 @@ impl File {
         self.changes.drain(..).for_each(|change| change.apply(&mut self.durable));
     }
 
-    /// A failed sync may lose writes for good: no later sync brings them to the disk. Whether they can still be read
-    /// depends on the file system.
+    /// A failed sync may lose writes for good: no later sync writes them. Whether they can still be read depends on the file
+    /// system.
     fn fail_to_sync(&mut self, rng: &mut Rng) {
         self.changes.retain(|change| matches!(change, Change::SetLength(_)) || rng.bool());
         if rng.bool() {
@@ -174,7 +174,7 @@ impl Naming {
 }
 
 impl Disk {
-    /// What a power loss could leave now.
+    /// A disk as a power loss could leave it now.
     pub fn after_power_loss(&self, rng: &mut Rng) -> SimFolder {
         let mut names = self.durable_names.clone();
         self.namings.iter().filter(|_| rng.bool()).for_each(|naming| naming.apply(&mut names));
@@ -232,7 +232,7 @@ impl SimFolder {
         disk.files[disk.names[name]].live.clone()
     }
 
-    /// Every call passes here, and learns whether it fails.
+    /// Every call comes through here first, and fails if this returns a fault.
     fn call(&self, call: Call) -> Option<Fault> {
         let mut disk = self.0.lock();
         let mut on_call = disk.on_call.take();
@@ -246,7 +246,7 @@ impl SimFolder {
         fault
     }
 
-    /// Does something to the names. A call that fails may have done it.
+    /// Changes names. A call that fails may have made the change.
     fn name(&self, act: impl FnOnce(&mut Disk)) -> io::Result<()> {
         let fault = self.call(Call::Name);
         let mut disk = self.0.lock();

@@ -1,7 +1,7 @@
-//! The real ledger on a disk that loses power at any moment and fails at any call. A lottery lives through several
-//! centrals, each of which opens the files that the one before it left. Before every single call an image is taken of what
-//! a crash could leave (each write, and each change of a name, since its last sync kept, torn or dropped); the ledger is
-//! opened on it, and what it holds is compared with what was acknowledged.
+//! Runs the real ledger on a simulated disk that may lose power at any moment and fail at any call. A lottery has several
+//! centrals, one after another, each of which opens the files that the one before it left. Before every call an image is
+//! made of what a power loss could leave: each write and each change of a name since the last sync is kept, torn or dropped.
+//! The ledger is opened on each image, and its contents are compared with what was acknowledged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,24 +11,25 @@ use parking_lot::Mutex;
 
 use super::disk::Folder as _;
 use super::simulated_disk::{Call, ENOSPC, Fault, SimFolder};
+use super::writer::Snapshot;
 use super::{BETS, Files, Limits, OpenError, Recovered};
 use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows, SaidRules};
 use crate::ledger::{Entry, Held, Store, Verdict};
 
-const AGENCIES: u32 = 3;
-const WINNING_NUMBER: u32 = 1;
+pub const AGENCIES: u32 = 3;
+pub const WINNING_NUMBER: u32 = 1;
 const RULES: SaidRules = SaidRules { roster: Some(Roster::Fixed(AGENCIES)), winning_number: Some(WINNING_NUMBER) };
 
-/// Small enough that most lotteries complete blocks, let the journal grow and replace it.
-const LIMITS: Limits = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 640, rows_behind: 1500 };
+/// These are so small that most lotteries complete blocks, extend the journal and replace it.
+pub const LIMITS: Limits = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 640, rows_behind: 1500 };
 
 /// What the agencies know.
 #[derive(Default)]
 struct Agencies {
-    /// The sizes of all batches that were sent and may be stored.
+    /// The sizes of the batches that may be stored.
     sent: BTreeMap<u32, Vec<u64>>,
     acknowledged: BTreeMap<u32, u64>,
-    /// How many bets were sent before a DONE that was not acknowledged.
+    /// The number of bets that were sent before a DONE that was not acknowledged.
     before_done: BTreeMap<u32, u64>,
     done: Vec<u32>,
     draw: Draw,
@@ -36,7 +37,7 @@ struct Agencies {
 
 type Known = Arc<Mutex<Agencies>>;
 
-/// Batches hold consecutive documents, so every bet of an agency is its own place in the sequence.
+/// The document of each bet is its place in the agency's sequence.
 fn batch(agency: u32, first: u64, count: u64, padding: usize) -> Rows {
     let mut rows = Rows::new(AgencyId(agency));
     let name = "x".repeat(1 + padding);
@@ -48,22 +49,22 @@ fn batch(agency: u32, first: u64, count: u64, padding: usize) -> Rows {
     rows
 }
 
-fn open(folder: &SimFolder) -> Result<(Files, Recovered), OpenError> {
+pub fn open(folder: &SimFolder) -> Result<(Files, Recovered), OpenError> {
     open_and_count(folder, &Arc::default())
 }
 
-/// Counts what the ledger tells besides verdicts.
-fn open_and_count(folder: &SimFolder, told: &Arc<Mutex<u32>>) -> Result<(Files, Recovered), OpenError> {
+/// Counts the ledger's notices.
+pub fn open_and_count(folder: &SimFolder, told: &Arc<Mutex<u32>>) -> Result<(Files, Recovered), OpenError> {
     let told = told.clone();
     Files::open_in(Box::new(folder.clone()), RULES, LIMITS, Box::new(move |_| *told.lock() += 1))
 }
 
-/// What one entry is judged to be.
+/// The verdict on one entry.
 fn ask(files: &Files, entry: Entry) -> Verdict {
     files.commit(&[entry]).remove(0)
 }
 
-fn account(files: &Files, agency: u32) -> (u64, bool) {
+pub fn account(files: &Files, agency: u32) -> (u64, bool) {
     match ask(files, Entry::Account { agency: AgencyId(agency) }) {
         Verdict::Account { stored, is_closed, .. } => (stored, is_closed),
         other => panic!("{other:?}"),
@@ -109,7 +110,7 @@ fn compare(files: &Files, recovered: &Recovered, folder: &SimFolder, agencies: &
     assert_eq!(next.iter().sum::<u64>(), stored_rows, "{context}: rows in the file");
 }
 
-/// Groups of batches, DONE marks and a draw; until the first failure that is final.
+/// Commits groups of batches and DONE marks, and holds the draw, until the store is broken or the number of groups is reached.
 fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, context: &str) {
     for _ in 0..rng.u64(1..10) {
         let mut group = Vec::new();
@@ -142,6 +143,14 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, contex
                 (_, other) => panic!("{context}: {other:?}"),
             }
         }
+        if rng.bool() {
+            let _ = files.maintain();
+        } else if let Some(snapshot) = begin_checkpoint(files) {
+            // A worker holds the draw while the snapshot is written.
+            hold_draw(files, agencies);
+            let written = snapshot.write(&*files.folder);
+            let _ = files.writer.lock().end_checkpoint(&*files.folder, snapshot, written);
+        }
         if files.state().broken.is_some() {
             let late = Entry::Bets { agency: AgencyId(1), place: None, rows: batch(1, 0, 1, 0) };
             let verdict = ask(files, late);
@@ -149,16 +158,25 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, contex
             return;
         }
         learn(files, agencies);
-        if matches!(files.hold_draw(AGENCIES), Ok(Held::ByUs)) {
+        if hold_draw(files, agencies) && ask(files, Entry::Announced) == Verdict::Marked {
             agencies.lock().draw = files.state().draw;
-            if ask(files, Entry::Announced) == Verdict::Marked {
-                agencies.lock().draw = files.state().draw;
-            }
         }
     }
 }
 
-/// The agencies learn by HELLO what is stored, and go on from there. What they were told once must stay.
+fn hold_draw(files: &Files, agencies: &Mutex<Agencies>) -> bool {
+    let is_held = matches!(files.hold_draw(AGENCIES), Ok(Held::ByUs));
+    if is_held {
+        agencies.lock().draw = files.state().draw;
+    }
+    is_held
+}
+
+fn begin_checkpoint(files: &Files) -> Option<Snapshot> {
+    files.writer.lock().begin_checkpoint(&files.register.read())
+}
+
+/// The agencies ask how many bets are stored, and continue from there. From now on these count as acknowledged.
 fn learn(files: &Files, agencies: &Mutex<Agencies>) {
     let mut agencies = agencies.lock();
     for agency in 1..=AGENCIES {
@@ -174,7 +192,7 @@ fn learn(files: &Files, agencies: &Mutex<Agencies>) {
     }
 }
 
-/// A lottery and its centrals: each ends by a clean stop or not, and then by a kill or a power loss.
+/// Runs a lottery with several centrals. Each ends with a clean stop or without one, and then perhaps with a power loss.
 fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
     let mut rng = Rng::with_seed(seed);
     let mut folder = SimFolder::new(rng.fork());
@@ -183,11 +201,11 @@ fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
         let context = format!("SEED={seed}, central {life}");
         let (images, known_then, mut image_rng, image_context) =
             (images.clone(), known.clone(), rng.fork(), context.clone());
-        // Which calls fail, and how often. Most failed syncs end a central, so that others see more of it.
+        // Which calls fail, and how often. Most failed syncs end a central, so failures of other calls alone let it run longer.
         let weaknesses = [(None, 40), (Some(Call::Grow), 6), (Some(Call::Write), 10), (Some(Call::Name), 6)];
         let (weak, one_in) = weaknesses[rng.usize(0..weaknesses.len())];
         folder.on_call(move |disk, call| {
-            // Among failures there are fewer images, and so more lotteries.
+            // With failures, images are made before a quarter of the calls, so that more lotteries are run.
             if !fails || image_rng.u8(0..4) == 0 {
                 *images.lock() += 1;
                 check(&disk.after_power_loss(&mut image_rng), &known_then.lock(), &image_context);
@@ -220,7 +238,7 @@ fn live(seed: u64, images: &Arc<Mutex<usize>>, fails: bool) {
     check(&folder, &known.lock(), &format!("SEED={seed}, at the end"));
 }
 
-/// Lets lotteries live until enough images were checked. `SEED=<number>` starts with the one that has failed.
+/// Runs lotteries until enough images were checked. `SEED=<number>` starts with the lottery that a failure named.
 fn run(seed: u64, fails: bool) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let images_to_check = number("QUINIELA_IMAGES").unwrap_or(10_000) as usize;
@@ -243,11 +261,16 @@ fn no_failing_call_loses_doubles_or_halves_anything() {
     run(1 << 32, true);
 }
 
-fn store(files: &Files, first: u64) -> Verdict {
-    ask(
-        files,
-        Entry::Bets { agency: AgencyId(1), place: Some(Place { first, before: None }), rows: batch(1, first, 1, 0) },
-    )
+pub fn one_bet(first: u64) -> Entry {
+    let place = Some(Place { first, before: None });
+    Entry::Bets { agency: AgencyId(1), place, rows: batch(1, first, 1, 0) }
+}
+
+pub fn store(files: &Files, first: u64) -> Verdict {
+    let verdict = ask(files, one_bet(first));
+    // What comes of it is seen by the next bet.
+    let _ = files.maintain();
+    verdict
 }
 
 #[test]
@@ -289,37 +312,12 @@ fn what_is_told_on_a_full_disk_is_on_it_even_after_a_failed_sync() {
         });
         assert!(matches!(store(&files, 0), Verdict::Failed(_)));
         folder.on_call(|_, call| (call == Call::Grow).then_some(Fault::Error(ENOSPC)));
-        // Where the record cannot even be read, there is no space to keep its rows.
+        // If the record was lost, its rows have to be cut off, and there is no space to keep them.
         let Ok((files, _)) = open(&folder) else { continue };
         let told = account(&files, 1);
         assert_eq!(told, (1, false));
         assert_eq!(account(&open(&folder.after_power_loss(&mut rng)).unwrap().0, 1), told);
     }
-}
-
-#[test]
-fn a_snapshot_that_fails_is_told_once_and_tried_now_and_then() {
-    let folder = SimFolder::new(Rng::with_seed(1));
-    let (told, tries) = (Arc::default(), Arc::new(Mutex::new(0)));
-    let (files, _) = open_and_count(&folder, &told).unwrap();
-    let counter = tries.clone();
-    folder.on_call(move |_, call| {
-        *counter.lock() += u32::from(call == Call::Name);
-        (call == Call::Name).then_some(Fault::Error(ENOSPC))
-    });
-    for first in 0..100 {
-        assert_eq!(store(&files, first), Verdict::Stored { already: 0 });
-    }
-    assert_eq!(*told.lock(), 1);
-    // Each try ends at its first call, and then removes what it may have left.
-    assert!((4..40).contains(&*tries.lock()), "{} calls", tries.lock());
-    folder.calm();
-    (100..200).for_each(|first| assert_eq!(store(&files, first), Verdict::Stored { already: 0 }));
-    assert!(folder.bytes("journal").len() < 8000, "a snapshot has replaced the long log");
-    files.close().unwrap();
-    let blocks = String::from_utf8(folder.bytes("journal")).unwrap().matches(":block:").count();
-    assert!((2..=LIMITS.blocks).contains(&blocks), "{blocks} blocks, however many rows");
-    assert_eq!(account(&open(&folder).unwrap().0, 1), (200, false));
 }
 
 /// The tails that were cut off, oldest first.
@@ -328,7 +326,7 @@ fn cuts(folder: &SimFolder) -> Vec<Vec<u8>> {
     names.map(|name| folder.bytes(&name)).collect()
 }
 
-/// Puts bytes behind those that are committed, of which there are none.
+/// Writes uncommitted bytes to an empty `bets.csv`.
 fn add_tail(folder: &SimFolder, central: u32) -> Vec<u8> {
     let tail = format!("1,Ana,Paz,{central},2000-01-01,7\r\n2,Eva,").into_bytes();
     let bets = folder.open(BETS).unwrap();
@@ -353,7 +351,7 @@ fn what_a_start_cuts_off_is_on_disk_in_another_file_first() {
         let opened = open(&folder);
         folder.calm();
         assert!(is_there(&folder.after_power_loss(&mut rng)));
-        // The cut itself has to be on disk before a clean stop, whichever start made it.
+        // The cut has to be on disk before a clean stop, even if an earlier start made it.
         let (files, _) = opened.unwrap_or_else(|_| open(&folder).unwrap());
         assert!(folder.bytes(BETS).is_empty());
         files.close().unwrap();

@@ -1,62 +1,76 @@
-//! The one who writes. First the rows and a sync, then the journal's records and a sync: a record that is whole on disk
-//! therefore vouches for rows that are, and rows that none vouches for were never acknowledged.
+//! Writes the files. A commit first writes and syncs its rows, and then writes and syncs the journal's records. A record that
+//! is whole on disk therefore proves that its rows are too, and rows without a record were never acknowledged.
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::blocks::{Checksums, Mark};
-use super::disk::{Folder, Medium, ReplaceError, replace};
+use super::disk::{Folder, Medium, write_anew};
 use super::journal::{self, MAX_JOURNAL, RECORD, Record};
 use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register};
 
-/// A log of this size, or so many rows behind the snapshot, is worth a new snapshot: it bounds what a start after a crash
+/// A new snapshot is due at this size of the log, or after this many bytes of rows. This bounds what a start after a crash
 /// has to replay.
 pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
 pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
 
-/// The group of the log's first record, which says that the files are in use.
+/// The name of a new journal until it is complete and replaces the old one.
+const NEW_JOURNAL: &str = "journal.new";
+
+/// The number of the log's first commit, which is the record [`Record::InUse`] alone.
 const FIRST_GROUP: u64 = 1;
 
-/// The open files, and how far they are written.
+/// The open files, and the state of what is written to them.
 pub struct Writer {
     limits: Limits,
     bets: Arc<dyn Medium>,
     checksums: Checksums,
-    /// None until a snapshot could be written. The journal on disk is the one that the start has read, as it was.
+    /// None until a snapshot could be written. Until then the journal on disk is the one that the start has read.
     log: Option<Log>,
     tell: Tell,
+    /// [`Notice::NoSnapshot`] was given since the last snapshot.
     is_told: bool,
-    /// An emptied buffer for the rows of the next group.
-    buffer: Vec<u8>,
-    /// Why nothing is taken any more.
-    broken: Option<StorageError>,
+    /// Memory for the rows of the next group. Its contents have no meaning.
+    pub buffer: Vec<u8>,
+    /// Why everything is refused, after a failure that leaves the state of the disk unknown.
+    pub broken: Arc<OnceLock<StorageError>>,
 }
 
-/// A journal that is written to.
+/// The open journal.
 struct Log {
     file: Box<dyn Medium>,
     /// Where the next record goes, the file's length, and the number of the last commit.
     end: u64,
     length: u64,
     group: u64,
-    /// The ends of log and rows from which a new snapshot is due.
+    /// The lengths of log and `bets.csv` from which a new snapshot is due.
     due: (u64, u64),
 }
 
-/// A write that failed, and what to tell of it.
+/// A new journal, which holds what is committed.
+pub struct Snapshot {
+    bytes: Vec<u8>,
+    /// Where its log's next record goes.
+    end: u64,
+    checksums: Checksums,
+    /// Where the old journal's log ended when the snapshot was taken.
+    old_end: Option<u64>,
+}
+
+/// A failed write, and the message about it.
 #[derive(Debug)]
 pub enum Failure {
-    /// Nothing of it is left, and the next may succeed.
+    /// The write was undone, and the next may succeed.
     Undone(String),
-    /// Nobody can tell what a crash would leave now.
+    /// It is unknown what a crash would leave now.
     Final(String),
 }
 
 impl Writer {
-    /// Takes over the files with a fresh snapshot of the register. When there is no space for one, nothing can be written
-    /// until there is, and everything can be read.
+    /// Takes over the files, and replaces the journal by a snapshot of the register. If there is no space for one, nothing
+    /// can be stored until there is, but everything can be read.
     pub fn start(
         folder: &dyn Folder,
         bets: Box<dyn Medium>,
@@ -65,16 +79,20 @@ impl Writer {
         limits: Limits,
         tell: Tell,
     ) -> Result<Writer, Failure> {
-        let (log, buffer, broken) = (None, Vec::new(), None);
+        let (log, buffer, broken) = (None, Vec::new(), Arc::default());
         let mut writer = Writer { limits, bets: Arc::from(bets), checksums, log, tell, is_told: false, buffer, broken };
-        writer.checkpoint_or_go_on(folder, register)?;
-        if writer.log.is_none() {
-            renew_journal(folder).map_err(|error| fatal(JOURNAL, "write again", error))?;
+        match writer.replace_journal(folder, register, true) {
+            Ok(log) => writer.log = Some(log),
+            Err(Failure::Undone(reason)) => {
+                writer.tell_of_no_snapshot(reason);
+                renew_journal(folder).map_err(|error| fatal(JOURNAL, "write again", error))?;
+            }
+            Err(failure) => return Err(failure),
         }
         Ok(writer)
     }
 
-    /// Brings a change to the disk. `register` is what is there before it.
+    /// Writes and syncs a change. `register` is the state before it.
     pub fn commit(
         &mut self,
         folder: &dyn Folder,
@@ -84,7 +102,7 @@ impl Writer {
         self.check()?;
         let mut log = match self.log.take() {
             Some(log) => log,
-            None => self.snapshot(folder, register, true).map_err(|failure| self.note(failure))?,
+            None => self.replace_journal(folder, register, true).map_err(|failure| self.note(failure))?,
         };
         let before = self.checksums.mark();
         let result = self.try_commit(&mut log, change, &before);
@@ -95,33 +113,14 @@ impl Writer {
         result.map_err(|failure| self.note(failure))
     }
 
-    /// Why nothing is taken any more, if nobody can tell what the disk holds.
-    pub fn failure(&self) -> Option<&StorageError> {
-        self.broken.as_ref()
-    }
-
-    pub fn take_buffer(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
-    }
-
-    /// Takes a buffer back that [`Writer::take_buffer`] gave.
-    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.buffer = buffer;
-    }
-
     fn check(&self) -> Result<(), StorageError> {
-        self.broken.clone().map_or(Ok(()), Err)
+        self.broken.get().cloned().map_or(Ok(()), Err)
     }
 
-    fn note(&mut self, failure: Failure) -> StorageError {
+    fn note(&self, failure: Failure) -> StorageError {
         match failure {
             Failure::Undone(message) => StorageError(message),
-            Failure::Final(message) => {
-                let error = StorageError(message);
-                self.broken = Some(error.clone());
-                error
-            }
+            Failure::Final(message) => self.broken.get_or_init(|| StorageError(message)).clone(),
         }
     }
 
@@ -136,7 +135,7 @@ impl Writer {
         let records = self.records_of(log, change, before.whole);
         let room = log.make_room(records.len() as u64, self.limits.growth);
         room.map_err(|failure| self.undo(before.length, failure))?;
-        // The space is there already, so a failure here is the disk's own, and part of the records may stand.
+        // The space was allocated before, so this is no full disk, and part of the records may be written.
         log.file.write_all_at(&records, log.end).map_err(|error| fatal(JOURNAL, "write", error))?;
         log.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
         log.end += records.len() as u64;
@@ -160,8 +159,8 @@ impl Writer {
         records
     }
 
-    /// Takes back rows that no record vouches for, so that `bets.csv` stays readable to its end. The cut is synced: a clean
-    /// stop's snapshot says that nothing follows the committed rows, and a power loss could bring unsynced ones back.
+    /// Cuts off rows that have no record, so that `bets.csv` holds nothing but committed rows. The cut has to be synced:
+    /// otherwise a power loss after a clean stop could bring the rows back, and the next start would refuse the file.
     fn undo(&self, length: u64, failure: Failure) -> Failure {
         let cut = || {
             self.bets.set_len(length).map_err(|error| fatal(BETS, "shorten", error))?;
@@ -173,42 +172,78 @@ impl Writer {
         }
     }
 
-    /// Replaces the journal by a snapshot, if that is due. One that cannot be made is no harm while the old journal serves
-    /// on, and is tried again when as much was written once more.
-    pub fn checkpoint_if_due(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
+    /// Returns a snapshot if one is due. The caller writes it, without the writer's lock, and then calls
+    /// [`Writer::end_checkpoint`].
+    pub fn begin_checkpoint(&self, register: &Register) -> Option<Snapshot> {
         let is_due = |log: &Log| log.end >= log.due.0 || self.checksums.length() >= log.due.1;
-        if self.log.as_ref().is_some_and(is_due) {
-            self.checkpoint_or_go_on(folder, register).map_err(|failure| self.note(failure))?;
-        }
-        Ok(())
+        let is_due = self.broken.get().is_none() && self.log.as_ref().is_some_and(is_due);
+        is_due.then(|| self.snapshot(register, true))
     }
 
-    fn checkpoint_or_go_on(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), Failure> {
-        match self.snapshot(folder, register, true) {
+    /// Replaces the journal by a snapshot that was written. If a commit was made meanwhile, the snapshot lacks it: it is
+    /// thrown away, and another one is due. If the snapshot could not be written, the old journal stays in use, and the
+    /// next attempt is made after as much more log, or as many more rows, as make a snapshot due.
+    pub fn end_checkpoint(
+        &mut self,
+        folder: &dyn Folder,
+        snapshot: Snapshot,
+        written: Result<Box<dyn Medium>, Failure>,
+    ) -> Result<(), StorageError> {
+        if self.broken.get().is_some() || self.log_end() != snapshot.old_end {
+            // If it cannot be removed, the next checkpoint removes it.
+            let _ = folder.remove(NEW_JOURNAL);
+            return Ok(());
+        }
+        match written.and_then(|file| self.put_in_place(folder, snapshot, file)) {
             Ok(log) => self.log = Some(log),
             Err(Failure::Undone(reason)) => {
-                if !std::mem::replace(&mut self.is_told, true) {
-                    (self.tell)(Notice::NoSnapshot(reason));
-                }
+                self.tell_of_no_snapshot(reason);
                 if let Some(log) = &mut self.log {
                     log.due = self.limits.due(log.end, self.checksums.length());
                 }
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(self.note(failure)),
         }
         Ok(())
     }
 
-    /// Marks the files as closed in order.
+    fn tell_of_no_snapshot(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            (self.tell)(Notice::NoSnapshot(reason));
+        }
+    }
+
+    /// Marks the files as closed in order, by a snapshot without [`Record::InUse`].
     pub fn close(&mut self, folder: &dyn Folder, register: &Register) -> Result<(), StorageError> {
         self.check()?;
-        self.snapshot(folder, register, false).map_err(|failure| self.note(failure))?;
-        self.broken = Some(StorageError("the ledger is closed".to_owned()));
+        self.replace_journal(folder, register, false).map_err(|failure| self.note(failure))?;
+        self.broken.get_or_init(|| StorageError("the ledger is closed".to_owned()));
         Ok(())
     }
 
-    /// Puts a snapshot in the journal's place.
-    fn snapshot(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+    fn replace_journal(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+        let snapshot = self.snapshot(register, in_use);
+        let file = snapshot.write(folder)?;
+        self.put_in_place(folder, snapshot, file)
+    }
+
+    fn put_in_place(&mut self, folder: &dyn Folder, snapshot: Snapshot, file: Box<dyn Medium>) -> Result<Log, Failure> {
+        // After a failure here it is unknown which of the two journals a crash would leave.
+        let renamed = folder.rename(NEW_JOURNAL, JOURNAL).and_then(|()| folder.sync_names());
+        renamed.map_err(|error| fatal(JOURNAL, "replace", error))?;
+        let Snapshot { bytes, end, checksums, .. } = snapshot;
+        // Only now: until the new journal is in use, records have to use the block size of the old one.
+        self.checksums = checksums;
+        self.is_told = false;
+        let due = self.limits.due(end, self.checksums.length());
+        Ok(Log { file, end, length: bytes.len() as u64, group: FIRST_GROUP, due })
+    }
+
+    fn log_end(&self) -> Option<u64> {
+        self.log.as_ref().map(|log| log.end)
+    }
+
+    pub fn snapshot(&self, register: &Register, in_use: bool) -> Snapshot {
         let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
         let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
         let mut checksums = self.checksums.clone();
@@ -228,15 +263,7 @@ impl Writer {
             bytes[end..end + RECORD].copy_from_slice(&record);
             end += RECORD;
         }
-        let file = replace(folder, JOURNAL, &bytes).map_err(|error| match error {
-            ReplaceError::Before(error) => undone(JOURNAL, "replace", error),
-            ReplaceError::Unknown(error) => fatal(JOURNAL, "replace", error),
-        })?;
-        // Not before: the blocks of a journal's log are as large as those of its snapshot.
-        self.checksums = checksums;
-        self.is_told = false;
-        let (end, length) = (end as u64, bytes.len() as u64);
-        Ok(Log { file, end, length, group: FIRST_GROUP, due: self.limits.due(end, self.checksums.length()) })
+        Snapshot { bytes, end: end as u64, checksums, old_end: self.log_end() }
     }
 
     /// The file of the bets, and how much of it is committed.
@@ -245,8 +272,14 @@ impl Writer {
     }
 }
 
+impl Snapshot {
+    pub fn write(&self, folder: &dyn Folder) -> Result<Box<dyn Medium>, Failure> {
+        write_anew(folder, NEW_JOURNAL, &self.bytes).map_err(|error| undone(JOURNAL, "replace", error))
+    }
+}
+
 impl Log {
-    /// Makes space for so many bytes of records and for the unused one behind them.
+    /// Extends the file, if need be, so that it has room for these bytes of records and one unused record behind them.
     fn make_room(&mut self, records: u64, growth: u64) -> Result<(), Failure> {
         let wanted = self.end + records + RECORD as u64;
         if wanted <= self.length {
@@ -255,10 +288,10 @@ impl Log {
         let new_length = wanted.next_multiple_of(growth);
         let grow = || {
             if new_length > MAX_JOURNAL {
-                return Err(io::Error::other("it is too long, and no snapshot could replace it"));
+                return Err(io::Error::other("it has reached its largest size, and no snapshot could replace it"));
             }
             self.file.set_len(new_length)?;
-            // Zeros that are really written take their space now, and make later syncs cheaper: they change no metadata.
+            // Writing zeros allocates the space now, and makes later syncs cheaper, since those change no metadata.
             self.file.write_all_at(&vec![0; (new_length - self.length) as usize], self.length)
         };
         grow().map_err(|error| undone(JOURNAL, "extend", error))?;
@@ -268,8 +301,8 @@ impl Log {
     }
 }
 
-/// Writes the journal again in its place, which takes no space. What can be read of it need not be on the disk: a failed sync may
-/// have lost it, and then no later sync brings it there.
+/// Writes the journal's own bytes over it again, which takes no space, and syncs it. What was read from it may come from
+/// memory alone: after a failed sync the system may never write it to the disk.
 fn renew_journal(folder: &dyn Folder) -> io::Result<()> {
     if !folder.exists(JOURNAL)? {
         return Ok(());
@@ -290,7 +323,7 @@ fn undone(file: &str, action: &str, error: io::Error) -> Failure {
 }
 
 fn fatal(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is taken"))
+    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is stored"))
 }
 
 impl fmt::Display for Failure {
@@ -330,6 +363,6 @@ mod tests {
     fn a_failure_says_what_could_not_be_done() {
         let [undone, fatal] = [undone, fatal].map(|failure| failure(BETS, "sync", io::Error::other("no")).to_string());
         assert_eq!(undone, "bets.csv: cannot sync: no");
-        assert_eq!(fatal, "bets.csv: cannot sync: no; nothing more is taken");
+        assert_eq!(fatal, "bets.csv: cannot sync: no; nothing more is stored");
     }
 }

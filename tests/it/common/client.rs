@@ -1,10 +1,10 @@
-//! The wire by hand: bytes out, frames in, written anew so that it does not share the program's mistakes.
+//! A client of the protocol with code of its own, so that it does not share the program's bugs.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::LIMIT;
 
@@ -12,7 +12,7 @@ pub struct Client {
     stream: TcpStream,
 }
 
-/// A frame around a text, as it is: a line feed at its end is the caller's.
+/// A frame around a text. The caller adds the line feed at its end.
 pub fn frame(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap();
     [&length.to_be_bytes(), text.as_bytes()].concat()
@@ -21,14 +21,29 @@ pub fn frame(text: &str) -> Vec<u8> {
 impl Client {
     #[track_caller]
     pub fn connect(port: u16) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Client::connect_with(port, |_| {})
+    }
+
+    /// From one of this machine's own addresses.
+    #[track_caller]
+    pub fn connect_from(address: [u8; 4], port: u16) -> Client {
+        Client::connect_with(port, |socket| socket.bind(&SocketAddr::from((address, 0)).into()).unwrap())
+    }
+
+    /// With a socket that is prepared first.
+    #[track_caller]
+    pub fn connect_with(port: u16, prepare: impl FnOnce(&Socket)) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        prepare(&socket);
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream }
     }
 
-    /// The port at this end.
+    /// The port of this end.
     pub fn port(&self) -> u16 {
         self.stream.local_addr().unwrap().port()
     }
@@ -63,7 +78,7 @@ impl Client {
         String::from_utf8(text).unwrap()
     }
 
-    /// The next frame, byte for byte, without believing its length.
+    /// The next frame, byte for byte, whatever its length says.
     #[track_caller]
     pub fn expect(&mut self, reply: &str) -> &mut Client {
         let expected = frame(&format!("{reply}\n"));
@@ -88,35 +103,35 @@ impl Client {
         self
     }
 
-    /// A request and its reply.
+    /// Sends a request and expects a reply.
     #[track_caller]
     pub fn ask(&mut self, request: &str, reply: &str) -> &mut Client {
         self.send(request).expect(reply)
     }
 
-    /// All that comes until the central closes the connection.
+    /// Everything that is received until the central closes the connection.
     #[track_caller]
     pub fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         match self.stream.read_to_end(&mut rest) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
-            _ => String::from_utf8(rest).unwrap(),
+            _ => String::from_utf8_lossy(&rest).into_owned(),
         }
     }
 
-    /// Nothing more comes: the central has closed the connection.
+    /// Expects the central to have closed the connection, without any more bytes.
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.rest(), "", "where the end was expected");
     }
 
-    /// Nothing more comes, and the central has closed the connection without a reset.
+    /// Expects the same, and no reset.
     #[track_caller]
     pub fn expect_clean_end(&mut self) {
         assert_eq!(self.stream.read(&mut [0]).unwrap(), 0, "more than the end has come");
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     #[track_caller]
     pub fn half_close(&mut self) -> &mut Client {
         self.try_half_close().unwrap();
@@ -127,7 +142,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// Is gone, at once and without a word of farewell.
+    /// Resets the connection.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A test's own folder: the agencies' files in `data`, the central's in `store`, and the one checked against the other.
+//! A test's own folder: the agencies' files in `data`, the central's in `store`, and checks of one against the other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::quiniela;
 
 pub struct Folder(TempDir);
 
-/// A bet's five values, or six where the agency stands first.
+/// A bet's five values, or six with the agency first.
 pub type Row = Vec<String>;
 
 impl Folder {
@@ -22,7 +22,7 @@ impl Folder {
         folder
     }
 
-    /// With the files that `gen-data` makes of these words.
+    /// With the files that `gen-data` makes with these arguments.
     #[track_caller]
     pub fn with_data(words: &str) -> Folder {
         let folder = Folder::new();
@@ -42,7 +42,7 @@ impl Folder {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// With a file of so many bets for each of agencies 1 to N.
+    /// With a file of this many bets for each of agencies 1 to N.
     #[track_caller]
     pub fn with_equal_files(agencies: u32, bets: u32) -> Folder {
         let folder = Folder::new();
@@ -88,7 +88,7 @@ impl Folder {
         read(&self.file(agency))
     }
 
-    /// What is on disk, agency by agency, in the order in which it was stored.
+    /// The stored bets of each agency, in the order in which they were stored.
     #[track_caller]
     pub fn stored(&self) -> BTreeMap<u32, Vec<Row>> {
         let mut stored = BTreeMap::<u32, Vec<Row>>::new();
@@ -105,7 +105,7 @@ impl Folder {
         self.stored().remove(&agency).unwrap_or_default()
     }
 
-    /// On disk is all that the files of agencies 1 to N hold, once and in order, and nothing else.
+    /// Checks that the store holds all bets of the files of agencies 1 to N, once and in order, and nothing else.
     #[track_caller]
     pub fn assert_stored_equals_files(&self, agencies: u32) {
         let mut stored = self.stored();
@@ -115,7 +115,7 @@ impl Folder {
         assert!(stored.is_empty(), "bets of agencies {:?}", stored.keys());
     }
 
-    /// On disk is how each agency's file begins: how many of its rows are there.
+    /// Checks that the store holds the beginning of each agency's file. Returns how many rows of each.
     #[track_caller]
     pub fn assert_stored_begins_files(&self, agencies: u32) -> Vec<usize> {
         let mut stored = self.stored();
@@ -129,13 +129,13 @@ impl Folder {
         (1..=agencies).map(beginning).collect()
     }
 
-    /// The documents of an agency's bets on a number, by its file, one a line.
+    /// The documents of the bets on a number in an agency's file, one a line.
     #[track_caller]
     pub fn winners_due(&self, agency: u32, number: &str) -> String {
         self.rows(agency).iter().filter(|row| row[4] == number).map(|row| format!("{}\n", row[2])).collect()
     }
 
-    /// What an agency was told, by its `--winners` file.
+    /// The winners that an agency was told, from its `--winners` file.
     #[track_caller]
     pub fn winners_told(&self, agency: u32) -> String {
         fs::read_to_string(self.path().join(format!("winners-{agency}"))).unwrap()

@@ -1,5 +1,5 @@
-//! What the black-box tests share: real processes of the real program, real sockets and files. A test reads like the
-//! session it stands for, and every wait is for a condition, with a limit that only a failure reaches.
+//! Shared by the black-box tests: real processes of the program, real sockets and files. Every wait is for a condition,
+//! with a limit that only a failure reaches.
 
 pub mod client;
 pub mod files;
@@ -19,13 +19,13 @@ pub use process::{Exit, Process, Signal};
 pub use proxy::Proxy;
 pub use seed::seed;
 
-/// A bet's values, and its number wins.
+/// The values of a winning bet.
 pub const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 
-/// No wait for anything lasts longer. Machines under load are slow, so only a hang takes so long.
+/// Limit of every wait. Even on a slow machine only a hang takes this long.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// A central that runs, and listens.
+/// A running central that listens.
 pub struct Central {
     pub process: Process,
     pub port: u16,
@@ -35,7 +35,7 @@ pub struct Central {
 pub struct CentralStart {
     store: PathBuf,
     words: Vec<String>,
-    /// What a shell does first, in the same process.
+    /// Shell commands that run first, in the same process.
     prelude: &'static str,
 }
 
@@ -46,10 +46,10 @@ pub struct Agency {
     words: Vec<String>,
 }
 
-/// A port where every attempt to connect is refused, for as long as this is kept.
+/// A port where every attempt to connect is refused while this value lives.
 pub struct Nobody(Socket);
 
-/// The program with these words, and none of the environment's settings.
+/// The program with these arguments, and without settings from the environment.
 pub fn quiniela(folder: &Path, words: &[String]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quiniela"));
     command.args(words).env_clear().current_dir(folder);
@@ -62,36 +62,36 @@ pub fn value<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     details.split(" | ").find_map(|detail| detail.strip_prefix(key)?.strip_prefix(": "))
 }
 
-/// Whether a log line tells of this action and this result.
+/// True for a log line with this action and this result.
 pub fn tells(line: &str, action: &str, result: &str) -> bool {
     value(line, "action") == Some(action) && value(line, "result") == Some(result)
 }
 
-/// Whether an agency tells that a batch was acknowledged.
+/// True for an agency's log line about an acknowledged batch.
 pub fn sent(line: &str) -> bool {
     tells(line, "apuesta_enviada", "success")
 }
 
-/// Bets that an agency was told are stored, by its own log.
+/// How many bets were acknowledged, by the agency's log.
 pub fn acknowledged(lines: &[String]) -> usize {
     let bets = |line: &String| value(line, "cantidad").unwrap().parse::<usize>().unwrap();
     lines.iter().filter(|line| sent(line)).map(bets).sum()
 }
 
 impl Central {
-    /// On the store of a folder, with five agencies, a free port and this machine alone, unless it is told otherwise.
+    /// With the store of a folder. The defaults are five agencies, a free port and the loopback address.
     pub fn on(folder: &Folder) -> CentralStart {
         CentralStart { store: folder.store(), words: Vec::new(), prelude: "" }
     }
 
-    /// SIGTERM, which has to end it well.
+    /// Sends SIGTERM, and expects a clean end.
     #[track_caller]
     pub fn stop(self) -> Exit {
         self.process.signal(Signal::TERM);
         self.stopped()
     }
 
-    /// What is to follow a SIGTERM that was sent.
+    /// Expects a clean end after a SIGTERM.
     #[track_caller]
     pub fn stopped(self) -> Exit {
         let exit = self.process.finish();
@@ -108,7 +108,7 @@ impl Central {
         exit
     }
 
-    /// SIGKILL. Returns what it had said.
+    /// Sends SIGKILL. Returns the log up to then.
     #[track_caller]
     pub fn kill(self) -> Exit {
         self.process.signal(Signal::KILL);
@@ -120,7 +120,7 @@ impl Central {
         Client::connect(self.port)
     }
 
-    /// How many bets it holds of an agency, which has not said DONE.
+    /// How many bets it has stored of an agency that has not sent DONE.
     #[track_caller]
     pub fn stored_while_open(&self, agency: u32) -> usize {
         let reply = self.ask(&format!("HELLO|{agency}"));
@@ -128,7 +128,7 @@ impl Central {
         stored.unwrap_or_else(|| panic!("{reply}")).parse().unwrap()
     }
 
-    /// Asks one question over a connection of its own.
+    /// Sends one request over a new connection.
     #[track_caller]
     pub fn ask(&self, request: &str) -> String {
         self.client().send(request).reply()
@@ -140,13 +140,13 @@ impl CentralStart {
         self.with(&format!("--client-amount {agencies}"))
     }
 
-    /// More words of the command line.
+    /// Adds arguments.
     pub fn with(mut self, words: &str) -> CentralStart {
         self.words.extend(words.split_whitespace().map(str::to_owned));
         self
     }
 
-    /// Begins in a shell that does this first, which may lower what the process is allowed.
+    /// Starts in a shell that runs these commands first, such as `ulimit`.
     pub fn after(self, prelude: &'static str) -> CentralStart {
         CentralStart { prelude, ..self }
     }
@@ -159,7 +159,7 @@ impl CentralStart {
         Central { process, port }
     }
 
-    /// It must not start: how it ended instead.
+    /// Expects the start to fail, and returns how it ended.
     #[track_caller]
     pub fn refused(self) -> Exit {
         let exit = Process::start(self.command()).finish();
@@ -183,13 +183,13 @@ impl CentralStart {
 }
 
 impl Agency {
-    /// With its file in the folder's data, at a port of this machine.
+    /// With its file in the folder's data, and a central at this port.
     pub fn new(id: u32, port: u16, folder: &Folder) -> Agency {
         let words = format!("agency --id {id} --server 127.0.0.1:{port} --data data");
         Agency { id, folder: folder.path().to_owned(), words: Vec::new() }.with(&words)
     }
 
-    /// More words of the command line.
+    /// Adds arguments.
     pub fn with(mut self, words: &str) -> Agency {
         self.words.extend(words.split_whitespace().map(str::to_owned));
         self
@@ -218,7 +218,7 @@ impl Agency {
 }
 
 impl Nobody {
-    /// A socket that is bound and does not listen keeps its port from everybody else.
+    /// A socket that is bound and does not listen reserves its port.
     pub fn at_home() -> Nobody {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

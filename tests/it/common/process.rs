@@ -1,4 +1,4 @@
-//! A child process whose words are collected as they come. It is killed when the test lets go of it.
+//! A child process whose output is collected. It is killed when the value is dropped.
 
 use std::fmt;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -21,7 +21,7 @@ pub struct Process {
     complaints: Arc<Mutex<String>>,
 }
 
-/// How a process ended, and all that it said.
+/// How a process ended, and all of its output.
 pub struct Exit {
     pub status: ExitStatus,
     pub lines: Vec<String>,
@@ -65,7 +65,7 @@ impl Process {
         Process { child, log, readers: vec![lines, errors], complaints }
     }
 
-    /// The first line, of all it ever said, of which this is true.
+    /// Waits for a line of which this is true, and returns the first one since the start.
     #[track_caller]
     pub fn wait_for(&self, is_it: impl Fn(&str) -> bool) -> String {
         self.wait_for_nth(1, is_it)
@@ -113,7 +113,7 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
-    /// SIGSTOP: returns once none of its threads runs, and so until a SIGCONT.
+    /// Sends SIGSTOP, and returns once none of its threads runs.
     #[track_caller]
     pub fn hold(&self) {
         self.signal(Signal::STOP);
@@ -125,7 +125,7 @@ impl Process {
         self.log.said.lock().unwrap().has_ended
     }
 
-    /// Waits for its end, which has to come by itself.
+    /// Waits for it to end by itself.
     #[track_caller]
     pub fn finish(mut self) -> Exit {
         let deadline = Instant::now() + LIMIT;
@@ -148,7 +148,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended, and been waited for, already.
+        // It may already have ended and been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -160,7 +160,7 @@ impl Exit {
         assert!(self.status.success(), "{self}");
     }
 
-    /// Its exit code, and words that its error has to hold.
+    /// Checks its exit code, and texts that its error must contain.
     #[track_caller]
     pub fn failed(&self, code: i32, words: &[&str]) {
         assert_eq!(self.status.code(), Some(code), "{self}");
@@ -173,7 +173,7 @@ impl Exit {
         self.lines.iter().filter(|line| is_it(line)).count()
     }
 
-    /// The place, in the log, of the only line of which this is true.
+    /// The index of the only log line of which this is true.
     #[track_caller]
     pub fn place_of(&self, is_it: impl Fn(&str) -> bool) -> usize {
         let places: Vec<usize> = (0..self.lines.len()).filter(|place| is_it(&self.lines[*place])).collect();
@@ -188,7 +188,7 @@ impl fmt::Display for Exit {
             Some(signal) => format!("signal {signal}"),
             None => format!("code {:?}", self.status.code()),
         };
-        // The end of a long log is what tells most.
+        // The end of a long log says most.
         let lines = &self.lines[self.lines.len().saturating_sub(60)..];
         write!(out, "ended with {how}\nstderr: {}\nlog:\n{}", self.stderr, lines.join("\n"))
     }

@@ -1,5 +1,5 @@
-//! A TCP proxy between agencies and a central. The central behind it may change, connections can be cut, and a valve holds
-//! what goes to the central, so that an upload is not over before the test says so.
+//! A TCP proxy between agencies and a central. The central may be replaced, connections can be cut, and a valve can
+//! hold what goes to the central, so that an upload does not end before the test wants it to.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -18,18 +18,18 @@ pub struct Proxy {
 }
 
 struct Shared {
-    /// Where the central listens; 0 is nowhere.
+    /// The central's port, or 0 if there is none.
     target: AtomicU16,
     /// How connections are cut, while any are.
     knife: Mutex<Option<Knife>>,
     cuts: AtomicUsize,
     valve: Mutex<Valve>,
-    /// The valve was turned, or a connection has ended.
+    /// Notified when the valve changes or a connection ends.
     turned: Condvar,
     ended: AtomicBool,
 }
 
-/// Lets so many bytes of each connection through to the central, and holds the rest.
+/// Lets this many bytes of each connection through to the central, and holds the rest.
 struct Valve {
     most_up: usize,
     /// The agencies' ends of all connections that are open, by number.
@@ -37,7 +37,7 @@ struct Valve {
     connections: usize,
 }
 
-/// Cuts each connection behind so many bytes in one of the two directions, at random.
+/// Cuts each connection after a random number of bytes in one of the two directions.
 #[derive(Clone)]
 pub struct Knife {
     pub rng: Rng,
@@ -47,7 +47,7 @@ pub struct Knife {
     pub left: usize,
 }
 
-/// Where one connection is to be cut, and whether without a word of farewell.
+/// Where one connection is to be cut, and whether by a reset.
 #[derive(Clone, Copy)]
 struct Cut {
     up: usize,
@@ -93,7 +93,7 @@ impl Proxy {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
-    /// Holds each connection, those to come too, once it has carried so many bytes to the central.
+    /// Holds each connection, also later ones, once it has carried this many bytes to the central.
     pub fn hold_after(&self, bytes: usize) {
         self.shared.valve.lock().unwrap().most_up = bytes;
     }
@@ -107,7 +107,7 @@ impl Proxy {
     /// Ends every connection that is open.
     pub fn break_all(&self) {
         for (_, client) in self.shared.valve.lock().unwrap().open.drain() {
-            // It may have ended by itself.
+            // It may already have ended.
             let _ = client.shutdown(Shutdown::Both);
         }
         self.shared.turned.notify_all();
@@ -135,10 +135,10 @@ impl Knife {
     }
 }
 
-/// Carries bytes both ways until an end closes or the knife falls. Then both are closed.
+/// Carries bytes both ways until an end closes or the cut is due. Then closes both.
 fn join(client: TcpStream, shared: &Arc<Shared>) {
     let target = shared.target.load(Ordering::SeqCst);
-    // Nobody there: the client sees its connection close.
+    // There is no central: the client sees its connection close.
     let Ok(central) = TcpStream::connect_timeout(&([127, 0, 0, 1], target).into(), Duration::from_secs(5)) else {
         return;
     };
@@ -161,7 +161,8 @@ fn join(client: TcpStream, shared: &Arc<Shared>) {
 }
 
 impl Shared {
-    /// Waits at the valve until more than `carried` bytes may go up; how many more, or none at the connection's end.
+    /// Waits until more than `carried` bytes may go to the central. Returns how many more, or none once the connection
+    /// ends.
     fn pass(&self, number: usize, carried: usize) -> usize {
         let mut valve = self.valve.lock().unwrap();
         while valve.most_up <= carried && valve.open.contains_key(&number) {
@@ -176,7 +177,7 @@ impl Shared {
     }
 }
 
-/// One of the directions. That to the central, which says its connection's number, goes through the valve.
+/// Carries one direction. That to the central has its connection's number and goes through the valve.
 fn carry(mut from: &TcpStream, mut to: &TcpStream, most: usize, reset: bool, shared: &Shared, valve: Option<usize>) {
     let mut buffer = vec![0; 16 * 1024];
     let mut carried = 0;
@@ -194,14 +195,14 @@ fn carry(mut from: &TcpStream, mut to: &TcpStream, most: usize, reset: bool, sha
         if carried == most {
             shared.cuts.fetch_add(1, Ordering::SeqCst);
             if reset {
-                // What is not yet received is lost with the connection.
+                // Bytes not received yet are lost with the connection.
                 let _ = SockRef::from(from).set_linger(Some(Duration::ZERO));
                 let _ = SockRef::from(to).set_linger(Some(Duration::ZERO));
             }
             break;
         }
     }
-    // Ends the other direction too. Where a reset is to be, nothing may tell the peers before it.
+    // Ends the other direction too. Before a reset, nothing may close the connection in an orderly way.
     let how = if reset { Shutdown::Read } else { Shutdown::Both };
     let _ = from.shutdown(how);
     let _ = to.shutdown(how);

@@ -1,6 +1,6 @@
-//! Where random tests begin. The unit tests use it too.
+//! The seed of random tests. The unit tests use it too.
 
-/// `SEED` of the environment, or a new one. It is printed, and the harness shows what a test has printed when it fails.
+/// `SEED` from the environment, or a new one. It is printed, and the harness shows the output of a test that fails.
 pub fn seed() -> u64 {
     let seed = match std::env::var("SEED") {
         Ok(seed) => seed.parse().unwrap_or_else(|_| panic!("SEED={seed}: a whole number is expected")),
