@@ -15,7 +15,7 @@ mod lane;
 pub mod memory;
 mod records;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod tls;
 mod tls_error;
 mod verify;
