@@ -39,6 +39,12 @@ quick: ## Run the fast tests: an answer within seconds of the build
 test-docker: ## Run the eight exercises in real containers, and check their logs
 	cargo test --locked --test docker -- --ignored --test-threads=1
 
+# It takes hours: see docs/DURABILITY.md. The files that are left out are tests.
+.PHONY: mutants
+mutants: ## List the changes of ledger and domain that no unit test notices
+	cargo mutants --file 'src/ledger/**/*.rs' --file 'src/domain/*.rs' \
+	  --exclude '**/simulation.rs' --exclude '**/simulated_disk.rs' --output target -- --locked --lib
+
 .PHONY: lint
 lint: ## Check the format, and deny every warning
 	cargo fmt --check

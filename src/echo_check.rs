@@ -1,23 +1,26 @@
 //! `quiniela echo-check` and `quiniela health`: send a line to an echo server and check that it comes back.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
+use crate::config::ClientKeys;
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::output::print;
 use crate::resolve;
+use crate::transport::{self, Connector, Read, Stream};
 use crate::wire::{HEALTH_MESSAGE, HEALTH_SOURCE};
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Sends a line to an echo server, and checks that it comes back unchanged.
 ///
-/// Prints `action: test_echo_server | result: success`, or `fail`, and exits with 0, or 1.
+/// Prints `action: test_echo_server | result: success`, or `fail`, and exits with 0, or 1. With --keys it asks a central over
+/// TLS, whose certificate must be for the host of the address.
 ///
 /// Example: quiniela echo-check server:12345 "hola, ¿qué tal?"
 #[derive(clap::Args, Debug)]
@@ -33,23 +36,29 @@ pub struct Args {
     /// Time limit for the whole check, such as 3s or 500ms
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::config::parse_limit)]
     timeout: Duration,
+
+    #[command(flatten)]
+    keys: ClientKeys,
 }
 
 /// Prints the result in the form that the exercises define. The error says why a check failed.
-pub fn run(Args { address, message, timeout }: &Args) -> Result<()> {
-    let verdict = check(address, message, Instant::now() + *timeout);
+pub fn run(Args { address, message, timeout, keys }: &Args) -> Result<()> {
+    let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
+    let connector = connector(keys, host)?;
+    let verdict = check(address, message, connector.as_ref(), Instant::now() + *timeout);
     let word = if verdict.is_ok() { "success" } else { "fail" };
     let printed = print(format!("action: test_echo_server | result: {word}\n"));
     verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
 /// Checks the central that listens at this address. Prints nothing on success.
-pub fn health(central: SocketAddr) -> Result<()> {
+pub fn health(central: SocketAddr, keys: &ClientKeys) -> Result<()> {
     let deadline = Instant::now() + HEALTH_TIMEOUT;
     let ask = |host: IpAddr| {
         let address = SocketAddr::new(host, central.port());
+        let connector = connector(keys, &host.to_string())?;
         let verdict = connect_for_health(address, deadline)
-            .and_then(|mut stream| exchange(&mut stream, HEALTH_MESSAGE, deadline));
+            .and_then(|stream| exchange(stream, HEALTH_MESSAGE, connector.as_ref(), deadline));
         verdict.map_err(|error| Error::failed(format!("{address}: {error}")))
     };
     if !central.ip().is_unspecified() {
@@ -57,6 +66,12 @@ pub fn health(central: SocketAddr) -> Result<()> {
     }
     // The central may listen on ::1 by a flag of its own, which this command cannot know.
     ask(Ipv4Addr::LOCALHOST.into()).or_else(|error| ask(Ipv6Addr::LOCALHOST.into()).map_err(|_| error))
+}
+
+/// The keys that the flags name, for the central at this host. What should be seen to is for the keys' owner to log.
+fn connector(keys: &ClientKeys, host: &str) -> Result<Option<Connector>> {
+    let paths = keys.paths()?;
+    paths.map(|paths| Connector::load(&paths, None, host).map(|(connector, _)| connector)).transpose()
 }
 
 fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
@@ -67,59 +82,66 @@ fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpS
     Ok(socket.into())
 }
 
-fn check(address: &str, message: &str, deadline: Instant) -> io::Result<()> {
+fn check(address: &str, message: &str, connector: Option<&Connector>, deadline: Instant) -> io::Result<()> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let resolving = resolve::start(address, || ())?;
     for address in resolving.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?? {
         match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(mut stream) => return exchange(&mut stream, message, deadline),
+            Ok(stream) => return exchange(stream, message, connector, deadline),
             Err(error) => failure = error,
         }
     }
     Err(failure)
 }
 
-fn exchange(stream: &mut TcpStream, message: &str, deadline: Instant) -> io::Result<()> {
-    let line = format!("{message}\n");
-    // Writing and reading run at the same time: a server that echoes as it reads would otherwise block on a line that
-    // is longer than the socket buffers.
-    let mut writer = stream.try_clone()?;
-    writer.set_write_timeout(Some(left(deadline)?))?;
-    thread::scope(|scope| {
-        let written = scope.spawn(|| writer.write_all(line.as_bytes()));
-        let echoed = read_back(stream, line.as_bytes(), deadline);
-        if echoed.is_err() {
-            // Ends a write that blocks. The connection may be closed already.
-            let _ = stream.shutdown(std::net::Shutdown::Both);
+/// Sends the line and reads it back, over TLS if there are keys.
+fn exchange(stream: TcpStream, message: &str, connector: Option<&Connector>, deadline: Instant) -> io::Result<()> {
+    stream.set_nonblocking(true)?;
+    let mut stream = mio::net::TcpStream::from_std(stream);
+    let mut poll = Poll::new()?;
+    poll.registry().register(&mut stream, Token(0), Interest::READABLE | Interest::WRITABLE)?;
+    let mut stream: Box<dyn Stream> = match connector {
+        Some(connector) => Box::new(connector.connect(stream)?),
+        None => Box::new(stream),
+    };
+    let (line, mut events) = (format!("{message}\n"), Events::with_capacity(4));
+    let (mut unsent, mut expected) = (line.as_bytes(), line.as_bytes());
+    loop {
+        if stream.is_handshaking() {
+            stream.handshake()?;
         }
-        // Its error is ignored: after a failed write, the answer is short or wrong.
-        let _ = written.join();
-        echoed
-    })
+        if !stream.is_handshaking() {
+            // Sending and reading take turns: a server that echoes as it reads would otherwise block on a line that is
+            // longer than the socket buffers. After a failure to send, the answer is short or wrong.
+            unsent = transport::send(&mut *stream, unsent).map_or(&[], |sent| &unsent[sent..]);
+            read_back(&mut *stream, &mut expected)?;
+            if expected.is_empty() {
+                return Ok(());
+            }
+        }
+        match poll.poll(&mut events, Some(left(deadline)?)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+    }
 }
 
-/// Checks the line alone: the peer may close the connection after it or keep it open.
-fn read_back(stream: &mut TcpStream, expected: &[u8], deadline: Instant) -> io::Result<()> {
-    let mut received = 0;
+/// Reads what is there, and takes it off what is still expected. Checks the line alone: the peer may close the connection
+/// after it or keep it open.
+fn read_back(stream: &mut dyn Stream, expected: &mut &[u8]) -> io::Result<()> {
     let mut buffer = [0; 4096];
-    while received < expected.len() {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        let read = match stream.read(&mut buffer) {
-            Ok(0) => {
+    while !expected.is_empty() {
+        let read = match transport::read(stream, &mut buffer)? {
+            Read::Some(read) => &buffer[..read],
+            Read::Nothing => break,
+            Read::End => {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before the whole line came back"));
             }
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(out_of_time());
-            }
-            Err(error) => return Err(error),
         };
-        if expected.get(received..received + read) != Some(&buffer[..read]) {
-            let shown = String::from_utf8_lossy(&buffer[..read]).into_owned();
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("another answer: {}", Quoted(&shown))));
-        }
-        received += read;
+        *expected = expected.strip_prefix(read).ok_or_else(|| {
+            let shown = String::from_utf8_lossy(read).into_owned();
+            io::Error::new(io::ErrorKind::InvalidData, format!("another answer: {}", Quoted(&shown)))
+        })?;
     }
     Ok(())
 }
@@ -136,13 +158,57 @@ fn out_of_time() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader};
+    use clap::{Args as _, Command, FromArgMatches as _};
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread;
+
+    use tempfile::TempDir;
+
+    use crate::error::Kind;
+    use crate::transport::testing::{Authority, Spec};
+    use crate::transport::{Acceptance, Incoming, Paths};
 
     const LONG: Duration = Duration::from_secs(60);
 
     fn echo(address: &str, message: &str, timeout: Duration) -> Result<()> {
-        run(&Args { address: address.to_owned(), message: message.to_owned(), timeout })
+        echo_with(&[], address, message, timeout)
+    }
+
+    fn echo_with(keys: &[String], address: &str, message: &str, timeout: Duration) -> Result<()> {
+        let timeout = format!("--timeout={}", humantime::format_duration(timeout));
+        let words = ["echo-check", address, message, &timeout].into_iter().chain(keys.iter().map(String::as_str));
+        let matches = Args::augment_args(Command::new("quiniela")).get_matches_from(words);
+        run(&Args::from_arg_matches(&matches).unwrap())
+    }
+
+    fn health(central: SocketAddr, keys: &[String]) -> Result<()> {
+        let words = ["health"].into_iter().chain(keys.iter().map(String::as_str));
+        let matches = ClientKeys::augment_args(Command::new("quiniela")).get_matches_from(words);
+        super::health(central, &ClientKeys::from_arg_matches(&matches).unwrap())
+    }
+
+    fn flags(keys: &TempDir) -> [String; 1] {
+        [format!("--keys={}", keys.path().display())]
+    }
+
+    /// A central with this acceptance, which echoes a line or only the beginning of it.
+    fn serve_tls(acceptance: &Arc<Acceptance>, most: usize) -> (SocketAddr, thread::JoinHandle<SocketAddr>) {
+        let acceptance = Arc::clone(acceptance);
+        serve(move |stream| {
+            let mut socket = stream.try_clone().unwrap();
+            let mut stream = Incoming::new(stream, acceptance);
+            assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock, "a handshake");
+            if stream.handshake().is_ok() {
+                let mut line = Vec::new();
+                BufReader::new(&mut stream).read_until(b'\n', &mut line).unwrap();
+                line.truncate(most);
+                stream.write_all(&line).unwrap();
+                socket.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+            let _ = io::copy(&mut socket, &mut io::sink());
+        })
     }
 
     /// A server for one connection, which tells the address that its peer came from.
@@ -218,12 +284,52 @@ mod tests {
     #[test]
     fn a_health_check_comes_from_its_own_address() {
         let (address, server) = serve(|stream| echo_line(&stream));
-        health(address).unwrap();
+        health(address, &[]).unwrap();
         let peer = server.join().unwrap();
         if cfg!(target_os = "linux") {
             assert_eq!(peer.ip(), HEALTH_SOURCE);
         }
         let (_socket, nobody) = reserve();
-        assert!(health(nobody).is_err());
+        assert!(health(nobody, &[]).is_err());
+    }
+
+    #[test]
+    fn with_keys_a_check_uses_tls_and_nothing_else() {
+        let authority = Authority::new();
+        let central = authority.folder(&authority.issue(&Spec::central()), Some(&authority.revoke(&[9], 30)));
+        let (acceptance, _) = Acceptance::load(Paths::of_central(central.path())).unwrap();
+        let operator = authority.client(&Spec::client("urn:quiniela:operator"));
+        for message in ["hola", &"x".repeat(1_000_000)] {
+            let (address, server) = serve_tls(&acceptance, usize::MAX);
+            echo_with(&flags(&operator), &address.to_string(), message, LONG).unwrap();
+            server.join().unwrap();
+        }
+        let (address, server) = serve_tls(&acceptance, usize::MAX);
+        health(address, &flags(&operator)).unwrap();
+        server.join().unwrap();
+
+        let failure = |address: SocketAddr, keys: &TempDir, kind: Kind| {
+            let error = echo_with(&flags(keys), &address.to_string(), "hola", LONG).unwrap_err();
+            assert_eq!(error.kind, kind, "{error}");
+            error.to_string()
+        };
+        // A whole line is one, and the end of a connection says nothing about a part of one.
+        let (address, server) = serve_tls(&acceptance, 4);
+        assert!(failure(address, &operator, Kind::Failed).contains("gone without a word"));
+        server.join().unwrap();
+        let revoked = authority.client(&Spec { serial: 9, ..Spec::agency(3) });
+        let (address, server) = serve_tls(&acceptance, 0);
+        assert!(failure(address, &revoked, Kind::Failed).contains("refuses our certificate: it is revoked"));
+        server.join().unwrap();
+        let (address, server) = serve(|mut stream| {
+            stream.write_all(b"hola\n").unwrap();
+            let mut all = Vec::new();
+            let _ = stream.read_to_end(&mut all);
+            assert_eq!(all[..3], [0x16, 3, 1]);
+        });
+        assert!(failure(address, &operator, Kind::Failed).contains("the central answered without TLS"));
+        server.join().unwrap();
+        let (_socket, nobody) = reserve();
+        assert!(failure(nobody, &central, Kind::BadInput).contains("holds the central's key, which is no client's"));
     }
 }

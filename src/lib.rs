@@ -76,7 +76,7 @@ where
             ended
         }
         Command::EchoCheck(args) => echo_check::run(&args),
-        Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?),
+        Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?, &args.keys),
         Command::GenCompose(args) => compose::run(&args),
         Command::GenData(args) => {
             let made = gen_data::run(&args)?;

@@ -130,20 +130,23 @@ impl<'a> Conversation<'a> {
 
 /// What a refusal means for this attempt: lost, or fatal with an error that begins with `what`.
 pub(super) fn refused(refusal: &Refusal, what: &str) -> Halt {
-    not_now(refusal).unwrap_or_else(|| Halt::Fatal(Error::refused(format!("{what}: {refusal}"))))
+    general(refusal).unwrap_or_else(|| Halt::Fatal(Error::refused(format!("{what}: {refusal}"))))
 }
 
-/// A refusal that another attempt may avoid: HELLO over a new connection then tells what is stored. (`closed` is one of
-/// them: another process for the same agency may have sent DONE meanwhile.)
-pub(super) fn not_now(refusal: &Refusal) -> Option<Halt> {
-    let is_passing = match refusal {
-        Refusal::Storage(_) | Refusal::Busy(_) | Refusal::NotReady => true,
-        Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => true,
-        Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => false,
-        Refusal::Identity(_) | Refusal::NeedsTls => false,
+/// What a refusal means whatever was asked. Another attempt may avoid most of them: HELLO over a new connection then tells
+/// what is stored. (`closed` is one of them: another process for the same agency may have sent DONE meanwhile.) `None` for
+/// a refusal of the request itself.
+pub(super) fn general(refusal: &Refusal) -> Option<Halt> {
+    let (is_passing, advice) = match refusal {
+        Refusal::Storage(_) => (true, "; look at the central's disk"),
+        Refusal::Busy(_) | Refusal::NotReady => (true, ""),
+        Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => (true, ""),
+        Refusal::NeedsTls => (false, "; give --keys DIR"),
+        Refusal::Identity(_) => (false, "; give --keys DIR with the keys of this agency"),
+        Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => return None,
     };
-    let advice = if matches!(refusal, Refusal::Storage(_)) { "; look at the central's disk" } else { "" };
-    is_passing.then(|| Halt::Lost(format!("the central answered: {refusal}{advice}")))
+    let cause = format!("the central answered: {refusal}{advice}");
+    Some(if is_passing { Halt::Lost(cause) } else { Halt::Fatal(Error::refused(cause)) })
 }
 
 /// What a reply of the wrong kind means. With a bare `ACK|ERR` the central refuses a whole connection, for load or for
@@ -153,7 +156,9 @@ pub(super) fn unexpected(reply: &Reply, asked: &str) -> Halt {
         Reply::Ack(Err(refusal @ Refusal::Unknown(_))) => {
             Halt::Fatal(Error::refused(format!("the central does not know {asked}: {refusal}")))
         }
-        Reply::Ack(Err(refusal)) => Halt::Lost(format!("the central answered: {refusal}")),
+        Reply::Ack(Err(refusal)) => {
+            general(refusal).unwrap_or_else(|| Halt::Lost(format!("the central answered: {refusal}")))
+        }
         reply => Halt::Fatal(Error::failed(format!("the central answered {asked} with: {reply}"))),
     }
 }

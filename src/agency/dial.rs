@@ -13,8 +13,9 @@ use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
 use crate::logging::{Event, EventResult};
 use crate::resolve::{self, Resolving};
+use crate::transport::{Connector, Stream as _};
 
-/// Time limits of one attempt to resolve the name, and of one to connect to an address.
+/// Time limits of one attempt to resolve the name, and of one to connect to an address, with the handshake of TLS.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -34,6 +35,8 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Dialer {
     pub(super) patience: Patience,
     address: String,
+    /// With it every connection uses TLS, and none ever goes without.
+    connector: Option<Connector>,
     /// An attempt to resolve the name that has not ended yet.
     resolving: Option<Resolving>,
     /// Log connections at DEBUG: the echo mode makes one for each message.
@@ -49,7 +52,11 @@ pub(super) struct Patience {
 
 impl Dialer {
     pub(super) fn new(address: &str, patience: Patience) -> Dialer {
-        Dialer { patience, address: address.to_owned(), resolving: None, quiet: false }
+        Dialer { patience, address: address.to_owned(), connector: None, resolving: None, quiet: false }
+    }
+
+    pub(super) fn with_keys(self, connector: Option<Connector>) -> Dialer {
+        Dialer { connector, ..self }
     }
 
     pub(super) fn quiet(self) -> Dialer {
@@ -126,7 +133,16 @@ impl Dialer {
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(lost)?;
         // Without delay: a batch is sent when it is full, and nothing follows a DONE.
         stream.set_nodelay(true).map_err(lost)?;
-        Ok(Link::new(stream))
+        let Some(connector) = &self.connector else { return Ok(Link::new(stream)) };
+        let mut stream = connector.connect(stream).map_err(lost)?;
+        loop {
+            stream.handshake().map_err(|error| Halt::of_stream("TLS failed", &error))?;
+            if !stream.is_handshaking() {
+                return Ok(Link::new(stream));
+            }
+            check_deadline(Some(deadline), begun)?;
+            reactor.wait(Some(deadline))?;
+        }
     }
 
     fn resolve(&mut self, reactor: &mut Reactor) -> Result<Vec<SocketAddr>, Halt> {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::conversation::converse;
+use super::conversation::{converse, general};
 use super::dial::Dialer;
 use super::reactor::{Halt, Reactor};
 use crate::domain::Quoted;
 use crate::error::Error;
 use crate::logging::Event;
+use crate::wire::Reply;
 use crate::wire::frame::Incoming;
-use crate::wire::{Refusal, Reply};
 
 pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, period: Duration) -> Result<(), Halt> {
     for number in 1..=amount {
@@ -33,7 +33,7 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, amount: u32, perio
 /// What the server sent back.
 enum Echo {
     Same,
-    Busy(String),
+    Refused(Halt),
     Other(String),
 }
 
@@ -42,7 +42,7 @@ fn exchange(reactor: &mut Reactor, dialer: &mut Dialer, message: &str) -> Result
     converse(reactor, dialer, |conversation| {
         match conversation.ask_line(message, |incoming| judge(incoming, message)) {
             Ok(Echo::Same) => Ok(()),
-            Ok(Echo::Busy(reason)) => Err(Halt::Lost(reason)),
+            Ok(Echo::Refused(halt)) => Err(halt),
             Ok(Echo::Other(answer)) => wrong(format!("sent {}, got {} back", Quoted(message), Quoted(&answer))),
             // No retry: a server that accepts the connection and does not echo is not an echo server.
             Err(Halt::Lost(cause)) => wrong(format!("sent {}, got nothing back: {cause}", Quoted(message))),
@@ -55,9 +55,11 @@ fn judge(incoming: Incoming<'_>, message: &str) -> Echo {
     match incoming {
         Incoming::Line(line) if line.strip_suffix(b"\n") == Some(message.as_bytes()) => Echo::Same,
         Incoming::Line(line) => Echo::Other(String::from_utf8_lossy(line).into_owned()),
-        // A central under load refuses a connection before it has read a line or a frame.
+        // A central under load, or one that speaks TLS alone, refuses a connection before it has read a line or a frame.
         Incoming::Frame(text) => match Reply::parse(text, None) {
-            Ok(reply @ Reply::Ack(Err(Refusal::Busy(_)))) => Echo::Busy(format!("the central answered: {reply}")),
+            Ok(Reply::Ack(Err(refusal))) => {
+                general(&refusal).map_or_else(|| Echo::Other(text.to_owned()), Echo::Refused)
+            }
             _ => Echo::Other(text.to_owned()),
         },
     }

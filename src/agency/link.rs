@@ -108,7 +108,11 @@ impl Link {
             }
             Ok(Read::Nothing) if self.broken.is_none() => return Ok(false),
             Ok(Read::Nothing | Read::End) => "the central closed the connection".to_owned(),
-            Err(error) => format!("receiving failed: {error}"),
+            Err(error) => match Halt::of_stream("receiving failed", &error) {
+                Halt::Lost(cause) => cause,
+                // Even if sending failed first: the central may have said why before it hung up.
+                halt => return Err(halt),
+            },
         };
         Err(Halt::Lost(self.broken.clone().unwrap_or(cause)))
     }

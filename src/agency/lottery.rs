@@ -4,7 +4,7 @@
 use log::Level;
 
 use super::batches::Batches;
-use super::conversation::{Conversation, converse, not_now, refused, unexpected};
+use super::conversation::{Conversation, converse, general, refused, unexpected};
 use super::dataset::Dataset;
 use super::dial::Dialer;
 use super::progress::Progress;
@@ -186,7 +186,7 @@ impl LotteryRun<'_> {
                 self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.position.byte);
                 Ok(true)
             }
-            Reply::AckBatch { result: Err(refusal), .. } => Err(not_now(&refusal).unwrap_or_else(|| {
+            Reply::AckBatch { result: Err(refusal), .. } => Err(general(&refusal).unwrap_or_else(|| {
                 let error = self.batches.refusal(&sent, &refusal);
                 let event = Event::fail("apuesta_enviada").with("cantidad", sent.count).with("client_id", reactor.id);
                 reactor.log(event.with("error", &error));

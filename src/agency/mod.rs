@@ -17,12 +17,18 @@ mod reactor;
 mod reader;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tls_tests;
 mod winners;
 
+use log::Level;
+
 use crate::config::{AgencyConfig, Task};
+use crate::domain::Role;
 use crate::error::{Error, Kind, Result};
-use crate::logging::{self, Event};
+use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
+use crate::transport::Connector;
 use dial::{Dialer, Patience};
 use reactor::{Halt, Reactor};
 
@@ -58,10 +64,23 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
 }
 
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
-    let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for));
+    let connector = load_keys(reactor, config)?;
+    let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for)).with_keys(connector);
     match &config.task {
         Task::Lottery(task) => lottery::run(reactor, &mut dialer, task),
         Task::Bet { person } => bet::run(reactor, &mut dialer, person),
         Task::Echo { amount, period } => echo::run(reactor, &mut dialer.quiet(), *amount, *period),
     }
+}
+
+/// Reads the agency's keys, if the settings name any. What should be seen to is a warning in the log.
+fn load_keys(reactor: &Reactor, config: &AgencyConfig) -> Result<Option<Connector>> {
+    let Some(paths) = &config.tls else { return Ok(None) };
+    let host = config.server_address.rsplit_once(':').map_or(&*config.server_address, |(host, _)| host);
+    let (connector, warnings) = Connector::load(paths, Some(Role::Agency(config.id)), host)?;
+    for warning in warnings {
+        let event = Event::new(Level::Warn, "load_keys", EventResult::Success);
+        reactor.log(event.with("client_id", config.id).with("warning", warning));
+    }
+    Ok(Some(connector))
 }

@@ -11,6 +11,7 @@ use crate::domain::AgencyId;
 use crate::error::Error;
 use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
+use crate::transport::TlsError;
 
 /// Events of the socket to the central. At most one socket is open at a time.
 pub(super) const SOCKET: Token = Token(0);
@@ -116,6 +117,25 @@ impl Reactor {
     pub(super) fn tell_closed(&self) {
         let event = Event::quiet_if(!self.stopping, "close_connection", EventResult::Success);
         self.log(event.with("client_id", self.id));
+    }
+}
+
+impl Halt {
+    /// What an error of a connection means. Only a failure of TLS would come again at the next attempt.
+    pub(super) fn of_stream(what: &str, error: &io::Error) -> Halt {
+        let Some(failure) = TlsError::of(error) else { return Halt::Lost(format!("{what}: {error}")) };
+        Halt::Fatal(match failure {
+            TlsError::Rejected(_) => Error::refused(format!(
+                "{failure}; give --keys DIR with keys that the authority of this lottery has signed and not revoked: quiniela \
+                 keys renew"
+            )),
+            TlsError::Untrusted(_) => Error::refused(format!(
+                "{failure}, so nothing was sent to it; check --server, and that --keys DIR is of the same lottery as the central"
+            )),
+            TlsError::Protocol(_) => {
+                Error::failed(format!("{failure}; check --server, and that the central there has keys too"))
+            }
+        })
     }
 }
 

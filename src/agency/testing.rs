@@ -1,8 +1,9 @@
 //! Shared by the agency's tests: a reactor, and a central that follows a script.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::reactor::{Reactor, SOCKET};
 use crate::config::{AgencyConfig, AsWritten, LotteryTask, Task};
 use crate::domain::AgencyId;
 use crate::signals::{StopSignal, StopSwitch};
+use crate::transport::{Acceptance, Incoming, Stream, Who};
 use crate::wire::frame;
 
 #[path = "../../tests/it/common/seed.rs"]
@@ -66,7 +68,14 @@ pub(super) fn bets(rows: usize) -> (tempfile::TempDir, PathBuf, Vec<String>) {
 }
 
 /// The central's end of one connection.
-pub(super) struct FakePeer(BufReader<TcpStream>);
+pub(super) struct FakePeer {
+    stream: BufReader<Box<dyn Stream>>,
+    /// Below TLS, if there is any.
+    socket: TcpStream,
+}
+
+/// A blocking end of TLS, whose handshake comes before its first byte.
+struct Secure(Incoming<TcpStream>);
 
 /// A central whose connections a script handles, one after another.
 pub(super) struct FakeCentral<T> {
@@ -77,9 +86,17 @@ pub(super) struct FakeCentral<T> {
 impl<T: Send + 'static> FakeCentral<T> {
     /// The script accepts connections with the function that it is given.
     pub(super) fn start(script: impl FnOnce(&dyn Fn() -> FakePeer) -> T + Send + 'static) -> FakeCentral<T> {
+        FakeCentral::with(None, script)
+    }
+
+    /// With an acceptance its connections use TLS.
+    pub(super) fn with(
+        acceptance: Option<Arc<Acceptance>>,
+        script: impl FnOnce(&dyn Fn() -> FakePeer) -> T + Send + 'static,
+    ) -> FakeCentral<T> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let handle = std::thread::spawn(move || script(&|| FakePeer::accept(&listener)));
+        let handle = std::thread::spawn(move || script(&|| FakePeer::accept(&listener, acceptance.as_ref())));
         FakeCentral { address, handle }
     }
 
@@ -89,19 +106,49 @@ impl<T: Send + 'static> FakeCentral<T> {
 }
 
 impl FakePeer {
-    fn accept(listener: &TcpListener) -> FakePeer {
-        let stream = listener.accept().unwrap().0;
+    fn accept(listener: &TcpListener, acceptance: Option<&Arc<Acceptance>>) -> FakePeer {
+        let socket = listener.accept().unwrap().0;
         // A script that waits for what never comes must fail, not hang.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        FakePeer(BufReader::new(stream))
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let stream = socket.try_clone().unwrap();
+        let stream: Box<dyn Stream> = match acceptance {
+            Some(acceptance) => Box::new(Secure(Incoming::new(stream, Arc::clone(acceptance)))),
+            None => Box::new(stream),
+        };
+        FakePeer { stream: BufReader::new(stream), socket }
+    }
+
+    /// Cuts the connection below TLS.
+    pub(super) fn cut(self) {
+        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+
+    /// Why nothing can be read, at a peer that must send nothing. Returns once the agency has closed the connection.
+    #[track_caller]
+    pub(super) fn failure(&mut self) -> io::Error {
+        let error = self.stream.fill_buf().expect_err("the agency must send nothing");
+        let _ = io::copy(&mut self.socket, &mut io::sink());
+        error
+    }
+
+    /// All bytes that the agency sends until it closes the connection.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.stream.read_to_end(&mut bytes);
+        bytes
+    }
+
+    /// Waits for the first byte, without taking it.
+    pub(super) fn await_byte(&self) {
+        assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
     }
 
     /// The next frame's text, or `None` if the agency has closed the connection.
     pub(super) fn frame(&mut self) -> Option<String> {
         let mut header = [0; frame::HEADER];
-        self.0.read_exact(&mut header).ok()?;
+        self.stream.read_exact(&mut header).ok()?;
         let mut text = vec![0; u32::from_be_bytes(header) as usize];
-        self.0.read_exact(&mut text).ok()?;
+        self.stream.read_exact(&mut text).ok()?;
         assert!((1..=frame::MAX_FRAME).contains(&text.len()));
         Some(String::from_utf8(text).unwrap())
     }
@@ -115,8 +162,8 @@ impl FakePeer {
     /// Expects the agency to send nothing for this time.
     #[track_caller]
     pub(super) fn expect_silence(&mut self, duration: Duration) {
-        self.0.get_ref().set_read_timeout(Some(duration)).unwrap();
-        assert_eq!(self.0.fill_buf().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+        self.socket.set_read_timeout(Some(duration)).unwrap();
+        assert_eq!(self.stream.fill_buf().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     }
 
     /// Expects the agency to close the connection.
@@ -127,7 +174,7 @@ impl FakePeer {
 
     pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
+        self.stream.read_line(&mut line).unwrap();
         line
     }
 
@@ -139,7 +186,52 @@ impl FakePeer {
 
     pub(super) fn send_raw(&mut self, bytes: &[u8]) -> &mut FakePeer {
         // The agency may have closed the connection. Whether it should is for the rest of the test to check.
-        let _ = self.0.get_mut().write_all(bytes);
+        let _ = self.stream.get_mut().write_all(bytes);
         self
+    }
+}
+
+impl Secure {
+    fn handshake(&mut self) -> io::Result<()> {
+        if self.0.who() == Who::Nobody && !self.0.is_handshaking() {
+            match self.0.read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                result => panic!("a peer without TLS: {}", result?),
+            }
+        }
+        if self.0.is_handshaking() {
+            self.0.handshake()?;
+            assert!(!self.0.is_handshaking(), "the agency is silent in its handshake");
+        }
+        Ok(())
+    }
+}
+
+impl io::Read for Secure {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.handshake()?;
+        self.0.read(into)
+    }
+}
+
+impl io::Write for Secure {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.handshake()?;
+        self.0.write(from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Secure {
+    fn close_sending(&mut self) -> io::Result<()> {
+        self.0.close_sending()
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.0.has_unsent()
     }
 }

@@ -22,6 +22,7 @@ pub(crate) use agency::PERSON;
 pub use agency::{AgencyArgs, resolve as resolve_agency};
 pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
 pub use source::{Environment, Provenance};
+pub use tls::ClientKeys;
 pub use values::{parse_limit, whole_number};
 
 /// The log level. Server and agency add their own names for the environment and the file.

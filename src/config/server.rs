@@ -111,11 +111,16 @@ pub struct ServerArgs {
 ///
 /// Port and address are resolved as the central resolves them: flag, environment, configuration file, default.
 ///
+/// With --keys it asks over TLS, and the central's certificate must be for the address that it asks.
+///
 /// Example: quiniela health --port 12345
 #[derive(clap::Args, Debug)]
 pub struct HealthArgs {
     #[command(flatten)]
     flags: Flags<Self>,
+
+    #[command(flatten)]
+    pub keys: tls::ClientKeys,
 }
 
 impl Settings for ServerArgs {

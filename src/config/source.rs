@@ -68,6 +68,18 @@ impl<'a> Sources<'a> {
         Ok(Sources { flags, environment, file, file_exists, in_file, provenance: Vec::new() })
     }
 
+    /// The flags alone.
+    pub fn of_flags<C>(flags: &'a Flags<C>) -> Sources<'a> {
+        Sources {
+            flags: &flags.matches,
+            environment: &|_| None,
+            file: PathBuf::new(),
+            file_exists: false,
+            in_file: Keys::new(),
+            provenance: Vec::new(),
+        }
+    }
+
     /// The value of a setting that must have one.
     pub fn pick<T: Value>(&mut self, setting: &Setting<T>) -> Result<AsWritten<T>> {
         match self.find(setting)? {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 
-use super::setting::Setting;
+use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::Sources;
 use super::values;
 use crate::error::{Error, Result};
@@ -21,6 +21,31 @@ pub(super) const KEY: Setting<PathBuf> =
     file("tls-key").about("The private key of our certificate, in PEM, instead of key.pem in --keys");
 pub(super) const CRL: Setting<PathBuf> =
     file("tls-crl").about("List of revoked certificates, in PEM, instead of crl.pem in --keys");
+
+/// The keys with which a check asks a central. They are flags alone: a container's environment and files name the central's
+/// own keys, which are no client's.
+#[derive(clap::Args, Debug)]
+pub struct ClientKeys {
+    #[command(flatten)]
+    flags: Flags<Self>,
+}
+
+impl Settings for ClientKeys {
+    const ALL: &'static [&'static dyn Entry] = &[
+        &KEYS.about("Folder with the keys of an agency or of the operator; the check then uses TLS"),
+        &CA,
+        &CERT,
+        &KEY,
+        &CRL,
+    ];
+}
+
+impl ClientKeys {
+    /// None without keys.
+    pub fn paths(&self) -> Result<Option<Paths>> {
+        pick(&mut Sources::of_flags(&self.flags), [&KEYS, &CA, &CERT, &KEY, &CRL], Paths::of_client)
+    }
+}
 
 const fn file(flag: &'static str) -> Setting<PathBuf> {
     Setting::new(flag, "FILE", values::path).hint(ValueHint::FilePath)

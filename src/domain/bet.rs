@@ -188,4 +188,20 @@ mod tests {
             assert!(with(Field::Number, bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn no_name_holds_a_control_character_or_a_separator_wherever_it_stands() {
+        for character in ('\0'..='\u{9f}').filter(|character| character.is_control() || *character == '|') {
+            for name in [format!("{character}"), format!("a{character}b"), format!("ñ{character}")] {
+                assert!(with(Field::FirstName, &name).is_err(), "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_date_stand_between_hyphens() {
+        for bad in ["1999/03-17", "1999-03/17"] {
+            assert!(with(Field::Birthdate, bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -74,4 +74,9 @@ mod tests {
         let shown = Quoted(&"ñ".repeat(41)).to_string();
         assert_eq!(shown, format!("\"{}…\"", "ñ".repeat(40)));
     }
+
+    #[test]
+    fn what_readers_of_logs_take_for_a_line_end_is_escaped() {
+        assert_eq!(visible("a\u{2028}b\u{2029}c\u{2027}"), "a\\u{2028}b\\u{2029}c\u{2027}");
+    }
 }

@@ -335,4 +335,48 @@ mod tests {
         assert_eq!(line.give_back(&mut claims[1]), [3]);
         assert_eq!(line.give_back(&mut late[2]), [4], "a claim that was never taken up is given back");
     }
+
+    #[test]
+    fn a_large_enough_group_leaves_though_nobody_waits_for_it() {
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        let mut count = 0;
+        while line.inner.lock().bytes < 128 * 1024 {
+            line.put(&claim, bets(10), count);
+            count += 1;
+        }
+        assert!(orders(&line.next_group().unwrap()).into_iter().eq(0..count));
+    }
+
+    #[test]
+    fn what_somebody_waits_for_leaves_also_behind_a_full_group_and_nothing_is_urgent_after_that() {
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        line.put(&claim, bets(9600), 1);
+        line.put(&claim, bets(1), 2);
+        line.put_own(Entry::Announced, 3);
+        assert!(line.inner.lock().is_urgent);
+        assert_eq!(orders(&line.next_group().unwrap()), [1]);
+        assert!(line.inner.lock().is_urgent);
+        assert_eq!(orders(&line.next_group().unwrap()), [2, 3]);
+        line.hurry();
+        let inner = line.inner.lock();
+        assert!(!inner.is_urgent && inner.bytes == 0);
+    }
+
+    #[test]
+    fn what_stands_in_line_takes_room_until_it_leaves() {
+        let (line, claim) = (Line::<u32, u32>::new(), Claim::default());
+        let (mut late, mut later) = (Claim::default(), Claim::default());
+        let entry = bets(9000);
+        let weighs = weight(&entry);
+        let most = (8 * 1024 * 1024 - CLAIM) / weighs + 1;
+        line.put(&claim, entry, 0);
+        (1..most as u32).for_each(|order| line.put(&claim, bets(9000), order));
+        assert!(!line.claim(&mut late, true, || 1) && !line.claim(&mut later, true, || 2));
+        assert!(!line.claim(&mut late, true, || 3), "who asks again has waited no longer");
+        line.hurry();
+        assert_eq!(line.next_group().unwrap().waiting, [1, 2]);
+        assert!(late.is_waiting() && line.claim(&mut late, true, || 4) && !late.is_waiting());
+        let failed = line.fail(StorageError("full".to_owned()));
+        assert_eq!((failed.group.len(), line.inner.lock().bytes), (most - 1, 0));
+    }
 }

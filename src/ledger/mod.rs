@@ -88,3 +88,114 @@ impl<O, W> Ledger<O, W> {
         audience.settle(behind.into_iter().map(fail).collect());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::domain::{AgencyId, Checksum, Rules};
+
+    const ONE: AgencyId = AgencyId(1);
+
+    fn full() -> StorageError {
+        StorageError("full".to_owned())
+    }
+
+    /// A disk that is full for the first group and has space for the others.
+    #[derive(Default)]
+    struct FullAtFirst {
+        groups: AtomicU32,
+    }
+
+    impl Store for FullAtFirst {
+        fn commit(&self, group: &[Entry]) -> Vec<Verdict> {
+            let is_full = self.groups.fetch_add(1, Ordering::Relaxed) == 0;
+            let judge = |entry: &Entry| match entry {
+                Entry::Account { .. } => Verdict::Account { stored: 0, checksum: Checksum(0), is_closed: false },
+                Entry::Void(error) => Verdict::Failed(error.clone()),
+                _ if is_full => Verdict::Failed(full()),
+                _ => Verdict::Marked,
+            };
+            group.iter().map(judge).collect()
+        }
+
+        fn hold_draw(&self, _: u32) -> Result<Held, StorageError> {
+            unimplemented!()
+        }
+
+        fn maintain(&self) -> Result<(), StorageError> {
+            Ok(())
+        }
+
+        fn state(&self) -> State {
+            unimplemented!()
+        }
+
+        fn missing(&self, _: u32, _: usize) -> Vec<AgencyId> {
+            unimplemented!()
+        }
+
+        fn rules(&self) -> Rules {
+            Rules::DEFAULT
+        }
+
+        fn winners(&self) -> Result<Winners, StorageError> {
+            unimplemented!()
+        }
+
+        fn close(&self) -> Result<(), StorageError> {
+            Err(StorageError("cannot be closed".to_owned()))
+        }
+    }
+
+    /// Two connections. Of the first comes more while its first request is written, and then before it hears that this has
+    /// failed; of the second comes something while the last of that is written.
+    struct Connections<'a> {
+        line: &'a Line<u32, ()>,
+        admissions: AtomicU32,
+        heard: Mutex<Vec<(u32, Verdict)>>,
+    }
+
+    impl Audience<u32, ()> for Connections<'_> {
+        fn settle(&self, verdicts: Vec<(u32, Verdict)>) {
+            self.heard.lock().extend(verdicts);
+        }
+
+        fn admit_to_line(&self, _: Vec<()>) {
+            let (first, mut second) = (Claim::default(), Claim::default());
+            match self.admissions.fetch_add(1, Ordering::Relaxed) {
+                0 => {
+                    self.line.put(&first, Entry::Done { agency: ONE }, 2);
+                    self.line.put(&first, Entry::Account { agency: ONE }, 3);
+                }
+                1 => self.line.put(&first, Entry::Done { agency: ONE }, 4),
+                2 => {
+                    assert!(self.line.claim(&mut second, true, || ()));
+                    self.line.put(&second, Entry::Done { agency: ONE }, 5);
+                }
+                _ => {}
+            }
+        }
+
+        fn lose_store(&self) {
+            unimplemented!()
+        }
+    }
+
+    #[test]
+    fn a_failed_group_takes_along_what_stood_behind_it_and_nothing_more() {
+        let ledger = Ledger::new(Box::new(FullAtFirst::default()));
+        let line = &ledger.line;
+        let connections = Connections { line, admissions: AtomicU32::new(0), heard: Mutex::default() };
+        line.put(&Claim::default(), Entry::Done { agency: ONE }, 1);
+        line.close();
+        assert_eq!(ledger.write_until_closed(&connections), Err(StorageError("cannot be closed".to_owned())));
+        let told = Verdict::Account { stored: 0, checksum: Checksum(0), is_closed: false };
+        let failed = || Verdict::Failed(full());
+        let expected = [(1, failed()), (2, failed()), (3, told), (4, failed()), (5, Verdict::Marked)];
+        assert_eq!(connections.heard.into_inner(), expected);
+    }
+}

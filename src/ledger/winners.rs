@@ -183,4 +183,25 @@ mod tests {
         let past_the_end = winners.page(AgencyId(2), 23_333, 100).unwrap();
         assert_eq!(past_the_end, Page { total: 23_333, documents: String::new(), is_last: true });
     }
+
+    #[test]
+    fn a_page_holds_as_many_as_fit() {
+        let winners = winners_of((0..10).map(|_| (1, true)));
+        for (max_bytes, documents) in [(0, ""), (1, "0"), (2, "0"), (3, "0,1"), (7, "0,1,2,3"), (8, "0,1,2,3")] {
+            let page = winners.page(AgencyId(1), 0, max_bytes).unwrap();
+            assert_eq!((page.documents.as_str(), page.is_last), (documents, false), "{max_bytes} bytes");
+        }
+        assert!(winners.page(AgencyId(1), 0, 19).unwrap().is_last);
+    }
+
+    #[test]
+    fn the_longest_document_is_kept_whole_and_a_longer_one_is_refused() {
+        let longest = "9".repeat(SLOT);
+        let collect = |document: &str| {
+            let find = |found: &mut Found| found.add(AgencyId(1), document.as_bytes());
+            Winners::collect(|| tempfile::spooled_tempfile(Winners::IN_MEMORY), find)
+        };
+        assert_eq!(collect(&longest).unwrap().page(AgencyId(1), 0, 100).unwrap().documents, longest);
+        assert!(collect(&"9".repeat(SLOT + 1)).is_err());
+    }
 }

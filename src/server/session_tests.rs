@@ -8,7 +8,7 @@ use crate::server::connection::{Connection, Job, Queue};
 use crate::server::lottery::Step;
 use crate::transport::Who;
 use crate::transport::memory::{self, End as Peers};
-use crate::wire::frame;
+use crate::wire::frame::{self, Incoming};
 
 const ANA: &str = "Ana|Paz|1|2000-01-01|7574";
 const SHORT: Duration = Duration::from_millis(1);

@@ -14,7 +14,7 @@ mod incoming;
 pub mod memory;
 mod records;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod tls;
 mod tls_error;
 mod verify;

@@ -6,6 +6,8 @@ use std::io::{self, Read};
 
 /// A record's type, version and length.
 const HEADER: usize = 5;
+/// The type and the version with which a client's first record begins.
+const CLIENT_HELLO: [u8; 3] = [0x16, 3, 1];
 
 /// See the module.
 pub(super) struct Wire<S> {
@@ -29,6 +31,11 @@ struct Record {
 impl<S> Wire<S> {
     pub fn new(stream: S, early: Vec<u8>) -> Wire<S> {
         Wire { stream, early: early.into(), most: usize::MAX, record: Record::default() }
+    }
+
+    /// Whether the record that is coming in is the beginning of a client's hello, whose version no other record has.
+    pub fn is_hello(&self) -> bool {
+        self.record.in_header >= CLIENT_HELLO.len() && self.record.header.starts_with(&CLIENT_HELLO)
     }
 
     /// What was read and does not make a whole record, or was not given to TLS yet.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,11 +28,11 @@ use super::tls::TlsStream;
 use super::{Stream, TlsError, Who};
 use crate::domain::{AgencyId, Role};
 
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// What a certificate is to say.
 #[derive(Clone)]
-pub(super) struct Spec<'a> {
+pub struct Spec<'a> {
     pub uris: Vec<&'a str>,
     /// Names that stand there in these bytes, each behind its tag, instead of the URIs.
     pub raw_names: Option<Vec<(u8, &'a [u8])>>,
@@ -42,7 +43,7 @@ pub(super) struct Spec<'a> {
     pub serial: u64,
 }
 
-pub(super) struct Issued {
+pub struct Issued {
     pub cert: String,
     pub key: String,
 }
@@ -184,6 +185,11 @@ pub(super) fn unchecked(issued: &Issued, trusted: &Authority, crl: Option<&str>)
     let crls =
         crl.map(|crl| CertificateRevocationListDer::from_pem_slice(crl.as_bytes()).unwrap()).into_iter().collect();
     Identity { role: Role::Central, certified, roots: Arc::new(roots), crls, provider, warnings: Vec::new() }
+}
+
+/// A central's side with what was issued, whatever it says.
+pub fn posing(issued: &Issued, trusted: &Authority) -> Arc<Acceptance> {
+    Acceptance::unchecked(unchecked(issued, trusted, None))
 }
 
 pub(super) const SEVEN: Who = Who::Party(Role::Agency(AgencyId(7)));
@@ -355,5 +361,16 @@ impl Lottery {
         let read = peer.read(&mut answer).unwrap_or(0);
         answer.truncate(read);
         (result, answer, held)
+    }
+}
+
+/// A blocking socket. With it, a handshake and a read wait for the peer.
+impl Stream for TcpStream {
+    fn close_sending(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+
+    fn has_unsent(&self) -> bool {
+        false
     }
 }

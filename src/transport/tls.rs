@@ -102,6 +102,11 @@ impl<S: Stream> TlsStream<S> {
             }
             Err(error) => return Err(error),
         };
+        if is_handshaking && matches!(self.side, Side::Client) && self.wire.is_hello() {
+            // An echo server takes a hello for a line, and sends it back up to its first line feed.
+            let text = format!("{} answered without TLS", self.other_end());
+            return Err(self.fail(TlsError::Protocol(text)));
+        }
         let state = match self.connection.process_new_packets() {
             Ok(state) => state,
             Err(error) => {

@@ -24,10 +24,10 @@ pub enum Refusal {
     Busy(String),
     /// The disk failed, and nothing of the request is acknowledged. The central closes the connection.
     Storage(String),
+    /// The central has keys, and this connection is without TLS. The central closes it.
+    NeedsTls,
     /// The peer's certificate does not speak for the agency that the request names.
     Identity(String),
-    /// The central has keys, and the peer speaks without TLS. The central closes the connection.
-    NeedsTls,
     /// A bet of a batch is invalid. Places count from 1.
     Bet { place: u32, reason: String },
     /// The central does not know this request.
@@ -38,8 +38,8 @@ pub enum Refusal {
 
 const BUSY: &str = "busy";
 const STORAGE: &str = "storage";
-const IDENTITY: &str = "identity";
 const NEEDS_TLS: &str = "this central speaks TLS: connect with the keys of an agency";
+const IDENTITY: &str = "identity";
 const UNKNOWN: &str = "unknown request";
 
 impl Refusal {
@@ -60,8 +60,8 @@ impl fmt::Display for Refusal {
             Refusal::TooMany { total } => write!(out, "too_many|{total}"),
             Refusal::Busy(detail) => write!(out, "{BUSY}: {detail}"),
             Refusal::Storage(detail) => write!(out, "{STORAGE}: {detail}"),
-            Refusal::Identity(detail) => write!(out, "{IDENTITY}: {detail}"),
             Refusal::NeedsTls => out.write_str(NEEDS_TLS),
+            Refusal::Identity(detail) => write!(out, "{IDENTITY}: {detail}"),
             Refusal::Bet { place, reason } => write!(out, "bet {place}: {reason}"),
             Refusal::Unknown(word) => write!(out, "{UNKNOWN} {word}"),
             Refusal::Other(reason) => out.write_str(reason),
@@ -117,6 +117,11 @@ mod tests {
             (Refusal::TooMany { total: 910 }, "too_many|910"),
             (Refusal::Busy(text("2 connections are open")), "busy: 2 connections are open"),
             (Refusal::Storage(text("bets.csv: cannot write: full")), "storage: bets.csv: cannot write: full"),
+            (Refusal::NeedsTls, "this central speaks TLS: connect with the keys of an agency"),
+            (
+                Refusal::Identity(text("this certificate speaks for agency 3")),
+                "identity: this certificate speaks for agency 3",
+            ),
             (Refusal::Bet { place: 2, reason: text("number: odd") }, "bet 2: number: odd"),
             (Refusal::Unknown(text("\"HOLA\"")), "unknown request \"HOLA\""),
             (Refusal::Other(text("agency 6 is unknown")), "agency 6 is unknown"),
@@ -129,7 +134,19 @@ mod tests {
 
     #[test]
     fn what_only_resembles_a_form_is_another_reason() {
-        for text in ["", "closed for today", "gaps", "too_many|x", "busy", "storage", "bet x: y", "bet 1", "unknown"] {
+        for text in [
+            "",
+            "closed for today",
+            "gaps",
+            "too_many|x",
+            "busy",
+            "storage",
+            "identity",
+            "this central speaks TLS",
+            "bet x: y",
+            "bet 1",
+            "unknown",
+        ] {
             assert_eq!(text.parse(), Ok(Refusal::other(text)));
         }
     }

@@ -2,6 +2,7 @@
 //! links once; each topic is a module, and `cargo test --test it crash` runs one of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agency_keys;
 mod architecture;
 mod chain;
 mod cli;

@@ -233,4 +233,29 @@ mod tests {
             prop_assert_eq!(in_pieces.last(), at_once.last());
         }
     }
+
+    #[test]
+    fn a_check_of_few_blocks_is_told_of_piece_by_piece_as_often_as_was_asked_for() {
+        let bytes = vec![7; 10 * BLOCK as usize];
+        let mut checksums = Checksums::resume(BLOCK, 0, Vec::new(), 0).unwrap();
+        checksums.update(&bytes);
+        for (every, expected) in [(Duration::ZERO, 10), (Duration::MAX, 0)] {
+            let told = std::cell::RefCell::new(Vec::new());
+            checksums.first_mismatch(&file_of(&bytes), every, &|done| told.borrow_mut().push(done)).unwrap();
+            assert!(told.into_inner().into_iter().eq((1..=expected).map(|chunks| chunks * CHUNK as u64)));
+        }
+    }
+
+    #[test]
+    fn blocks_have_the_size_that_stores_on_disk_were_made_with_and_grow_no_sooner_than_they_must() {
+        assert_eq!((BLOCK, MAX_BLOCKS), (262_144, 4096));
+        let mut checksums = Checksums::resume(4, 0, Vec::new(), 0).unwrap();
+        checksums.update(&[7; 32]);
+        checksums.coarsen(8);
+        assert_eq!(checksums.whole().len(), 8);
+        checksums.coarsen(7);
+        assert_eq!(checksums.whole().len(), 4);
+        let size = |length, whole| Checksums::block_size(4, length, whole);
+        assert_eq!([size(0, 0), size(7, 1), size(8, 2), size(8, 1), size(15, 1), size(16, 1)], [4, 4, 4, 8, 8, 16]);
+    }
 }

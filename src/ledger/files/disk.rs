@@ -87,8 +87,7 @@ impl RealFolder {
 
     /// The name of the network file system that the folder is on, if it is on one.
     pub fn network(&self) -> Option<&'static str> {
-        let kind = rustix::fs::statfs(&self.path).ok()?.f_type as u64 & 0xFFFF_FFFF;
-        NETWORKS.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+        network_of(rustix::fs::statfs(&self.path).ok()?.f_type as u64)
     }
 
     fn options() -> OpenOptions {
@@ -96,6 +95,11 @@ impl RealFolder {
         options.read(true).write(true).mode(FILE_MODE);
         options
     }
+}
+
+/// The number has 32 bits, and their sign before them where the system's type for it is larger.
+fn network_of(kind: u64) -> Option<&'static str> {
+    NETWORKS.iter().find(|(magic, _)| *magic == kind & 0xFFFF_FFFF).map(|(_, name)| *name)
 }
 
 impl Folder for RealFolder {
@@ -163,5 +167,69 @@ impl Medium for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    fn names(folder: &RealFolder) -> Vec<String> {
+        let mut names = folder.names().unwrap();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_does_to_its_files_what_it_says() {
+        let outside = tempfile::tempdir().unwrap();
+        let path = outside.path().join("made/as/well");
+        let folder = RealFolder::open(&path).unwrap();
+        assert!(names(&folder).is_empty() && folder.path("one") == path.join("one"));
+        let one = folder.create("one").unwrap();
+        assert_eq!(folder.create("one").err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        one.write_all_at(b"123456", 0).unwrap();
+        one.set_len(4).unwrap();
+        one.sync().unwrap();
+        let (first, second) = (folder.open_alone("two").unwrap(), folder.open_alone("two").err().unwrap());
+        assert_eq!((first.len().unwrap(), second.kind()), (0, io::ErrorKind::WouldBlock));
+        assert_eq!(names(&folder), ["one", "two"]);
+        folder.rename("one", "three").unwrap();
+        folder.sync_names().unwrap();
+        assert!(folder.open("one").is_err() && folder.open("three").unwrap().len().unwrap() == 4);
+        assert!(!folder.exists("one").unwrap() && folder.exists("three").unwrap());
+        folder.remove("two").unwrap();
+        folder.remove("two").unwrap();
+        assert_eq!(names(&folder), ["three"]);
+    }
+
+    #[test]
+    fn a_folder_tells_what_it_could_not_do() {
+        let outside = tempfile::tempdir().unwrap();
+        let path = outside.path().join("folder");
+        let folder = RealFolder::open(&path).unwrap();
+        std::fs::create_dir(path.join("inner")).unwrap();
+        assert!(folder.remove("inner").is_err(), "it is no file");
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(folder.sync_names().is_err() && folder.rename("one", "two").is_err() && folder.names().is_err());
+    }
+
+    #[test]
+    fn a_sync_asks_the_system() {
+        // Nothing can sync a pipe.
+        let (reader, _writer) = io::pipe().unwrap();
+        assert!(File::from(OwnedFd::from(reader)).sync().is_err());
+    }
+
+    #[test]
+    fn network_file_systems_are_told_by_their_number() {
+        assert_eq!(network_of(0x6969), Some("NFS"));
+        let cifs = 0xFF53_4D42_u32;
+        assert_eq!([network_of(cifs.into()), network_of(i64::from(cifs as i32) as u64)], [Some("CIFS"); 2]);
+        // That of ext4, and none.
+        assert_eq!([network_of(0xEF53), network_of(0)], [None; 2]);
+        assert_eq!(RealFolder { path: PathBuf::from("/proc") }.network(), None);
     }
 }

@@ -325,4 +325,34 @@ mod tests {
         bytes[4 * RECORD..5 * RECORD].fill(0);
         assert!(read(&bytes).is_err());
     }
+
+    #[test]
+    fn a_cut_is_told_where_it_is() {
+        let (bytes, ..) = sample();
+        for length in 0..8 * RECORD {
+            let Err(Damage { offset, what }) = read(&bytes[..length]) else { continue };
+            assert!(offset.abs_diff(length as u64) <= RECORD as u64, "cut at {length}, told at {offset}: {what}");
+        }
+    }
+
+    #[test]
+    fn the_records_of_a_torn_write_are_counted() {
+        let (bytes, ..) = sample();
+        for (lost, torn_records) in [(5 * RECORD..6 * RECORD, 2), (6 * RECORD + 1..7 * RECORD, 1), (0..0, 0)] {
+            let mut torn = bytes.clone();
+            torn[lost.clone()].fill(0);
+            assert_eq!(read(&torn).unwrap().torn_records, torn_records, "{lost:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_has_space_behind_any_snapshot_and_its_records_stand_in_sectors() {
+        assert!(GROWTH.is_multiple_of(512) && 512_usize.is_multiple_of(RECORD));
+        for count in 0..20 {
+            let entries = vec![Record::Announced; count];
+            let bytes = snapshot(&entries, 512);
+            let unused = bytes.len() - (count + 1) * RECORD;
+            assert!(bytes.len().is_multiple_of(512) && (512..=2 * 512).contains(&unused), "{count}: {unused}");
+        }
+    }
 }

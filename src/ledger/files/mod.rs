@@ -205,3 +205,133 @@ impl Store for Files {
         self.writer.lock().close(&*self.folder, &self.register.read())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::simulated_disk::SimFolder;
+    use super::*;
+    use crate::domain::{Bet, Roster, Rows};
+
+    const SAID: SaidRules = SaidRules { roster: Some(Roster::Fixed(2)), winning_number: Some(7) };
+
+    fn open(path: &Path) -> (Files, Recovered) {
+        Files::open(path, SAID, Box::new(|_| ())).unwrap()
+    }
+
+    fn done(agency: u32) -> Entry {
+        Entry::Done { agency: AgencyId(agency) }
+    }
+
+    #[test]
+    fn a_lottery_is_held_in_a_real_folder_and_is_there_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let (files, recovered) = open(folder.path());
+        assert_eq!(recovered, Recovered::default());
+        assert_eq!(files.rules(), Rules { roster: Roster::Fixed(2), winning_number: 7 });
+        assert_eq!(files.hold_draw(0), Ok(Held::NotDue), "there is no lottery without agencies");
+        let mut rows = Rows::new(AgencyId(2));
+        for (document, number) in [("11", "7"), ("12", "8"), ("13", "7")] {
+            rows.push(&Bet::new(["Ana", "Paz", document, "2000-01-01", number]).unwrap());
+        }
+        let group = [Entry::Bets { agency: AgencyId(2), place: None, rows }, done(2)];
+        assert_eq!(files.commit(&group), [Verdict::Stored { already: 0 }, Verdict::Marked]);
+        assert_eq!((files.missing(2, 5), files.missing(9, 3).len()), (vec![AgencyId(1)], 3));
+        assert_eq!(files.hold_draw(2), Ok(Held::NotDue));
+        assert!(files.winners().is_err(), "nothing was drawn");
+        assert_eq!(files.commit(&[done(1)]), [Verdict::Marked]);
+        assert_eq!(files.hold_draw(2), Ok(Held::ByUs));
+        assert_eq!(files.hold_draw(2), Ok(Held::Before));
+        let draw = Draw::Held { number: 7, is_announced: false };
+        assert_eq!(files.state(), State { done: 2, highest: 2, draw, broken: None });
+        let page = files.winners().unwrap().page(AgencyId(2), 0, 100).unwrap();
+        assert_eq!((page.documents.as_str(), page.total), ("11,13", 2));
+        files.close().unwrap();
+        assert!(matches!(files.commit(&[Entry::Announced])[..], [Verdict::Failed(_)]), "it is closed");
+        drop(files);
+        let (files, recovered) = open(folder.path());
+        assert_eq!(recovered, Recovered { bets: 3, drawn: Some(7), ..Recovered::default() });
+        assert_eq!(files.state(), State { done: 2, highest: 2, draw, broken: None });
+    }
+
+    /// How the error of a start reads that is refused, and whether the files are said to be sound.
+    fn refused(path: &Path, said: SaidRules) -> (String, bool) {
+        let error = Files::open(path, said, Box::new(|_| ())).err().unwrap();
+        (error.to_string(), error.is_misconfigured)
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bets, journal) = (folder.path().join(BETS), folder.path().join(JOURNAL));
+        drop(open(folder.path()));
+        std::fs::remove_file(&bets).unwrap();
+        let (files, _) = open(folder.path());
+        let mut rows = Rows::new(AgencyId(1));
+        rows.push(&Bet::new(["Ana", "Paz", "1", "2000-01-01", "7"]).unwrap());
+        let entry = Entry::Bets { agency: AgencyId(1), place: None, rows };
+        assert_eq!(files.commit(&[entry]), [Verdict::Stored { already: 0 }]);
+        files.close().unwrap();
+        drop(files);
+
+        let (message, is_misconfigured) = refused(folder.path(), SaidRules { winning_number: Some(8), ..SAID });
+        assert!(message.contains("--winning-number 7") && is_misconfigured, "{message}");
+        let sound = std::fs::read(&journal).unwrap();
+        std::fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(268_435_457).unwrap();
+        let (message, is_misconfigured) = refused(folder.path(), SAID);
+        assert!(message.contains("byte 268435456: ") && !is_misconfigured, "{message}");
+        std::fs::write(&journal, sound).unwrap();
+        let row = std::fs::read(&bets).unwrap();
+        for (bytes, words) in [
+            ([&row[1..], b"\n"].concat(), "byte 0: damaged"),
+            (row[1..].to_vec(), "ends at byte"),
+            ([&row[..], &row].concat(), "bytes follow"),
+        ] {
+            std::fs::write(&bets, bytes).unwrap();
+            let (message, is_misconfigured) = refused(folder.path(), SAID);
+            assert!(message.contains(words) && !is_misconfigured, "{message}");
+        }
+        std::fs::remove_file(&bets).unwrap();
+        let (message, is_misconfigured) = refused(folder.path(), SAID);
+        assert!(message.contains("missing") && !is_misconfigured && !bets.exists(), "{message}");
+    }
+
+    #[test]
+    fn a_long_log_makes_a_snapshot_due_and_so_do_many_rows() {
+        let agencies_in_snapshot = |limits: Limits, rows_of_each: u32| {
+            let folder = SimFolder::new(fastrand::Rng::with_seed(1));
+            let (files, _) = Files::open_in(Box::new(folder.clone()), SAID, limits, Box::new(|_| ())).unwrap();
+            for agency in (1..=12).map(AgencyId) {
+                let mut rows = Rows::new(agency);
+                (0..rows_of_each).for_each(|_| rows.push(&Bet::new(["A", "B", "1", "2000-01-01", "7"]).unwrap()));
+                files.commit(&[Entry::Bets { agency, place: None, rows }, Entry::Done { agency }]);
+                files.maintain().unwrap();
+            }
+            let journal = journal::read(&folder.bytes(JOURNAL)).unwrap();
+            journal.snapshot.iter().filter(|record| matches!(record, journal::Record::Agency { .. })).count()
+        };
+        let never = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 1 << 40, rows_behind: 1 << 40 };
+        assert_eq!(agencies_in_snapshot(never, 3), 0);
+        assert_ne!(agencies_in_snapshot(Limits { log_bytes: 640, ..never }, 3), 0);
+        assert_ne!(agencies_in_snapshot(Limits { rows_behind: 640, ..never }, 3), 0);
+        assert_eq!(agencies_in_snapshot(Limits { rows_behind: 640, ..never }, 0), 0);
+    }
+
+    #[test]
+    fn a_commit_behind_a_lost_one_is_damage() {
+        let folder = SimFolder::new(fastrand::Rng::with_seed(1));
+        let limits = Limits { block: 256, blocks: 3, growth: 512, log_bytes: 1 << 40, rows_behind: 1 << 40 };
+        let (files, _) = Files::open_in(Box::new(folder.clone()), SAID, limits, Box::new(|_| ())).unwrap();
+        // The log's first record is on disk before the first commit, which has two: the rules are the other.
+        for lost in [&["inuse"][..], &["rules", "done:1."]] {
+            files.commit(&[done(if lost.len() == 1 { 1 } else { 2 })]);
+            let mut bytes = folder.bytes(JOURNAL);
+            for record in bytes.chunks_mut(journal::RECORD) {
+                let text = String::from_utf8_lossy(record).into_owned();
+                if lost.iter().any(|kind| text.contains(&format!(":{kind}"))) {
+                    record.fill(0);
+                }
+            }
+            assert!(journal::read(&bytes).is_err(), "{lost:?}");
+        }
+    }
+}

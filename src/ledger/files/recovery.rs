@@ -303,3 +303,68 @@ impl fmt::Display for OpenError {
         formatter.write_str(&self.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AgencyId, Checksum};
+
+    const ONE: AgencyId = AgencyId(1);
+
+    fn journal(format: u64, snapshot: Vec<Record>, log: Vec<Record>) -> Journal {
+        Journal { format, snapshot, log, torn_records: 0 }
+    }
+
+    fn bets(length: u64) -> Record {
+        Record::Bets { length, crc: 0 }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let block = |index| Record::Block { index, crc: 0 };
+        let snapshot = Record::Snapshot { records: 1, format: 2 };
+        for (snapshot, words) in [
+            (vec![block(1), bets(8)], "block 1 is out of order"),
+            (vec![block(0), block(0), bets(8)], "block 0 is out of order"),
+            (vec![bets(3), bets(2)], "shrinks from 3 to 2 bytes"),
+            (vec![snapshot], "second snapshot"),
+        ] {
+            let what = replay(&journal(2, snapshot, Vec::new()), 4).err().unwrap();
+            assert!(what.contains(words), "{what}");
+        }
+        // Fewer checksums than blocks mean larger blocks.
+        let replayed = replay(&journal(2, vec![block(0), bets(9)], Vec::new()), 4).unwrap();
+        assert_eq!((replayed.checksums.length(), replayed.counted), (9, 9));
+    }
+
+    #[test]
+    fn the_format_before_is_counted_anew_and_its_draw_was_announced() {
+        let account = Account { stored: 7, checksum: Checksum(9), done: true };
+        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(3), Record::Draw { number: 5 }];
+        let old = replay(&journal(journal::FIRST_FORMAT, snapshot.clone(), Vec::new()), 16).unwrap();
+        let done = Account { done: true, ..Account::default() };
+        assert_eq!((old.counted, old.register.account(ONE)), (0, done));
+        assert_eq!(old.register.draw(), Draw::Held { number: 5, is_announced: true });
+        let new = replay(&journal(2, snapshot, vec![Record::InUse, bets(4)]), 16).unwrap();
+        assert_eq!((new.counted, new.register.account(ONE), new.in_use), (3, account, true));
+        assert_eq!(new.register.draw(), Draw::Held { number: 5, is_announced: false });
+    }
+
+    #[test]
+    fn rules_are_recorded_by_a_start_only_if_the_lottery_has_begun() {
+        let said = SaidRules { roster: None, winning_number: Some(5) };
+        let mut register = Register::default();
+        let rules = settle_rules(&mut register, said).unwrap();
+        assert_eq!((rules.winning_number, register.rules()), (5, None));
+        register.update(ONE, |account| account.stored = 1);
+        settle_rules(&mut register, said).unwrap();
+        assert_eq!(register.rules(), Some(rules));
+    }
+
+    #[test]
+    fn an_error_says_what_to_do_if_a_person_can() {
+        let explained = |kind| explain(&io::Error::new(kind, "no"));
+        assert_eq!(explained(io::ErrorKind::Other), "no");
+        assert!(explained(io::ErrorKind::PermissionDenied).starts_with("no; "));
+    }
+}

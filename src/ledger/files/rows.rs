@@ -74,6 +74,7 @@ mod tests {
     use super::*;
     use crate::domain::{Bet, Rows};
     use proptest::prelude::*;
+    use std::os::unix::fs::FileExt as _;
 
     fn rows(bets: &[[&str; 5]]) -> Rows {
         let mut rows = Rows::new(AgencyId(3));
@@ -106,5 +107,37 @@ mod tests {
             let winners: Vec<_> = finder.winners(rows.bytes()).collect();
             prop_assert_eq!(winners, [(AgencyId(3), document.as_bytes())]);
         }
+    }
+
+    #[test]
+    fn pieces_hold_whole_rows_and_make_up_the_part_that_was_asked_for() {
+        let row = |number: usize| format!("3,{},{number}\r\n", "x".repeat(number % 199)).into_bytes();
+        let bytes: Vec<u8> = (0..9000).flat_map(row).collect();
+        assert!(bytes.len() > 3 * CHUNK);
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        let pieces = |start: usize, end: usize| {
+            let mut pieces: Vec<Vec<u8>> = Vec::new();
+            for_each_chunk(&file, start as u64, end as u64, |rows| {
+                pieces.push(rows.to_vec());
+                Ok(())
+            })
+            .map(|()| pieces)
+        };
+        let (first, last) = (row(0).len(), row(8999).len());
+        for (start, end) in [(0, bytes.len()), (first, bytes.len() - last), (0, first), (first, first)] {
+            let pieces = pieces(start, end).unwrap();
+            assert!(pieces.iter().all(|piece| piece.ends_with(b"\n")));
+            assert!(pieces.concat() == bytes[start..end], "{start} to {end}");
+        }
+        assert!(pieces(0, bytes.len() - 1).is_err(), "its last row has no end");
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_no_reason_to_read_for_ever() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![b'x'; 2 * CHUNK], 0).unwrap();
+        let error = for_each_chunk(&file, 0, 2 * CHUNK as u64, |_| panic!("there is no row")).unwrap_err();
+        assert_eq!(error.to_string(), format!("the row before byte {CHUNK} has no end"));
     }
 }

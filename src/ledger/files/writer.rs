@@ -332,3 +332,37 @@ impl fmt::Display for Failure {
         formatter.write_str(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The most bytes of a journal that a start reads.
+    const MOST: u64 = 268_435_456;
+
+    #[test]
+    fn a_log_grows_by_whole_steps_and_never_beyond_what_a_start_reads() {
+        let log = |end| {
+            // A file that is long and empty takes no space.
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(MOST - 1024).unwrap();
+            Log { file: Box::new(file), end, length: MOST - 1024, group: 1, due: (0, 0) }
+        };
+        let lengths = |log: &Log| (log.length, log.file.len().unwrap());
+        for (end, grown) in [(MOST - 1152, 0), (MOST - 1088, 512), (MOST - 576, 1024), (MOST - 128, 1024)] {
+            let mut log = log(end);
+            log.make_room(64, 512).unwrap();
+            assert_eq!(lengths(&log), (MOST - 1024 + grown, MOST - 1024 + grown), "{end}");
+        }
+        let mut log = log(MOST - 64);
+        assert!(matches!(log.make_room(64, 512), Err(Failure::Undone(_))));
+        assert_eq!(lengths(&log), (MOST - 1024, MOST - 1024));
+    }
+
+    #[test]
+    fn a_failure_says_what_could_not_be_done() {
+        let [undone, fatal] = [undone, fatal].map(|failure| failure(BETS, "sync", io::Error::other("no")).to_string());
+        assert_eq!(undone, "bets.csv: cannot sync: no");
+        assert_eq!(fatal, "bets.csv: cannot sync: no; nothing more is stored");
+    }
+}
