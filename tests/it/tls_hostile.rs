@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -55,15 +56,19 @@ fn after_something_plain_there_is_no_tls() {
     let (place, folder) = (Place::with_agencies(1), Folder::new());
     let central = Central::on(&folder).agencies(1).tls(&place).start();
     let hello = hello(&place.party("agency-1"));
-    for plain in [frame("HELLO|1\n"), frame("nonsense\n"), vec![0, 0, 32, 1]] {
+    for (plain, reply) in [
+        (frame("HELLO|1\n"), PLAIN),
+        (frame("nonsense\n"), PLAIN),
+        (vec![0, 0, 32, 1], "ACK|ERR|frame length 8193 is not 1 to 8192"),
+    ] {
         let mut client = central.client();
-        client.send_bytes(&plain).expect(PLAIN);
+        client.send_bytes(&plain).expect(reply);
         // The central may have closed the connection already.
         let _ = client.try_send(&hello);
         client.expect_end();
         let mut client = central.client();
         let _ = client.try_send(&[plain, hello.clone()].concat());
-        client.expect(PLAIN).expect_end();
+        client.expect(reply).expect_end();
     }
     let mut client = central.client();
     client.send_bytes(b"hola\n").expect_bytes(b"hola\n");
@@ -181,26 +186,36 @@ fn garbage_ends_a_handshake_and_nothing_else() {
     central.stop();
 }
 
-/// A hello without the extension that lists versions: that of a client of TLS 1.2.
-fn without_versions(hello: &[u8]) -> Vec<u8> {
+/// Where a hello's extensions begin, and each of them: its type, and where it stands.
+fn extensions(hello: &[u8]) -> (usize, Vec<(usize, Range<usize>)>) {
     let number = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
     // A record's header, a message's, the version, 32 random bytes.
     let session = 5 + 4 + 2 + 32;
     let suites = session + 1 + usize::from(hello[session]);
     let methods = suites + 2 + number(suites);
-    let extensions = methods + 1 + usize::from(hello[methods]);
-    assert_eq!(extensions + 2 + number(extensions), hello.len());
-    let (mut kept, mut at) = (Vec::new(), extensions + 2);
+    let start = methods + 1 + usize::from(hello[methods]);
+    assert_eq!(start + 2 + number(start), hello.len());
+    let (mut all, mut at) = (Vec::new(), start + 2);
     while at < hello.len() {
         let next = at + 4 + number(at + 2);
-        if number(at) != 43 {
-            kept.extend_from_slice(&hello[at..next]);
-        }
+        all.push((number(at), at..next));
         at = next;
     }
-    let body = [&hello[9..extensions], &u16::try_from(kept.len()).unwrap().to_be_bytes(), &kept].concat();
-    let message = [&[1, 0], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat();
-    [&[0x16, 3, 1], &u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()
+    (start, all)
+}
+
+/// The extension that lists the versions of TLS 1.3 and later.
+const VERSIONS: usize = 43;
+
+/// A hello without that list: a client of TLS 1.2.
+fn without_versions(hello: &[u8]) -> Vec<u8> {
+    let (start, all) = extensions(hello);
+    let kept: Vec<u8> =
+        all.into_iter().filter(|(kind, _)| *kind != VERSIONS).flat_map(|(_, at)| &hello[at]).copied().collect();
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let body = [&hello[9..start], &length(&kept), &kept].concat();
+    let message = [&[1, 0], &length(&body)[..], &body].concat();
+    [&[0x16, 3, 1], &length(&message)[..], &message].concat()
 }
 
 #[test]
@@ -208,13 +223,12 @@ fn an_older_version_is_refused() {
     let (place, folder) = (Place::with_agencies(1), Folder::new());
     let central = Central::on(&folder).agencies(1).tls(&place).start();
     let hello = hello(&place.party("agency-1"));
-    let old = without_versions(&hello);
-    assert!(old.len() < hello.len());
-    // The version in which the list is 1.2 alone: an extension of two versions at most holds 0x0304.
-    let listed = hello.windows(2).position(|part| part == [3, 4]).unwrap();
-    let mut listed_old = hello.clone();
-    listed_old[listed + 1] = 3;
-    for hello in [old, listed_old] {
+    // A list of 1.2 alone, which is the extension's last two bytes.
+    let mut listed = hello.clone();
+    let (_, versions) = extensions(&hello).1.into_iter().find(|(kind, _)| *kind == VERSIONS).unwrap();
+    assert_eq!(hello[versions.start + 4..versions.end], [2, 3, 4]);
+    listed[versions.end - 1] = 3;
+    for hello in [without_versions(&hello), listed] {
         let mut client = central.client();
         client.send_bytes(&hello);
         let rest = rest(&client.into_tcp());
@@ -338,14 +352,14 @@ fn every_bet_comes_once_and_in_order_through_single_bytes_and_cuts() {
     const AGENCIES: u32 = 2;
     const CUTS: usize = 12;
     let mut rng = Rng::with_seed(seed());
-    let (place, folder) = (Place::with_agencies(AGENCIES), Folder::with_equal_files(AGENCIES, 2400));
+    let (place, folder) = (Place::with_agencies(AGENCIES), Folder::with_equal_files(AGENCIES, 3600));
     let central = Central::on(&folder).agencies(AGENCIES).tls(&place).start();
     let proxies: Vec<Proxy> = (0..AGENCIES).map(|_| Proxy::to(central.port)).collect();
     let start = |(id, proxy): (u32, &Proxy)| {
         proxy.carry_single_bytes();
-        // A handshake has some 1500 bytes each way.
-        proxy.cut_with(Knife { rng: rng.fork(), most_up: 8_000, most_down: 3_000, left: CUTS });
-        Agency::new(id, proxy.port, &folder).tls(&place).with("--batch-max 20 --in-flight 4").winners().start()
+        // A handshake has some 1200 bytes each way, a batch 600 and its acknowledgement 40: at most 300 bets before a cut.
+        proxy.cut_with(Knife { rng: rng.fork(), most_up: 8_000, most_down: 2_000, left: CUTS });
+        Agency::new(id, proxy.port, &folder).tls(&place).with("--batch-max 10 --in-flight 4").winners().start()
     };
     let running: Vec<Process> = (1..).zip(&proxies).map(start).collect();
     for ((id, agency), proxy) in (1..).zip(running).zip(&proxies) {

@@ -29,7 +29,7 @@ fn openssl_sends_frames_and_gets_answers() {
     let start = |party: &str, more: &[&str]| {
         let folder = place.path(&format!("keys/{party}"));
         Command::new("openssl")
-            .args(["s_client", "-quiet", "-no_ign_eof", "-verify_return_error", "-verify_hostname", "localhost"])
+            .args(["s_client", "-quiet", "-verify_return_error", "-verify_hostname", "localhost"])
             .args(["-servername", "localhost", "-connect", &format!("127.0.0.1:{port}")])
             .args(["-CAfile", "ca.pem", "-cert", "cert.pem", "-key", "key.pem"])
             .args(more)
