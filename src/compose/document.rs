@@ -93,7 +93,14 @@ pub fn render(options: &Args, root: &str, keys: Option<&Keys>) -> Result<String>
         networks: Map::from([(NETWORK, Network { ipam: Ipam { driver: "default", config } })]),
         volumes: if options.persist { Map::from([(VOLUME, Map::new())]) } else { Map::new() },
     };
-    serde_yaml::to_string(&document).map_err(|error| Error::failed(format!("cannot write YAML: {error}")))
+    let text = serde_yaml::to_string(&document);
+    let text = text.map_err(|error| Error::failed(format!("cannot write YAML: {error}")))?;
+    // Some readers of YAML, such as podman-compose's, take an unquoted 501:20 for a number in base 60.
+    let quoted = |line: &str| match line.strip_prefix("    user: ") {
+        Some(owner) => format!("    user: \"{owner}\"\n"),
+        None => format!("{line}\n"),
+    };
+    Ok(text.lines().map(quoted).collect())
 }
 
 fn server(options: &Args, root: &str) -> Service {

@@ -190,6 +190,12 @@ fn with_tls_each_container_has_its_own_keys_alone_and_runs_as_their_owner() {
         }
         assert_eq!(file, plain, "all else is as without TLS");
     }
+    let text = fs::read_to_string(project.path().join("compose.yaml")).unwrap();
+    let users: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("user: ")).collect();
+    assert!(
+        users.len() == 3 && users.iter().all(|user| user.starts_with('"')),
+        "501:20 is a number in YAML 1.1: {text}"
+    );
     assert_eq!(fs::metadata(made.join("agency-2/key.pem")).unwrap().mode() & 0o777, 0o600);
 }
 
