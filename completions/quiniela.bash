@@ -335,7 +335,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__demo)
-            opts="-h --agencies --data --keep --help"
+            opts="-h --agencies --data --tls --keep --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -445,7 +445,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__gen__subcmd__compose)
-            opts="-o -h --output --exercise --persist --subnet --force --help"
+            opts="-o -h --output --exercise --persist --tls --keys-dir --subnet --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -483,6 +483,13 @@ _quiniela() {
                     ;;
                 --exercise)
                     COMPREPLY=($(compgen -W "1 2 3 4 5 6 7 8" -- "${cur}"))
+                    return 0
+                    ;;
+                --keys-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --subnet)

@@ -113,8 +113,10 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -o 'File to write, whole or not at all; standard output if not given'
             cand --output 'File to write, whole or not at all; standard output if not given'
             cand --exercise 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery'
+            cand --keys-dir 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty'
             cand --subnet 'Network of the containers'
             cand --persist 'Keep the bets on a named volume, which survives the central''s container'
+            cand --tls 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other''s'
             cand --force 'Replace an existing file even if it is not a Compose file of this lottery'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -213,7 +215,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
             cand --data 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few'
-            cand --keep 'Keep the folder with the central''s files and the logs, and print its path'
+            cand --tls 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
+            cand --keep 'Keep the folder with the central''s files, the logs and the keys, and print its path'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -124,8 +124,10 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exerci
 6\t''
 7\t''
 8\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l keys-dir -d 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l tls -d 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other\'s'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace an existing file even if it is not a Compose file of this lottery'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Number of files to write; the bets are split unevenly between them' -r
@@ -181,7 +183,8 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few' -r -f -a "(__fish_complete_directories)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files and the logs, and print its path'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l tls -d 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files, the logs and the keys, and print its path'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
