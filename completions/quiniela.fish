@@ -31,10 +31,10 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "agency" -d 'Runs 
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints a shell\'s completions'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l config -d 'The configuration file, an ini file with the section DEFAULT; only the default may be missing [default: config.ini]' -r -F
@@ -50,10 +50,19 @@ DEBUG\t''
 TRACE\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l client-amount -d 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l store -d 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l keys -d 'Folder with this party\'s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: TLS_CA] [file: TLS_CA]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys [env: TLS_CERT] [file: TLS_CERT]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys [env: TLS_KEY] [file: TLS_KEY]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: TLS_CRL] [file: TLS_CRL]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l plain -d 'With keys, what connections without TLS get: echo sends lines back, none closes them [env: TLS_PLAIN] [file: TLS_PLAIN] [default: echo]' -r -f -a "echo\t''
+none\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l winning-number -d 'Number that wins the draw [default: 7574]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l workers -d 'Threads that answer requests [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l queue -d 'Connections with something to read that may wait for a worker; more are refused [default: 4096]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections -d 'Connections open at once; more are refused [default: 20000]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections-per-address -d 'Connections open at once from one address; more are refused; auto is a quarter of all, and at least 64 [default: auto]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l peer-memory -d 'Memory in MiB for what all peers have begun or not read; beyond it, those that hold most for longest are refused [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadline -d 'Time from a frame\'s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r
@@ -63,7 +72,12 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; only the default may be missing [default: config.yaml]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l id -d 'The agency\'s number, from 1 [env: CLI_ID]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l server -d 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]' -r -f -a "(__fish_print_hostnames)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery: every bet of the file, the draw, the winners; bet: one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo: lines to the echo server [env: CLI_MODE] [default: lottery]' -r -f -a "lottery\t''
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l keys -d 'Folder with this party\'s certificate and key, as quiniela keys makes it; connections then use TLS [env: CLI_TLS_KEYS] [file: tls.keys]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: CLI_TLS_CA] [file: tls.ca]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys [env: CLI_TLS_CERT] [file: tls.cert]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys [env: CLI_TLS_KEY] [file: tls.key]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: CLI_TLS_CRL] [file: tls.crl]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo sends lines to the echo server [env: CLI_MODE] [default: lottery]' -r -f -a "lottery\t''
 bet\t''
 echo\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l data -d 'Folder of the lottery\'s file, agency-<id>.csv [env: CLI_DATA] [default: .data]' -r -f -a "(__fish_complete_directories)"
@@ -76,23 +90,33 @@ NOTICE\t''
 INFO\t''
 DEBUG\t''
 TRACE\t''"
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Maximum bets in a batch; its limit of 8192 bytes also means that it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-period -d 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners replace a file that holds anything else than documents'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners replace a file that is not a list of documents'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time limit for the whole check, such as 3s or 500ms' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l keys -d 'Folder with the keys of an agency or of the operator; the check then uses TLS' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; only the default may be missing [default: config.ini]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l bind -d 'Address that the central listens on; 0.0.0.0 and :: are asked at 127.0.0.1, then at ::1 [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l keys -d 'Folder with the keys of an agency or of the operator; the check then uses TLS' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, as a whole or not at all; standard output if not given' -r -F
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 the echo loop, 5 one bet from each agency, 6 to 8 the lottery' -r -f -a "1\t''
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, whole or not at all; standard output if not given' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery' -r -f -a "1\t''
 2\t''
 3\t''
 4\t''
@@ -100,16 +124,18 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exerci
 6\t''
 7\t''
 8\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l keys-dir -d 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace a file that is no Compose file of this lottery'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l tls -d 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other\'s'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace an existing file even if it is not a Compose file of this lottery'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Files to write; the bets are split unevenly between them' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Bets to write, in total' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Number of files to write; the bets are split unevenly between them' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Number of bets to write, in total' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l seed -d 'Seed of the generator' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exact number of bets on the winning number; without it the generator decides' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winning-number -d 'Number that --winners counts' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files, and remove those of agencies behind the last'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exact number of bets on the winning number; if not given, it is random' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winning-number -d 'The winning number, whose bets --winners counts' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files, and remove those of agencies beyond the last'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
@@ -156,21 +182,22 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the agencies\' files, agency-1.csv and so on; if not given .data, or files made for it if that has too few' -r -f -a "(__fish_complete_directories)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files and the logs, and print its path'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l tls -d 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files, the logs and the keys, and print its path'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder to write a page to for each command: quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency, the same for the same seed'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "completions" -d 'Prints a shell\'s completions'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'

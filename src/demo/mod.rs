@@ -4,17 +4,22 @@ mod audit;
 mod children;
 mod show;
 
+use std::ffi::OsStr;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::config::whole_number;
-use crate::domain::WINNING_NUMBER;
+use crate::domain::{Quoted, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
 use crate::gen_data;
+use crate::keys;
 use crate::output::print;
 use crate::signals::StopSignal;
+use crate::wire::frame;
 use children::{Children, Message, log_value};
 use show::Show;
 
@@ -22,6 +27,8 @@ use show::Show;
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// Time without a log line of any process. In a working lottery some process logs more often.
 const SILENCE_LIMIT: Duration = Duration::from_secs(180);
+/// Time for the central to answer a request without TLS.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// Time for the central to stop. It promises 5 s.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -49,7 +56,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     data: Option<PathBuf>,
 
-    /// Keep the folder with the central's files and the logs, and print its path
+    /// Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is
+    #[arg(long)]
+    tls: bool,
+
+    /// Keep the folder with the central's files, the logs and the keys, and print its path
     #[arg(long)]
     keep: bool,
 }
@@ -100,17 +111,28 @@ fn make_data(agencies: u32, folder: &Path) -> Result<PathBuf> {
 fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
     let store = folder.join("central");
     std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
+    let keys = options.tls.then(|| folder.join("keys"));
+    if let Some(keys) = &keys {
+        keys::init(keys, options.agencies)?;
+    }
+    let keys_of = |party: &str| keys.as_ref().map(|keys| keys.join(party));
     let mut children = Children::new(folder, stop)?;
-    let port = start_central(&mut children, options.agencies, &store)?;
+    let port = start_central(&mut children, options.agencies, &store, keys_of("central").as_deref())?;
     let mut show = Show::new(files);
     show.say(&format!("central: listens on port {port}; agencies that begin: {}", options.agencies))?;
+    if options.tls {
+        let refusal = refusal_without_tls(port)?;
+        show.say("keys: made for the central and each agency, which prove with them who they are, over TLS 1.3")?;
+        show.say(&format!("central: answers a request without TLS: {refusal}"))?;
+    }
     let begun = Instant::now();
     for agency in 1..=options.agencies {
         let (id, address) = (agency.to_string(), format!("127.0.0.1:{port}"));
         let (data, winners) = (data.as_os_str(), winners_file(folder, agency as usize));
         let words = ["agency".as_ref(), "--id".as_ref(), id.as_ref(), "--server".as_ref(), address.as_ref()];
         let paths = ["--data".as_ref(), data, "--winners".as_ref(), winners.as_os_str()];
-        children.start(&format!("agency-{agency}"), words.into_iter().chain(paths))?;
+        let (name, keys) = (format!("agency-{agency}"), keys_of(&format!("agency-{agency}")));
+        children.start(&name, words.into_iter().chain(paths).chain(keys_flag(keys.as_deref())))?;
     }
     let times = watch(&mut children, &mut show, files.len())?;
     let total = begun.elapsed();
@@ -127,12 +149,12 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
 }
 
 /// Starts the central, and returns the port that it listens on.
-fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Result<String> {
+fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path, keys: Option<&Path>) -> Result<u16> {
     let (agencies, winning_number) = (agencies.to_string(), WINNING_NUMBER.to_string());
     let words = ["server", "--port", "0", "--bind", "127.0.0.1", "--client-amount", &agencies];
     let more = ["--winning-number", &winning_number, "--store"];
     let words = words.into_iter().chain(more).map(AsRef::as_ref);
-    children.start("central", words.chain([store.as_os_str()]))?;
+    children.start("central", words.chain([store.as_os_str()]).chain(keys_flag(keys)))?;
     let deadline = Instant::now() + START_LIMIT;
     loop {
         let heard = children.hear(deadline.saturating_duration_since(Instant::now()))?;
@@ -141,10 +163,34 @@ fn start_central(children: &mut Children<'_>, agencies: u32, store: &Path) -> Re
             return Err(children.unexpected_end(CENTRAL));
         };
         if log_value(&line, "action") == Some("config") {
-            let port = log_value(&line, "port").map(str::to_owned);
+            let port = log_value(&line, "port").and_then(|port| port.parse().ok());
             return port.ok_or_else(|| Error::failed(format!("the central's log does not tell its port: {line}")));
         }
     }
+}
+
+fn keys_flag(keys: Option<&Path>) -> impl Iterator<Item = &OsStr> {
+    keys.into_iter().flat_map(|keys| ["--keys".as_ref(), keys.as_os_str()])
+}
+
+/// What the central answers to a request without TLS. An error unless it is the refusal that such a request must get: the
+/// agencies have keys, so they never send one, and this shows that nobody else can.
+fn refusal_without_tls(port: u16) -> Result<String> {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        let (mut request, mut length, mut answer) = (Vec::new(), [0; frame::HEADER], Vec::new());
+        frame::push(&mut request, &"HELLO|1");
+        stream.write_all(&request)?;
+        stream.read_exact(&mut length)?;
+        stream.take(u32::from_be_bytes(length).into()).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
+    };
+    let answer = ask().map_err(|error| Error::failed(format!("the central: no answer without TLS: {error}")))?;
+    if answer.starts_with("ACK|ERR|this central speaks TLS") {
+        return Ok(answer);
+    }
+    Err(Error::failed(format!("the central takes a request without TLS, and answers {}", Quoted(&answer))))
 }
 
 /// Reads all logs until the last agency ends, and returns how long each agency took.

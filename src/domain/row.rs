@@ -216,4 +216,17 @@ mod tests {
             plain(&text);
         }
     }
+
+    #[test]
+    fn rows_are_taken_out_brought_back_and_cleared() {
+        let bet = ["A", "B", "1", "2000-01-01", "1"];
+        let (mut changed, two) = (rows(&[bet]), rows(&[bet, bet]));
+        let mut bytes = changed.take_bytes();
+        assert_eq!((changed.bytes(), &bytes[..]), (&[][..], two.split_at(1).0));
+        bytes.push(b'x');
+        changed.bring_back(bytes);
+        assert_eq!(changed.bytes().strip_suffix(b"x"), Some(two.split_at(1).0));
+        changed.clear();
+        assert_eq!((changed.bytes(), changed.count()), (&[][..], 0));
+    }
 }

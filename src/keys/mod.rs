@@ -8,7 +8,7 @@ mod parties;
 mod show;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Subcommand, ValueHint};
 use rustls_pki_types::ServerName;
@@ -18,9 +18,12 @@ use crate::error::{Error, Result};
 use crate::output::print;
 use issued::Serial;
 use parties::{Terms, Which};
+pub use parties::{flag_of, folder_of};
 
 /// No certificate may last longer than the authority.
 const MAX_DAYS: u32 = 3650;
+/// Unless it is said otherwise.
+const DAYS: u32 = 397;
 
 /// Makes, renews and revokes the certificates of a lottery in which every party proves who it is.
 ///
@@ -156,7 +159,7 @@ struct Hosts {
 #[derive(clap::Args, Clone, Debug)]
 struct Lifetime {
     /// Days that certificates are valid, but no longer than the authority
-    #[arg(long, value_name = "N", default_value_t = 397, value_parser = whole_number(1..=MAX_DAYS))]
+    #[arg(long, value_name = "N", default_value_t = DAYS, value_parser = whole_number(1..=MAX_DAYS))]
     days: u32,
 }
 
@@ -179,6 +182,12 @@ pub fn run(args: &Args) -> Result<()> {
         Command::Show { dir, json } => show::show(dir, *json),
     };
     print(done?)
+}
+
+/// Makes the keys of a lottery with so many agencies in a folder that has none, for a central on this machine or in Docker
+/// Compose. Returns what a person should know of them.
+pub fn init(dir: &Path, agencies: u32) -> Result<String> {
+    parties::init(dir, agencies, &Terms { hosts: &[], days: DAYS }, false)
 }
 
 fn terms<'a>(hosts: &'a Hosts, lifetime: &Lifetime, role: Role) -> Result<Terms<'a>> {

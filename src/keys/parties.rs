@@ -293,7 +293,8 @@ fn certify(
     change.put(&file_of(role, "ca.pem"), authority.pem.as_bytes(), Access::Public)
 }
 
-fn folder_of(role: Role) -> String {
+/// A party's folder, in the folder of keys.
+pub fn folder_of(role: Role) -> String {
     name_of(role).replace(' ', "-")
 }
 
@@ -301,7 +302,8 @@ fn file_of(role: Role, name: &str) -> String {
     format!("{}/{name}", folder_of(role))
 }
 
-fn flag_of(role: Role) -> String {
+/// The flag that names a party to these commands.
+pub fn flag_of(role: Role) -> String {
     format!("--{}", name_of(role))
 }
 

@@ -92,3 +92,13 @@ impl fmt::Display for StorageError {
         out.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_storage_reads_as_its_sentence() {
+        assert_eq!(StorageError("bets.csv: cannot write: full".to_owned()).to_string(), "bets.csv: cannot write: full");
+    }
+}

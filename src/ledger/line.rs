@@ -379,4 +379,13 @@ mod tests {
         let failed = line.fail(StorageError("full".to_owned()));
         assert_eq!((failed.group.len(), line.inner.lock().bytes), (most - 1, 0));
     }
+
+    #[test]
+    fn a_group_may_be_exactly_as_large_as_the_largest_and_what_stays_keeps_its_weight() {
+        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+        let most = (MAX_GROUP / ENTRY) as u32;
+        (0..=most).for_each(|order| line.put(&claim, Entry::Announced, order));
+        assert_eq!(orders(&line.next_group().unwrap()).len(), most as usize);
+        assert_eq!(line.inner.lock().bytes, ENTRY);
+    }
 }

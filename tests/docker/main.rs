@@ -11,3 +11,4 @@ mod log;
 mod lottery;
 mod stage;
 mod stop;
+mod tls;

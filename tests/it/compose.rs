@@ -2,13 +2,25 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use quiniela::compose::{self, Args, DEFAULT_SUBNET};
 use serde_yaml::Value;
 
+use crate::common::quiniela;
+
 fn options(clients: u32, exercise: u8, persist: bool) -> Args {
-    Args { clients, output: None, exercise, persist, subnet: DEFAULT_SUBNET.to_owned(), force: false }
+    Args {
+        clients,
+        output: None,
+        exercise,
+        persist,
+        tls: false,
+        keys_dir: "keys".into(),
+        subnet: DEFAULT_SUBNET.to_owned(),
+        force: false,
+    }
 }
 
 fn text(options: Args) -> String {
@@ -134,6 +146,125 @@ fn containers_may_do_as_little_as_they_can_do_with() {
         assert_eq!(file["services"]["server"]["pull_policy"], "build", "never a stale image");
         assert_eq!(file["services"]["client1"]["pull_policy"], "never", "no registry is asked for it");
     }
+}
+
+/// A project's folder, as far as `gen-compose` looks at it, in which it is run.
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("docker")).unwrap();
+    fs::write(folder.path().join("docker/Dockerfile"), "").unwrap();
+    folder
+}
+
+fn run(project: &Path, words: &str) -> (Option<i32>, String) {
+    let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    let output = quiniela(project, &words).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[track_caller]
+fn generated(project: &Path, words: &str) -> Value {
+    let (code, said) = run(project, &format!("gen-compose {words} -o compose.yaml"));
+    assert_eq!(code, Some(0), "{said}");
+    serde_yaml::from_str(&fs::read_to_string(project.join("compose.yaml")).unwrap()).unwrap()
+}
+
+#[test]
+fn with_tls_each_container_has_its_own_keys_alone_and_runs_as_their_owner() {
+    let project = project();
+    let made = project.path().join("keys");
+    for (exercise, flags) in [(5, ""), (8, "--persist")] {
+        let plain = generated(project.path(), &format!("2 --exercise {exercise} {flags}"));
+        let mut file = generated(project.path(), &format!("2 --exercise {exercise} {flags} --tls"));
+        for (name, party, variable) in [
+            ("server", "central", "TLS_KEYS"),
+            ("client1", "agency-1", "CLI_TLS_KEYS"),
+            ("client2", "agency-2", "CLI_TLS_KEYS"),
+        ] {
+            let owner = fs::metadata(made.join(party)).unwrap();
+            let service = file["services"][name].as_mapping_mut().unwrap();
+            assert_eq!(service.remove("user").unwrap(), format!("{}:{}", owner.uid(), owner.gid()).as_str());
+            let mut last = |list: &str| service[list].as_sequence_mut().unwrap().pop().unwrap();
+            assert_eq!(last("volumes"), format!("./keys/{party}:/keys:ro").as_str());
+            assert_eq!(last("environment"), format!("{variable}=/keys").as_str());
+        }
+        assert_eq!(file, plain, "all else is as without TLS");
+    }
+    let text = fs::read_to_string(project.path().join("compose.yaml")).unwrap();
+    let users: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("user: ")).collect();
+    assert!(
+        users.len() == 3 && users.iter().all(|user| user.starts_with('"')),
+        "501:20 is a number in YAML 1.1: {text}"
+    );
+    assert_eq!(fs::metadata(made.join("agency-2/key.pem")).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn keys_that_are_there_are_used_wherever_they_are() {
+    let project = project();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(project.path().join("below")).unwrap();
+    for (keys, file, shown) in [
+        ("keys".to_owned(), "compose.yaml", "./keys".to_owned()),
+        ("keys".to_owned(), "below/compose.yaml", "../keys".to_owned()),
+        (
+            elsewhere.path().display().to_string(),
+            "compose.yaml",
+            elsewhere.path().canonicalize().unwrap().display().to_string(),
+        ),
+    ] {
+        let words = format!("gen-compose 1 --tls --keys-dir {keys} -o {file}");
+        let (code, said) = run(project.path(), &words);
+        assert_eq!(code, Some(0), "{said}");
+        let key = || fs::read(project.path().join(&keys).join("central/key.pem")).unwrap();
+        let (made, text) = (key(), fs::read_to_string(project.path().join(file)).unwrap());
+        assert!(text.contains(&format!("{shown}/central:/keys:ro")), "{text}");
+        let (_, said) = run(project.path(), &words);
+        assert!(!said.contains("authority"), "nothing is made again: {said}");
+        assert_eq!((made, text), (key(), fs::read_to_string(project.path().join(file)).unwrap()));
+    }
+    let (code, text) = run(project.path(), "gen-compose 1 --tls");
+    assert!(code == Some(0) && serde_yaml::from_str::<Value>(&text).is_ok(), "nothing but YAML: {text}");
+}
+
+#[test]
+fn keys_that_no_container_could_use_are_refused() {
+    let project = project();
+    generated(project.path(), "2 --tls");
+    let file = || fs::read_to_string(project.path().join("compose.yaml")).unwrap();
+    let before = file();
+    let refused = |words: &str, reason: &str| {
+        let (code, said) = run(project.path(), &format!("gen-compose {words} -o compose.yaml"));
+        assert!(code == Some(2) && said.contains(reason), "{said}");
+        assert_eq!(file(), before);
+    };
+    refused("3 --tls", "keys/agency-3: there is no certificate; quiniela keys renew keys --agency 3 makes it");
+    let (code, said) = run(project.path(), "keys renew keys --agency 3");
+    assert_eq!(code, Some(0), "{said}");
+    generated(project.path(), "3 --tls");
+    generated(project.path(), "2 --tls");
+
+    let key = project.path().join("keys/agency-2/key.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refused("2 --tls", "keys/agency-2/key.pem: others than its owner may read it");
+    fs::copy(project.path().join("keys/agency-1/cert.pem"), key.with_file_name("cert.pem")).unwrap();
+    refused("2 --tls", "keys/agency-2/cert.pem: holds agency 1's key");
+    fs::remove_dir_all(project.path().join("keys/central")).unwrap();
+    refused("2 --tls", "keys/central: there is no certificate; quiniela keys renew keys --central makes it");
+}
+
+#[test]
+fn the_echo_exercises_have_no_tls() {
+    let project = project();
+    for (words, reason) in [
+        ("2 --tls --exercise 1", "--tls: exercise 1 is the echo loop"),
+        ("2 --tls --exercise 4", "give --exercise 5, 6, 7 or 8"),
+        ("2 --keys-dir mine", "--tls"),
+    ] {
+        let (code, said) = run(project.path(), &format!("gen-compose {words} -o compose.yaml"));
+        assert!(code == Some(2) && said.contains(reason), "{said}");
+    }
+    assert_eq!(fs::read_dir(project.path()).unwrap().count(), 1, "neither keys nor a file");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -86,6 +87,35 @@ fn what_was_stored_can_be_kept() {
     assert!(shown.trim_end().ends_with(&format!("what was stored and logged is in {}", folder.display())), "{shown}");
     assert_eq!(rows(&folder.join("central/bets.csv")), 300);
     assert!(fs::read_to_string(folder.join("agency-2.log")).unwrap().contains("action: consulta_ganadores"));
+}
+
+#[test]
+fn over_tls_it_shows_that_plain_requests_are_refused() {
+    let session = Session::with_data("--agencies 2 --bets 300 --winners 5");
+    let output = session.demo("--agencies 2 --tls").output().unwrap();
+    let (shown, complaints) = text(&output);
+    assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{shown}");
+    let line = |start: &str| assert!(shown.lines().any(|line| line.starts_with(start)), "{shown}");
+    line("keys: made for the central and each agency");
+    line("central: answers a request without TLS: ACK|ERR|this central speaks TLS");
+    line("   all         300        5");
+    assert_eq!(session.left_behind(), [] as [PathBuf; 0], "the keys are removed too");
+}
+
+#[test]
+fn a_party_of_a_lottery_over_tls_gets_its_own_keys_alone() {
+    let session = Session::with_data("--agencies 2 --bets 300");
+    let output = session.demo("--agencies 2 --tls --keep").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output).1);
+    let folder = &session.left_behind()[0];
+    for party in ["ca/ca.key", "central/key.pem", "agency-1/key.pem", "agency-2/key.pem"] {
+        let key = fs::metadata(folder.join("keys").join(party)).unwrap();
+        assert_eq!(key.permissions().mode() & 0o777, 0o600, "{party}");
+    }
+    for (log, other) in [("agency-1.log", "agency-2/"), ("agency-2.log", "agency-1/"), ("central.log", "agency-")] {
+        let log = fs::read_to_string(folder.join(log)).unwrap();
+        assert!(!log.contains(&format!("keys/{other}")) && !log.contains("PRIVATE"), "{log}");
+    }
 }
 
 #[test]

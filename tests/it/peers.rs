@@ -108,7 +108,7 @@ fn one_address_takes_no_more_places_than_it_may() {
 
     let central = Central::on(&folder).with("--max-connections-per-address 1").start();
     let mut client = central.client();
-    client.ask("HELLO|1", "HELLO|OK|30|drawn");
+    client.ask("WAIT_DRAW|1", "DRAW|OK");
     central.client().expect("ACK|ERR|busy: 1 connections are open from 127.0.0.1; try again later").expect_end();
     central.stop();
 }

@@ -74,14 +74,10 @@ pub struct RealFolder {
 impl RealFolder {
     /// Opens the folder. It is created with its parents if it does not exist.
     pub fn open(path: &Path) -> io::Result<RealFolder> {
-        let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-        let made: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+        let parents = parents_of_missing(path);
         std::fs::create_dir_all(path)?;
         // Without these syncs a crash could undo the creation of the folder, and lose acknowledged bets with it.
-        for parent in made.into_iter().filter_map(Path::parent) {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            File::open(parent)?.sync_all()?;
-        }
+        parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())?;
         Ok(RealFolder { path: path.to_owned() })
     }
 
@@ -95,6 +91,13 @@ impl RealFolder {
         options.read(true).write(true).mode(FILE_MODE);
         options
     }
+}
+
+/// The folders in which a folder is made if this path and its parents are: those that hold one that does not exist.
+fn parents_of_missing(path: &Path) -> Vec<&Path> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let parents = path.ancestors().take_while(is_missing).filter_map(Path::parent);
+    parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
 }
 
 /// The number has 32 bits, and their sign before them where the system's type for it is larger.
@@ -231,5 +234,14 @@ mod tests {
         // That of ext4, and none.
         assert_eq!([network_of(0xEF53), network_of(0)], [None; 2]);
         assert_eq!(RealFolder { path: PathBuf::from("/proc") }.network(), None);
+    }
+
+    #[test]
+    fn the_parents_of_every_folder_that_is_made_are_synced() {
+        let outside = tempfile::tempdir().unwrap();
+        let made = outside.path().join("made");
+        assert_eq!(parents_of_missing(&made.join("as/well")), [&made.join("as"), &made, outside.path()]);
+        assert!(parents_of_missing(outside.path()).is_empty());
+        assert_eq!(parents_of_missing(Path::new("no such/folder")), [Path::new("no such"), Path::new(".")]);
     }
 }

@@ -3,28 +3,27 @@
 //! Settings stay in the mounted files. The Compose file sets no port, log level or batch size, so that a change of
 //! `server/config.ini` or `client/config.yaml` takes effect on the next `up`.
 
-use std::collections::BTreeMap;
+mod document;
+mod keys;
+
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
-use serde::ser::Serializer;
 
 use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
 use crate::output::{WholeFile, check_replaceable, folder_of, print};
+use document::render;
+use keys::Keys;
 
 /// The subnet of the exercises.
 pub const DEFAULT_SUBNET: &str = "172.25.125.0/24";
 
-const IMAGE: &str = "quiniela:latest";
 const DOCKERFILE: &str = "docker/Dockerfile";
 const PROJECT: &str = "tp0";
-const NETWORK: &str = "testing_net";
-const VOLUME: &str = "store";
 
 /// Writes a Docker Compose file with the central and N agencies.
 ///
@@ -47,6 +46,14 @@ pub struct Args {
     #[arg(long)]
     pub persist: bool,
 
+    /// Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other's
+    #[arg(long)]
+    pub tls: bool,
+
+    /// With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty
+    #[arg(long, value_name = "DIR", default_value = "keys", requires = "tls", value_hint = ValueHint::DirPath)]
+    pub keys_dir: PathBuf,
+
     /// Network of the containers
     #[arg(long, value_name = "ADDRESS/BITS", default_value = DEFAULT_SUBNET)]
     pub subnet: String,
@@ -58,66 +65,6 @@ pub struct Args {
 
 fn exercises() -> impl TypedValueParser<Value = u8> {
     PossibleValuesParser::new(["1", "2", "3", "4", "5", "6", "7", "8"]).try_map(|text| text.parse::<u8>())
-}
-
-type Map<T> = BTreeMap<&'static str, T>;
-
-#[derive(Serialize)]
-struct Document {
-    name: &'static str,
-    #[serde(serialize_with = "in_order")]
-    services: Vec<(String, Service)>,
-    networks: Map<Network>,
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    volumes: Map<Map<()>>,
-}
-
-#[derive(Serialize)]
-struct Service {
-    container_name: String,
-    image: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<Map<String>>,
-    pull_policy: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    restart: Option<&'static str>,
-    command: Vec<&'static str>,
-    environment: Vec<String>,
-    volumes: Vec<String>,
-    networks: [&'static str; 1],
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    depends_on: Map<Map<&'static str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Map<bool>>,
-    stop_grace_period: &'static str,
-    read_only: bool,
-    cap_drop: [&'static str; 1],
-    security_opt: [&'static str; 1],
-    logging: Logging,
-}
-
-#[derive(Serialize)]
-struct Logging {
-    driver: &'static str,
-    options: LogOptions,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct LogOptions {
-    max_size: &'static str,
-    max_file: &'static str,
-}
-
-#[derive(Serialize)]
-struct Network {
-    ipam: Ipam,
-}
-
-#[derive(Serialize)]
-struct Ipam {
-    driver: &'static str,
-    config: [Map<String>; 1],
 }
 
 /// Writes the file whole, or leaves what is there as it was.
@@ -132,123 +79,36 @@ pub fn run(options: &Args) -> Result<()> {
         })?;
     }
     let mut output = WholeFile::create(file)?;
-    if !output.is_regular() {
-        output.write(render(options, ".")?.as_bytes())?;
-        return output.finish();
-    }
-    if !root.join(DOCKERFILE).is_file() {
+    let is_regular = output.is_regular();
+    if is_regular && !root.join(DOCKERFILE).is_file() {
         let root = root.display();
         return Err(Error::bad_input(format!("{root}: holds no {DOCKERFILE}; run this in the project's folder")));
     }
-    output.write(render(options, &path_to_root(folder_of(file), &root)?)?.as_bytes())?;
+    let to_root = if is_regular { path_to_root(folder_of(file), &root)? } else { ".".to_owned() };
+    let keys = if options.tls { Some(Keys::ready(options, &root, &to_root)?) } else { None };
+    output.write(render(options, &to_root, keys.as_ref())?.as_bytes())?;
     output.finish()?;
+    if !is_regular {
+        return Ok(());
+    }
     let agencies = match options.clients {
         1 => "1 agency".to_owned(),
         clients => format!("{clients} agencies"),
     };
-    print(format!("{}: the central and {agencies}, for exercise {}\n", file.display(), options.exercise))
-}
-
-/// The text of the file. `root` is the path from the file's folder to the folder of the sources.
-fn render(options: &Args, root: &str) -> Result<String> {
-    let mut services = vec![("server".to_owned(), server(options, root))];
-    services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
-    let config = [Map::from([("subnet", options.subnet.clone())])];
-    let document = Document {
-        name: PROJECT,
-        services,
-        networks: Map::from([(NETWORK, Network { ipam: Ipam { driver: "default", config } })]),
-        volumes: if options.persist { Map::from([(VOLUME, Map::new())]) } else { Map::new() },
-    };
-    serde_yaml::to_string(&document).map_err(|error| Error::failed(format!("cannot write YAML: {error}")))
-}
-
-fn server(options: &Args, root: &str) -> Service {
-    let mut volumes = vec![format!("{root}/server/config.ini:/config.ini:ro")];
-    if options.persist {
-        volumes.push(format!("{VOLUME}:/store"));
-    }
-    Service {
-        // Only this service builds, on each `up`: no container then runs an image older than its sources. The build
-        // cache makes that fast.
-        build: Some(Map::from([("context", root.to_owned()), ("dockerfile", DOCKERFILE.to_owned())])),
-        pull_policy: "build",
-        // A central that failed recovers its state when it starts again. One that fails five times is left stopped.
-        restart: Some("on-failure:5"),
-        command: vec!["server"],
-        environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
-        volumes,
-        depends_on: Map::new(),
-        // Not set, so that the image's health check applies.
-        healthcheck: None,
-        // Without a volume, the central writes its state into the container.
-        read_only: options.persist,
-        ..service("server".to_owned())
-    }
-}
-
-fn client(exercise: u8, id: u32, root: &str) -> Service {
-    let mut environment = vec![format!("CLI_ID={id}")];
-    let mode = match exercise {
-        1..=4 => "echo",
-        5 => {
-            environment.extend(person(id));
-            "bet"
-        }
-        _ => "lottery",
-    };
-    Service {
-        command: vec!["agency", "--mode", mode],
-        environment,
-        volumes: vec![
-            format!("{root}/client/config.yaml:/config.yaml:ro"),
-            // The whole folder, so that a new file in it needs no change here.
-            format!("{root}/.data:/data:ro"),
-        ],
-        ..service(format!("client{id}"))
-    }
-}
-
-/// What all services have in common.
-fn service(container_name: String) -> Service {
-    Service {
-        container_name,
-        image: IMAGE,
-        build: None,
-        pull_policy: "never",
-        restart: None,
-        command: Vec::new(),
-        environment: Vec::new(),
-        volumes: Vec::new(),
-        networks: [NETWORK],
-        depends_on: Map::from([("server", Map::from([("condition", "service_healthy")]))]),
-        // The image's health check is for a central.
-        healthcheck: Some(Map::from([("disable", true)])),
-        stop_grace_period: "10s",
-        read_only: true,
-        cap_drop: ["ALL"],
-        security_opt: ["no-new-privileges:true"],
-        logging: Logging { driver: "json-file", options: LogOptions { max_size: "50m", max_file: "3" } },
-    }
-}
-
-/// The bet of an agency in exercise 5. The first agency's bet is the example in the text of the exercise.
-fn person(id: u32) -> [String; 5] {
-    const FIRST_NAMES: [&str; 7] = ["Santiago Lionel", "María José", "Agustín", "Zoe", "Íñigo", "Begoña", "Raúl"];
-    const LAST_NAMES: [&str; 5] = ["Lorca", "Núñez", "Peña Güemes", "Ibáñez", "D'Angelo"];
-    let index = id - 1;
-    [
-        format!("NOMBRE={}", FIRST_NAMES[index as usize % FIRST_NAMES.len()]),
-        format!("APELLIDO={}", LAST_NAMES[index as usize % LAST_NAMES.len()]),
-        format!("DOCUMENTO={}", 30_904_465 + index),
-        format!("NACIMIENTO={}-{:02}-{:02}", 1999 - index % 60, (index + 2) % 12 + 1, (index + 16) % 28 + 1),
-        format!("NUMERO={}", (7574 + index * 1237) % 10_000),
-    ]
+    let (file, exercise) = (file.display(), options.exercise);
+    let told = keys.map(|keys| keys.told).unwrap_or_default();
+    print(format!("{file}: the central and {agencies}, for exercise {exercise}\n{told}"))
 }
 
 fn check(options: &Args) -> Result<()> {
     if !(1..=8).contains(&options.exercise) {
         return Err(Error::bad_input(format!("--exercise {}: the exercises are 1 to 8", options.exercise)));
+    }
+    if options.tls && options.exercise < 5 {
+        return Err(Error::bad_input(format!(
+            "--tls: exercise {} is the echo loop, in which nobody acts for an agency; give --exercise 5, 6, 7 or 8",
+            options.exercise
+        )));
     }
     if options.clients > MAX_AGENCIES {
         let found = options.clients;
@@ -283,11 +143,13 @@ fn parse_subnet(subnet: &str) -> Option<(Ipv4Addr, u32)> {
     Some((address.parse().ok()?, length))
 }
 
+fn resolve(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|error| Error::at_path(Kind::Failed, path, "resolve", &error))
+}
+
 /// The path from the Compose file's folder to the project: relative if the folder is inside the project, so that the
 /// project can be moved, otherwise absolute.
 fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
-    let resolve =
-        |path: &Path| path.canonicalize().map_err(|error| Error::at_path(Kind::Failed, path, "resolve", &error));
     // Compose resolves relative paths from the folder where the file really is, not from a link to it.
     let (folder, root) = (resolve(folder)?, resolve(root)?);
     let path = match folder.strip_prefix(&root) {
@@ -295,47 +157,43 @@ fn path_to_root(folder: &Path, root: &Path) -> Result<String> {
         Ok(below) => below.components().map(|_| "..").collect(),
         Err(_) => root,
     };
+    mountable(&path, "write the file inside the project")
+}
+
+/// A path as the Compose file has it.
+fn mountable(path: &Path, advice: &str) -> Result<String> {
     match path.to_str() {
         // Compose would read a dollar sign as the start of a variable.
         Some(text) if !text.contains(':') => Ok(text.replace('$', "$$")),
         _ => Err(Error::bad_input(format!(
-            "{}: Compose cannot mount a folder whose path contains \":\" or is not UTF-8; write the file inside the project",
+            "{}: Compose cannot mount a folder whose path contains \":\" or is not UTF-8; {advice}",
             path.display()
         ))),
     }
 }
 
-/// Serializes pairs as a map in their own order: `client10` comes after `client9`.
-fn in_order<K: Serialize, V: Serialize, S: Serializer>(pairs: &[(K, V)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Bet;
     use std::fs;
 
     fn options(clients: u32) -> Args {
-        Args { clients, output: None, exercise: 8, persist: false, subnet: DEFAULT_SUBNET.to_owned(), force: false }
+        Args {
+            clients,
+            output: None,
+            exercise: 8,
+            persist: false,
+            tls: false,
+            keys_dir: "keys".into(),
+            subnet: DEFAULT_SUBNET.to_owned(),
+            force: false,
+        }
     }
 
     fn refusal(options: &Args) -> String {
         let error = run(options).unwrap_err();
         assert_eq!(error.kind, Kind::BadInput);
         error.to_string()
-    }
-
-    #[test]
-    fn persons_are_good_bets_all_different() {
-        let mut documents = std::collections::HashSet::new();
-        for id in 1..=500 {
-            let person = person(id);
-            let values = person.each_ref().map(|line| line.split_once('=').unwrap().1);
-            let bet = Bet::new(values).unwrap_or_else(|error| panic!("client {id}: {error}"));
-            assert!(documents.insert(bet.document.to_owned()));
-        }
-        assert_eq!(person(1)[4], "NUMERO=7574", "someone wins");
     }
 
     #[test]

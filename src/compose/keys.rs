@@ -1,0 +1,91 @@
+//! The keys of a lottery whose containers speak TLS: made if there are none, and checked before containers rely on them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Args, mountable, resolve};
+use crate::domain::{AgencyId, Role};
+use crate::error::{Error, Kind, Result};
+use crate::keys::{self, flag_of, folder_of};
+use crate::transport::{Acceptance, Connector, Paths};
+
+/// Where a container has the keys of its party.
+pub const PLACE: &str = "/keys";
+
+/// The host of the central's service, by which the agencies know it.
+const HOST: &str = "server";
+
+/// See the module.
+pub struct Keys {
+    dir: PathBuf,
+    agencies: u32,
+    /// The folder as the Compose file has it.
+    shown: String,
+    /// What a person should know of keys that were made.
+    pub told: String,
+}
+
+impl Keys {
+    /// Those of the options' folder. `to_root` is the path from the Compose file's folder to the project.
+    pub fn ready(options: &Args, root: &Path, to_root: &str) -> Result<Keys> {
+        let (dir, agencies) = (options.keys_dir.clone(), options.clients);
+        let told = if is_empty(&dir)? { keys::init(&dir, agencies.max(1))? } else { String::new() };
+        let (whole, advice) = (resolve(&dir)?, "choose another --keys-dir");
+        let shown = match whole.strip_prefix(resolve(root)?) {
+            Ok(below) => format!("{to_root}/{}", mountable(below, advice)?),
+            Err(_) => mountable(&whole, advice)?,
+        };
+        let keys = Keys { dir, agencies, shown, told };
+        keys.parties().try_for_each(|party| keys.check(party))?;
+        Ok(keys)
+    }
+
+    /// The central, then the agencies.
+    pub fn parties(&self) -> impl Iterator<Item = Role> + use<> {
+        std::iter::once(Role::Central).chain((1..=self.agencies).map(|id| Role::Agency(AgencyId(id))))
+    }
+
+    /// A party's own folder, mounted read-only.
+    pub fn mount(&self, party: Role) -> String {
+        format!("{}/{}:{PLACE}:ro", self.shown, folder_of(party))
+    }
+
+    /// The user and the group who own a party's folder.
+    pub fn owner(&self, party: Role) -> Result<String> {
+        let folder = self.dir.join(folder_of(party));
+        let owner = fs::metadata(&folder).map(|folder| format!("{}:{}", folder.uid(), folder.gid()));
+        owner.map_err(|error| Error::at_path(Kind::BadInput, &folder, "tell its owner", &error))
+    }
+
+    /// Reads a party's files as it will read them itself.
+    fn check(&self, party: Role) -> Result<()> {
+        let folder = self.dir.join(folder_of(party));
+        let found = fs::metadata(folder.join("cert.pem"));
+        if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let advice = format!("quiniela keys renew {} {}", self.dir.display(), flag_of(party));
+            return Err(Error::bad_input(format!("{}: there is no certificate; {advice} makes it", folder.display())));
+        }
+        match party {
+            Role::Central => Acceptance::load(Paths::of_central(&folder)).map(drop),
+            _ => Connector::load(&Paths::of_client(&folder), Some(party), HOST).map(drop),
+        }
+    }
+}
+
+/// Whether nothing is there but what an interrupted `quiniela keys init` has left.
+fn is_empty(dir: &Path) -> Result<bool> {
+    let unreadable = |error: io::Error| Error::at_path(Kind::BadInput, dir, "read this folder", &error);
+    match dir.read_dir() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(unreadable(error)),
+        Ok(entries) => {
+            let names: Vec<_> = entries
+                .map(|entry| entry.map(|entry| entry.file_name()))
+                .collect::<Result<_, _>>()
+                .map_err(unreadable)?;
+            Ok(names.iter().all(|name| name.as_encoded_bytes().starts_with(b".")))
+        }
+    }
+}
