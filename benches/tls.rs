@@ -21,7 +21,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version};
 use socket2::{Domain, Socket, Type};
-use support::{Central, QUINIELA, lottery_with, make_bets, make_keys, median, setting, time, upload, work_folder};
+use support::{
+    Central, QUINIELA, lottery_with, make_bets, make_keys, median, setting, time, upload_in_parts, work_folder,
+};
 
 /// How many processes the peers are.
 const PROCESSES: u64 = 4;
@@ -215,23 +217,29 @@ fn half(folder: &Path, keys: &Path, peers: u64, bets: u64, rounds: u64) {
     let (data, store) = (folder.join("data"), folder.join("store"));
     make_bets(&data, 1, bets);
     println!("half: {bets} bets of one agency over TLS beside {peers} peers, medians of {rounds} rounds in turn");
-    let (mut times, mut memory) = ([(); KINDS.len()].map(|()| Vec::<Duration>::new()), [0; KINDS.len()]);
+    let empty = || [(); KINDS.len()].map(|()| Vec::<Duration>::new());
+    let (mut waits, mut times, mut memory) = (empty(), empty(), [0; KINDS.len()]);
     for _ in 0..rounds {
         for (place, kind) in KINDS.into_iter().enumerate() {
             let _ = std::fs::remove_dir_all(&store);
             let central = Central::start_with(QUINIELA, &store, 2, Some(keys));
             let begun = (kind != "none").then(|| Peers::start(kind, &central, peers, &keys.join("agency-1")));
-            times[place].push(upload(QUINIELA, 1, central.port, &data, 256, Some(keys)));
+            let (wait, taken) = upload_in_parts(QUINIELA, 1, central.port, &data, 256, Some(keys));
+            waits[place].push(wait);
+            times[place].push(taken);
             memory[place] = memory[place].max(central.peak_memory() / 1024);
-            eprintln!("{kind}: {:?}, {} MiB", times[place].last().unwrap(), memory[place]);
+            eprintln!("{kind}: {wait:?}, then {taken:?}, {} MiB", memory[place]);
             begun.into_iter().for_each(Peers::end);
             central.stop();
         }
     }
     let base = median(&times[0]).as_secs_f64();
     for (place, kind) in KINDS.into_iter().enumerate() {
-        let seconds = median(&times[place]).as_secs_f64();
-        println!("{kind:<16} {seconds:>6.2} s  {:.2} of the speed  {:>4} MiB", base / seconds, memory[place]);
+        let (wait, seconds) = (median(&waits[place]).as_secs_f64(), median(&times[place]).as_secs_f64());
+        let (speed, memory) = (base / seconds, memory[place]);
+        println!(
+            "{kind:<16} let in after {wait:.2} s, upload {seconds:.2} s: {speed:.2} of the speed  {memory:>4} MiB"
+        );
     }
 }
 

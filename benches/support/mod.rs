@@ -95,14 +95,32 @@ pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, ke
 
 /// An upload from the agency's start until all is acknowledged, and DONE too. The lottery has another agency, so there is no draw.
 pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Duration {
+    let (wait, taken) = upload_in_parts(program, id, port, data, in_flight, keys);
+    wait + taken
+}
+
+/// The same in two parts: until the central has let it in, and from then on.
+pub fn upload_in_parts(
+    program: &str,
+    id: u64,
+    port: u16,
+    data: &Path,
+    in_flight: u64,
+    keys: Option<&Path>,
+) -> (Duration, Duration) {
     let start = Instant::now();
     let mut child = agency_command(program, id, port, data, in_flight, keys).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("action: upload | result: success")), "no upload");
-    let taken = start.elapsed();
+    let mut comes_to = |what: &str| {
+        let is_it = |line: String| line.contains(&format!("action: upload | result: {what}"));
+        assert!(lines.any(|line| is_it(line.unwrap())), "no upload");
+        start.elapsed()
+    };
+    let wait = comes_to("in_progress");
+    let taken = comes_to("success") - wait;
     child.kill().unwrap();
     child.wait().unwrap();
-    taken
+    (wait, taken)
 }
 
 fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Command {

@@ -323,6 +323,31 @@ fn a_handshake_has_to_end_within_the_frame_deadline() {
 }
 
 #[test]
+fn a_frame_has_to_end_within_its_deadline_over_tls_too() {
+    let (place, folder) = (Place::with_agencies(1), Folder::new());
+    let central = Central::on(&folder).agencies(1).tls(&place).with("--frame-deadline 300ms").start();
+    let mut client = Client::connect_tls(central.port, &place.party("agency-1"));
+    client.ask("HELLO|1", "HELLO|OK|0|open").send_bytes(&frame("HELLO|1\n")[..9]);
+    client.expect("ACK|ERR|frame not completed within 300ms").expect_end();
+    central.stop();
+}
+
+/// What has come of a record is no frame yet, but something that was begun.
+#[test]
+fn a_record_has_to_end_within_the_frame_deadline() {
+    let (place, folder) = (Place::with_agencies(1), Folder::new());
+    let central = Central::on(&folder).agencies(1).tls(&place).with("--frame-deadline 300ms").start();
+    let (mut connection, mut stream) = (connection(&place.party("agency-1")), central.client().into_tcp());
+    shake(&mut connection, &mut stream).unwrap();
+    let mut records = Vec::new();
+    connection.writer().write_all(&frame("HELLO|1\n")).unwrap();
+    connection.write_tls(&mut records).unwrap();
+    stream.write_all(&records[..records.len() - 1]).unwrap();
+    rest(&stream);
+    central.stop();
+}
+
+#[test]
 fn who_never_reads_is_cut_off() {
     const PEERS: usize = 60;
     let place = Place::with_agencies(1);
