@@ -30,7 +30,7 @@ fn main() {
     make_bets(&data, 1, bets);
     // Agency 2 has no bets: the draw waits only for its DONE.
     let central = Central::start(QUINIELA, &store, 2);
-    let mut uploader = agency(QUINIELA, 1, central.port, &data, 64);
+    let mut uploader = agency(QUINIELA, 1, central.port, &data, 64, None);
     let mut stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
     while !ask(&mut stream, "HELLO|1").contains("|done") {
         std::thread::sleep(Duration::from_millis(50));

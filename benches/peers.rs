@@ -93,7 +93,7 @@ fn main() {
             let _ = std::fs::remove_dir_all(&store);
             let central = Central::start(QUINIELA, &store, 2);
             let children = if kind == "none" { Vec::new() } else { start_peers(kind, &central, peers) };
-            times[place].push(upload(QUINIELA, 1, central.port, &data, 256));
+            times[place].push(upload(QUINIELA, 1, central.port, &data, 256, None));
             eprintln!("{kind}: {:?}, {} KiB", times[place].last().unwrap(), central.peak_memory());
             memory[place] = memory[place].max(central.peak_memory() / 1024);
             for mut child in children {

@@ -24,6 +24,14 @@ pub fn make_bets(dir: &Path, agencies: u64, bets: u64) {
     assert!(status.unwrap().success());
 }
 
+/// An authority and the keys of so many agencies, in a new folder.
+pub fn make_keys(dir: &Path, agencies: u64) {
+    let mut command = Command::new(QUINIELA);
+    let status =
+        command.args(["keys", "init", "--agencies", &agencies.to_string()]).arg(dir).stdout(Stdio::null()).status();
+    assert!(status.unwrap().success());
+}
+
 /// A central on a free port.
 pub struct Central {
     child: Child,
@@ -32,13 +40,20 @@ pub struct Central {
 
 impl Central {
     pub fn start(program: &str, store: &Path, agencies: u64) -> Central {
-        let mut child = Command::new(program)
+        Central::start_with(program, store, agencies, None)
+    }
+
+    /// With the folder that `quiniela keys init` has made, if there is one.
+    pub fn start_with(program: &str, store: &Path, agencies: u64, keys: Option<&Path>) -> Central {
+        let mut command = Command::new(program);
+        command
             .args(["server", "--port", "0", "--bind", "127.0.0.1", "--backlog", "4096", "--client-amount"])
             .args([&agencies.to_string(), "--store"])
-            .arg(store)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .arg(store);
+        if let Some(keys) = keys {
+            command.arg("--keys").arg(keys.join("central"));
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
         let port = config.split("port: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -59,6 +74,13 @@ impl Central {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// The processor time that it has used, in clock ticks: hundredths of a second.
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     /// Sends SIGTERM and waits for a clean end.
     pub fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -67,14 +89,14 @@ impl Central {
     }
 }
 
-pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Child {
-    agency_command(program, id, port, data, in_flight).stdout(Stdio::null()).spawn().unwrap()
+pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Child {
+    agency_command(program, id, port, data, in_flight, keys).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// An upload from the agency's start until all is acknowledged, and DONE too. The lottery has another agency, so there is no draw.
-pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Duration {
+pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Duration {
     let start = Instant::now();
-    let mut child = agency_command(program, id, port, data, in_flight).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = agency_command(program, id, port, data, in_flight, keys).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("action: upload | result: success")), "no upload");
     let taken = start.elapsed();
@@ -83,12 +105,15 @@ pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) ->
     taken
 }
 
-fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64) -> Command {
+fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Command {
     let mut command = Command::new(program);
     command
         .args(["agency", "--id", &id.to_string(), "--server", &format!("127.0.0.1:{port}")])
         .args(["--in-flight", &in_flight.to_string(), "--loop-period", "0s", "--data"])
         .arg(data);
+    if let Some(keys) = keys {
+        command.arg("--keys").arg(keys.join(format!("agency-{id}")));
+    }
     command
 }
 
@@ -107,10 +132,23 @@ pub fn median(times: &[Duration]) -> Duration {
 /// The time from the agencies' start to the end of the last one, including the draw and the winners, and the central's
 /// peak memory in KiB.
 pub fn lottery(program: &str, data: &Path, store: &Path, agencies: u64, in_flight: u64) -> (Duration, u64) {
+    lottery_with(program, data, store, agencies, in_flight, None)
+}
+
+/// The same with the keys in this folder, if there is one.
+pub fn lottery_with(
+    program: &str,
+    data: &Path,
+    store: &Path,
+    agencies: u64,
+    in_flight: u64,
+    keys: Option<&Path>,
+) -> (Duration, u64) {
     let _ = std::fs::remove_dir_all(store);
-    let central = Central::start(program, store, agencies);
+    let central = Central::start_with(program, store, agencies, keys);
     let taken = time(|| {
-        let children: Vec<_> = (1..=agencies).map(|id| agency(program, id, central.port, data, in_flight)).collect();
+        let start = |id| agency(program, id, central.port, data, in_flight, keys);
+        let children: Vec<_> = (1..=agencies).map(start).collect();
         children.into_iter().for_each(|mut child| assert!(child.wait().unwrap().success()));
     });
     let memory = central.peak_memory();

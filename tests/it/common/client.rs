@@ -1,15 +1,56 @@
 //! A client of the protocol with code of its own, so that it does not share the program's bugs.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{AlertDescription, ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::LIMIT;
+use super::{LIMIT, tls};
 
 pub struct Client {
-    stream: TcpStream,
+    stream: Stream,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => &stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(into),
+            Stream::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(from),
+            Stream::Tls(stream) => stream.write(from),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 /// A frame around a text. The caller adds the line feed at its end.
@@ -40,12 +81,37 @@ impl Client {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream }
+        Client { stream: Stream::Plain(stream) }
+    }
+
+    /// Over TLS. The handshake is part of what is first sent or read.
+    #[track_caller]
+    pub fn connect_tls(port: u16, config: &Arc<ClientConfig>) -> Client {
+        Client::connect(port).tls(config)
+    }
+
+    /// From here on TLS, whatever was sent before.
+    #[track_caller]
+    pub fn tls(self, config: &Arc<ClientConfig>) -> Client {
+        Client::over(tls::connection(config), self.into_tcp())
+    }
+
+    /// With a handshake that may have begun.
+    pub fn over(connection: ClientConnection, stream: TcpStream) -> Client {
+        Client { stream: Stream::Tls(Box::new(StreamOwned::new(connection, stream))) }
+    }
+
+    /// What is below TLS, or the plain connection.
+    pub fn into_tcp(self) -> TcpStream {
+        match self.stream {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.sock,
+        }
     }
 
     /// The port of this end.
     pub fn port(&self) -> u16 {
-        self.stream.local_addr().unwrap().port()
+        self.stream.tcp().local_addr().unwrap().port()
     }
 
     /// Sends a request in a frame, ended by a line feed.
@@ -65,17 +131,32 @@ impl Client {
         self.stream.write_all(bytes)
     }
 
+    /// The next frame's content.
+    pub fn try_content(&mut self) -> io::Result<Vec<u8>> {
+        let mut header = [0; 4];
+        self.stream.read_exact(&mut header)?;
+        let length = u32::from_be_bytes(header) as usize;
+        assert!((1..=8192).contains(&length), "a reply of {length} bytes");
+        let mut content = vec![0; length];
+        self.stream.read_exact(&mut content)?;
+        Ok(content)
+    }
+
     /// The next frame's text, without the line feed that it must end with.
     #[track_caller]
     pub fn reply(&mut self) -> String {
-        let mut header = [0; 4];
-        self.stream.read_exact(&mut header).unwrap();
-        let length = u32::from_be_bytes(header) as usize;
-        assert!((1..=8192).contains(&length), "a reply of {length} bytes");
-        let mut text = vec![0; length];
-        self.stream.read_exact(&mut text).unwrap();
+        let mut text = self.try_content().unwrap();
         assert_eq!(text.pop(), Some(b'\n'), "{text:?}");
         String::from_utf8(text).unwrap()
+    }
+
+    /// The alert with which the central refuses the handshake. Nothing else may come.
+    #[track_caller]
+    pub fn alert(&mut self) -> AlertDescription {
+        match self.stream.read(&mut [0; 64]) {
+            Ok(read) => panic!("{read} bytes, where an alert was expected"),
+            Err(error) => tls::alert(&error).unwrap_or_else(|| panic!("{error}, where an alert was expected")),
+        }
     }
 
     /// The next frame, byte for byte, whatever its length says.
@@ -139,11 +220,15 @@ impl Client {
     }
 
     pub fn try_half_close(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        if let Stream::Tls(stream) = &mut self.stream {
+            stream.conn.send_close_notify();
+            stream.flush()?;
+        }
+        self.stream.tcp().shutdown(Shutdown::Write)
     }
 
     /// Resets the connection.
     pub fn reset(self) {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod process;
 pub mod proxy;
 pub mod seed;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -194,6 +195,10 @@ impl Agency {
     pub fn with(mut self, words: &str) -> Agency {
         self.words.extend(words.split_whitespace().map(str::to_owned));
         self
+    }
+
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// Writes its winners to `winners-<id>` in the folder.

@@ -1,5 +1,5 @@
 //! A TCP proxy between agencies and a central. The central may be replaced, connections can be cut, and a valve can
-//! hold what goes to the central, so that an upload does not end before the test wants it to.
+//! hold what goes to the central, so that an upload does not end before the test wants it to. It can carry single bytes.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -12,6 +12,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use socket2::SockRef;
 
+const BUFFER: usize = 16 * 1024;
+
 pub struct Proxy {
     pub port: u16,
     shared: Arc<Shared>,
@@ -23,6 +25,8 @@ struct Shared {
     /// How connections are cut, while any are.
     knife: Mutex<Option<Knife>>,
     cuts: AtomicUsize,
+    /// Maximum bytes to be read and written at once.
+    piece: AtomicUsize,
     valve: Mutex<Valve>,
     /// Notified when the valve changes or a connection ends.
     turned: Condvar,
@@ -63,6 +67,7 @@ impl Proxy {
             target: AtomicU16::new(target),
             knife: Mutex::new(None),
             cuts: AtomicUsize::new(0),
+            piece: AtomicUsize::new(BUFFER),
             valve: Mutex::new(Valve { most_up: usize::MAX, open: HashMap::new(), connections: 0 }),
             turned: Condvar::new(),
             ended: AtomicBool::new(false),
@@ -86,6 +91,11 @@ impl Proxy {
 
     pub fn cut_with(&self, knife: Knife) {
         *self.shared.knife.lock().unwrap() = Some(knife);
+    }
+
+    /// From here on every byte goes alone, in both directions.
+    pub fn carry_single_bytes(&self) {
+        self.shared.piece.store(1, Ordering::SeqCst);
     }
 
     /// How many connections were cut.
@@ -179,9 +189,9 @@ impl Shared {
 
 /// Carries one direction. That to the central has its connection's number and goes through the valve.
 fn carry(mut from: &TcpStream, mut to: &TcpStream, most: usize, reset: bool, shared: &Shared, valve: Option<usize>) {
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; BUFFER];
     let mut carried = 0;
-    'connection: while let Ok(read @ 1..) = from.read(&mut buffer) {
+    'connection: while let Ok(read @ 1..) = from.read(&mut buffer[..shared.piece.load(Ordering::SeqCst)]) {
         let mut rest = &buffer[..read.min(most - carried)];
         while !rest.is_empty() {
             let room = valve.map_or(usize::MAX, |number| shared.pass(number, carried));

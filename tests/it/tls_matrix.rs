@@ -1,0 +1,519 @@
+//! Who may do what over TLS, from a table: every kind of certificate, for every agency that a request can name, with every
+//! request, while bets are taken, after an agency's DONE, and after the draw. What may succeed is said once, in [`Row::may`]:
+//! nothing else succeeds, and nothing is stored, told or revealed by it, while honest agencies do their work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use rcgen::ExtendedKeyUsagePurpose;
+use rustls::ClientConfig;
+
+use crate::common::client::frame;
+use crate::common::keys::{Place, files};
+use crate::common::process::Process;
+use crate::common::tls::{Spec, client};
+use crate::common::{Agency, Central, Client, Folder, tells, value};
+
+/// The roster is 1 to this.
+const AGENCIES: u32 = 8;
+/// Real agencies that upload their files meanwhile.
+const HONEST: [u32; 2] = [1, 2];
+/// These have no bets.
+const EMPTY: [u32; 4] = [3, 4, 5, 6];
+const OWN: u32 = 7;
+const OTHER: u32 = 8;
+const UNKNOWN: u32 = 9;
+
+/// The agencies with bets that nobody else may hear of, how many bets, and what their documents begin with.
+const KEPT: [(u32, usize, &str); 2] = [(OWN, 41, "siete-"), (OTHER, 43, "ocho-")];
+
+const PLAIN: &str = "ACK|ERR|this central speaks TLS: connect with the keys of an agency";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Done,
+    Drawn,
+}
+
+/// A kind of certificate, and what comes of it before any request.
+struct Holder {
+    name: &'static str,
+    wire: Wire,
+    /// The agency that it speaks for.
+    agency: Option<u32>,
+}
+
+enum Wire {
+    Plain,
+    /// Its handshake is refused.
+    Refused(Arc<ClientConfig>),
+    /// Its handshake is not.
+    Connects(Arc<ClientConfig>),
+}
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Bet,
+    Batch(usize),
+    Done,
+    Hello,
+    Winners,
+    Draw,
+    /// Of the dialect of keys and values.
+    Keyed,
+}
+
+struct Request {
+    name: &'static str,
+    form: Form,
+    /// Its frames.
+    bytes: Vec<u8>,
+    /// How many bets it stores, if it may.
+    bets: usize,
+}
+
+struct Row<'a> {
+    holder: &'a Holder,
+    named: u32,
+    request: Request,
+    phase: Phase,
+}
+
+/// What is known of an agency's bets in the store.
+struct Kept {
+    count: usize,
+    checksum: String,
+}
+
+impl Row<'_> {
+    /// What may succeed: an agency of the roster, in its own name.
+    fn may(&self) -> bool {
+        self.holder.agency == Some(self.named) && (1..=AGENCIES).contains(&self.named)
+    }
+
+    /// Why it may not.
+    fn reason(&self) -> &'static str {
+        if self.holder.agency == Some(self.named) {
+            "agency 9 is unknown: the agencies are 1 to 8"
+        } else {
+            "identity: "
+        }
+    }
+
+    /// Checks the reply to what may not be. Nothing of what is stored is in it.
+    fn check_refusal(&self, content: &[u8]) {
+        let reply = String::from_utf8(content.to_vec()).unwrap();
+        let (start, end) = match self.request.form {
+            Form::Bet => ("ACK|ERR|".to_owned(), "\n"),
+            Form::Batch(count) => (format!("ACK_BATCH|ERR|{count}|"), "\n"),
+            Form::Done => ("ACK_DONE|ERR|".to_owned(), "\n"),
+            Form::Hello => ("HELLO|ERR|".to_owned(), "\n"),
+            Form::Winners => ("WINNERS|ERR|".to_owned(), "\n"),
+            Form::Draw => ("DRAW|ERR|".to_owned(), "\n"),
+            Form::Keyed => return assert_eq!(reply, "error", "{self}"),
+        };
+        let start = start + self.reason();
+        assert!(reply.starts_with(&start) && reply.ends_with(end), "{self}: {reply:?}, where {start} was expected");
+        for (_, count, document) in KEPT {
+            let told = [document, &count.to_string(), "closed", "not_ready", "drawn", "open", "intruso"];
+            assert!(told.iter().all(|word| !reply.contains(word)), "{self}: {reply:?} tells something");
+        }
+    }
+
+    /// The reply to what may be. None if it comes with the draw alone.
+    fn due(&self, kept: &Kept) -> Option<String> {
+        let is_open = self.phase == Phase::Open;
+        let (mixed, other) = (self.request.bets == 0, other_than(self.named));
+        let verdict = |ok: String, shape: String| match (mixed, is_open) {
+            (true, _) => format!("{shape}|bet 1: agency {other} in a batch of agency {}", self.named),
+            (false, true) => ok,
+            (false, false) => format!("{shape}|closed"),
+        };
+        Some(match self.request.form {
+            Form::Bet => verdict("ACK|OK".into(), "ACK|ERR".into()),
+            Form::Batch(count) => verdict(format!("ACK_BATCH|OK|{count}"), format!("ACK_BATCH|ERR|{count}")),
+            Form::Keyed => return Some(if is_open && !mixed { "success" } else { "error" }.to_owned()),
+            Form::Done => "ACK_DONE|OK".to_owned(),
+            Form::Hello => {
+                let phase = format!("{:?}", self.phase).to_lowercase();
+                let more = if self.request.name == "HELLO +" { format!("|{}", kept.checksum) } else { String::new() };
+                format!("HELLO|OK|{}|{phase}{more}", kept.count)
+            }
+            Form::Winners if self.phase != Phase::Drawn => "WINNERS|ERR|not_ready".to_owned(),
+            Form::Winners => {
+                let (_, count, document) = KEPT.into_iter().find(|(agency, ..)| *agency == self.named).unwrap();
+                let total = if self.request.name == "GET_WINNERS" { String::new() } else { format!("{count}|") };
+                let documents: Vec<String> = (0..count).map(|place| format!("{document}{place}")).collect();
+                format!("WINNERS|OK|{total}{}", documents.join(","))
+            }
+            Form::Draw if self.phase != Phase::Drawn => return None,
+            Form::Draw => "DRAW|OK".to_owned(),
+        })
+        .map(|line| line + "\n")
+    }
+}
+
+impl std::fmt::Display for Row<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Row { holder, named, request, phase } = self;
+        write!(out, "{}, {} for agency {named}, {phase:?}", holder.name, request.name)
+    }
+}
+
+fn other_than(agency: u32) -> u32 {
+    if agency == OWN { OTHER } else { OWN }
+}
+
+/// Every request that names an agency. What it brings is called `document`.
+fn requests(agency: u32, kept: &Kept, document: &str) -> Vec<Request> {
+    let values = format!("Ana|Paz|{document}|2000-01-01|7574");
+    let whole = |agency: u32| format!("BET|{agency}|{values}");
+    let (bet, other, Kept { count: place, checksum }) = (whole(agency), whole(other_than(agency)), kept);
+    let keyed = |agency: u32| {
+        format!("AGENCY_ID={agency},NOMBRE=Ana,APELLIDO=Paz,DOCUMENTO={document},NACIMIENTO=2000-01-01,NUMERO=7574")
+    };
+    let keyed_batch = |agencies: &[u32]| {
+        let entry = |(at, agency): (usize, &u32)| {
+            let text = keyed(*agency);
+            let length = u32::try_from(text.len()).unwrap().to_be_bytes();
+            [&length[..], &[u8::from(at + 1 == agencies.len())], text.as_bytes()].concat()
+        };
+        let content: Vec<u8> = agencies.iter().enumerate().flat_map(entry).collect();
+        [&u32::try_from(content.len()).unwrap().to_be_bytes()[..], &content].concat()
+    };
+    let request = |name, form, bets, frames: &[&str]| Request {
+        name,
+        form,
+        bytes: frames.iter().flat_map(|text| frame(&format!("{text}\n"))).collect(),
+        bets,
+    };
+    let batch = |name, count, rest: &str, frames: &[&str]| {
+        let head = format!("BATCH|{agency}|{count}{rest}");
+        request(name, Form::Batch(count), count, &[&[head.as_str()], frames].concat())
+    };
+    let one_frame = |name, count, rest: &str, rows: &[&str]| {
+        let text = format!("BATCH|{agency}|{count}{rest}\n{}", rows.join("\n"));
+        request(name, Form::Batch(count), count, &[&text])
+    };
+    let placed = format!("|{place}");
+    let checked = format!("|{place}|{checksum}");
+    vec![
+        request("BET", Form::Bet, 1, &[&bet]),
+        request("BET at a place", Form::Bet, 1, &[&format!("{bet}{placed}")]),
+        request("BET with a checksum", Form::Bet, 1, &[&format!("{bet}{checked}")]),
+        one_frame("BATCH", 2, "", &[&bet, &bet]),
+        one_frame("BATCH of bare rows", 2, "", &[&values, &values]),
+        one_frame("BATCH at a place", 2, &placed, &[&bet, &bet]),
+        one_frame("BATCH with a checksum", 2, &checked, &[&values, &bet]),
+        batch("BATCH in frames", 3, "", &[&bet, &bet, &bet]),
+        batch("BATCH of bare rows in frames", 3, "", &[&values, &format!("{values}\n{bet}")]),
+        batch("BATCH at a place in frames", 2, &placed, &[&bet, &bet]),
+        batch("BATCH with a checksum in frames", 2, &checked, &[&format!("{bet}\n{values}")]),
+        Request { bets: 0, ..one_frame("BATCH of another's rows", 1, "", &[&other]) },
+        Request { bets: 0, ..batch("BATCH of another's rows in frames", 2, "", &[&other, &bet]) },
+        request("HELLO", Form::Hello, 0, &[&format!("HELLO|{agency}")]),
+        request("HELLO +", Form::Hello, 0, &[&format!("HELLO|{agency}|+")]),
+        request("GET_WINNERS", Form::Winners, 0, &[&format!("GET_WINNERS|{agency}")]),
+        request("GET_WINNERS paged", Form::Winners, 0, &[&format!("GET_WINNERS|{agency}|0")]),
+        request("WAIT_DRAW", Form::Draw, 0, &[&format!("WAIT_DRAW|{agency}")]),
+        Request { bytes: frame(&keyed(agency)), ..request("keyed bet", Form::Keyed, 1, &[]) },
+        Request { bytes: keyed_batch(&[agency; 2]), ..request("keyed batch", Form::Keyed, 2, &[]) },
+        Request { bytes: keyed_batch(&[agency, other_than(agency)]), ..request("keyed mix", Form::Keyed, 0, &[]) },
+        request("DONE", Form::Done, 0, &[&format!("DONE|{agency}")]),
+    ]
+}
+
+/// The kinds of certificates.
+fn holders(place: &Place) -> Vec<Holder> {
+    let revoked = place.identity("agency-7");
+    place.ok("revoke keys --agency 7");
+    place.ok("renew keys --agency 7");
+    let renewed_away = (place.identity("agency-7"), place.serials("agency:7").pop().unwrap());
+    place.ok("renew keys --agency 7");
+    place.ok(&format!("revoke keys --serial {}", renewed_away.1));
+
+    let signer = place.signer();
+    let shows = |identity| place.shows(Some(&identity));
+    let refused = |name, identity| Holder { name, wire: Wire::Refused(shows(identity)), agency: None };
+    let connects = |name, config, agency| Holder { name, wire: Wire::Connects(config), agency };
+    let names = |name, uris: &[&str], agency| {
+        connects(name, shows(signer.issue(&Spec { uris: uris.to_vec(), ..Spec::default() })), agency)
+    };
+    let agency = |id: &str| format!("urn:quiniela:agency:{id}");
+    let server = || ExtendedKeyUsagePurpose::ServerAuth;
+    vec![
+        Holder { name: "none and plain", wire: Wire::Plain, agency: None },
+        Holder { name: "none over TLS", wire: Wire::Refused(place.shows(None)), agency: None },
+        connects("right agency", place.party("agency-7"), Some(OWN)),
+        connects("another agency", place.party("agency-8"), Some(OTHER)),
+        connects("agency outside the roster", place.party("agency-9"), Some(UNKNOWN)),
+        connects("operator", place.party("operator"), None),
+        refused("central's", place.identity("central")),
+        names("central's for a client", &["urn:quiniela:central"], None),
+        refused("agency's for a server", signer.issue(&Spec { usage: server(), ..Spec::default() })),
+        refused("other authority, same name", signer.namesake().issue(&Spec::default())),
+        refused("self-signed", Spec::default().self_signed()),
+        refused("expired", signer.issue(&Spec { days: (-9, -1), ..Spec::default() })),
+        refused("not yet valid", signer.issue(&Spec { days: (1, 9), ..Spec::default() })),
+        refused("revoked", revoked),
+        refused("renewed away and revoked", renewed_away.0),
+        names("no URI", &[], None),
+        names("no URI of ours", &["https://example.org/agency:7"], None),
+        names("URI beside another's", &["https://example.org/agency:8", &agency("7")], Some(OWN)),
+        names("two URIs", &[&agency("7"), &agency("8")], None),
+        names("the same URI twice", &[&agency("7"), &agency("7")], None),
+        names("two URIs, one in capitals", &[&agency("7"), "URN:QUINIELA:agency:8"], None),
+        names("agency and operator", &[&agency("7"), "urn:quiniela:operator"], None),
+        names("agency 0", &[&agency("0")], None),
+        names("agency 65536", &[&agency("65536")], None),
+        names("agency 07", &[&agency("07")], None),
+        names("agency 7 and a space", &[&agency("7 ")], None),
+        names("agency 7 in Arabic digits", &[&agency("٧")], None),
+    ]
+}
+
+/// A central in a phase, and the clients that are who they say.
+struct Lottery<'a> {
+    place: &'a Place,
+    folder: Folder,
+    central: Central,
+    phase: Phase,
+}
+
+impl Lottery<'_> {
+    fn client_of(&self, agency: u32) -> Client {
+        Client::connect_tls(self.central.port, &self.place.party(&format!("agency-{agency}")))
+    }
+
+    fn done(&self, agencies: impl IntoIterator<Item = u32>) {
+        for agency in agencies {
+            self.client_of(agency).ask(&format!("DONE|{agency}"), "ACK_DONE|OK");
+        }
+    }
+
+    /// As the agency itself is told.
+    fn kept(&self, agency: u32) -> (Kept, String) {
+        let reply = self.client_of(agency).send(&format!("HELLO|{agency}|+")).reply();
+        let fields: Vec<&str> = reply.split('|').collect();
+        let ["HELLO", "OK", count, phase, checksum, ..] = fields[..] else { panic!("{reply}") };
+        (Kept { count: count.parse().unwrap(), checksum: checksum.to_owned() }, phase.to_owned())
+    }
+
+    /// Stores the bets that are to be kept, and comes to the phase.
+    fn prepare(&self) {
+        for (agency, count, document) in KEPT {
+            let row = |place| format!("\nLeo|Sosa|{document}{place}|2000-01-01|7574");
+            let rows: String = (0..count).map(row).collect();
+            self.client_of(agency).ask(&format!("BATCH|{agency}|{count}{rows}"), &format!("ACK_BATCH|OK|{count}"));
+        }
+        if self.phase != Phase::Open {
+            self.done([OWN, OTHER]);
+        }
+        if self.phase == Phase::Drawn {
+            self.done(EMPTY);
+            let honest = self.honest();
+            self.finish(honest);
+        }
+    }
+
+    fn honest(&self) -> Vec<Process> {
+        let start = |id| Agency::new(id, self.central.port, &self.folder).tls(self.place).winners().start();
+        HONEST.into_iter().map(start).collect()
+    }
+
+    fn finish(&self, honest: Vec<Process>) {
+        for (id, agency) in HONEST.into_iter().zip(honest) {
+            let exit = agency.finish();
+            exit.ok();
+            assert_eq!(exit.count(|line| tells(line, "connection_lost", "fail")), 0, "{exit}");
+            assert_eq!(self.folder.winners_told(id), self.folder.winners_due(id, "7574"));
+        }
+    }
+
+    /// Tries all that may not succeed with these holders. The replies are added to those of other phases, which must be the
+    /// same: what is refused is no way to find out about the lottery.
+    fn try_what_may_not(&self, holder: &Holder, replies: &mut BTreeMap<String, Vec<u8>>) {
+        let mut kept: BTreeMap<u32, Kept> = [OWN, OTHER].map(|agency| (agency, self.kept(agency).0)).into();
+        for named in [0, UNKNOWN] {
+            kept.insert(named, Kept { count: 0, checksum: "00000000".to_owned() });
+        }
+        let mut open = match &holder.wire {
+            Wire::Connects(config) => Some(Client::connect_tls(self.central.port, config)),
+            Wire::Plain | Wire::Refused(_) => None,
+        };
+        for (named, kept) in &kept {
+            for request in requests(*named, kept, "intruso") {
+                let row = Row { holder, named: *named, request, phase: self.phase };
+                if row.may() {
+                    continue;
+                }
+                match (&holder.wire, &mut open) {
+                    (Wire::Plain, _) => {
+                        let mut client = self.central.client();
+                        // It may be refused before all of it is sent.
+                        let _ = client.try_send(&row.request.bytes);
+                        client.expect(PLAIN).expect_end();
+                    }
+                    (Wire::Refused(config), _) => {
+                        let mut client = Client::connect_tls(self.central.port, config);
+                        let _ = client.try_send(&row.request.bytes);
+                        client.alert();
+                    }
+                    (Wire::Connects(_), None) => unreachable!(),
+                    (Wire::Connects(_), Some(client)) => {
+                        client.send_bytes(&row.request.bytes);
+                        let content = client.try_content().unwrap_or_else(|error| panic!("{row}: {error}"));
+                        row.check_refusal(&content);
+                        let name = format!("{}, {}, {named}", holder.name, row.request.name);
+                        let before = replies.entry(name).or_insert_with(|| content.clone());
+                        assert_eq!(*before, content, "{row}: another reply than before");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what may succeed. What it has stored is noted in `stored`, and who waits for the draw is returned.
+    fn do_what_may(&self, holders: &[Holder], stored: &mut BTreeMap<u32, usize>) -> Vec<Client> {
+        let mut waiting = Vec::new();
+        // DONE comes last: it changes the phase.
+        for is_done in [false, true] {
+            for holder in holders {
+                let (Some(named), Wire::Connects(config)) = (holder.agency, &holder.wire) else { continue };
+                let mut client = Client::connect_tls(self.central.port, config);
+                let names = requests(named, &Kept { count: 0, checksum: String::new() }, "").into_iter();
+                for name in names.map(|request| request.name).filter(|name| (*name == "DONE") == is_done) {
+                    let row = |kept: &Kept| {
+                        let mut all = requests(named, kept, "propio").into_iter();
+                        let request = all.find(|request| request.name == name).unwrap();
+                        Row { holder, named, request, phase: self.phase }
+                    };
+                    if !row(&Kept { count: 0, checksum: String::new() }).may() {
+                        continue;
+                    }
+                    let kept = self.kept(named).0;
+                    let row = row(&kept);
+                    let Some(due) = row.due(&kept) else {
+                        let mut client = Client::connect_tls(self.central.port, config);
+                        client.send_bytes(&row.request.bytes);
+                        waiting.push(client);
+                        continue;
+                    };
+                    client.send_bytes(&row.request.bytes);
+                    let content = client.try_content().unwrap_or_else(|error| panic!("{row}: {error}"));
+                    assert_eq!(String::from_utf8_lossy(&content), due, "{row}");
+                    if self.phase == Phase::Open {
+                        *stored.entry(named).or_default() += row.request.bets;
+                    }
+                }
+            }
+        }
+        waiting
+    }
+}
+
+/// Runs the whole table in one phase.
+fn run(place: &Place, holders: &[Holder], phase: Phase, replies: &mut BTreeMap<String, Vec<u8>>) {
+    let folder = Folder::with_equal_files(HONEST.len().try_into().unwrap(), 700);
+    let central = Central::on(&folder).agencies(AGENCIES).tls(place).start();
+    let lottery = Lottery { place, folder, central, phase };
+    lottery.prepare();
+    let mut stored: BTreeMap<u32, usize> = KEPT.iter().map(|(agency, count, _)| (*agency, *count)).collect();
+    let name = if phase == Phase::Open {
+        "open"
+    } else if phase == Phase::Done {
+        "done"
+    } else {
+        "drawn"
+    };
+    let unchanged = |holder: &Holder, stored: &BTreeMap<u32, usize>| {
+        for agency in [OWN, OTHER] {
+            let (kept, phase) = lottery.kept(agency);
+            assert_eq!((kept.count, &*phase), (stored[&agency], name), "agency {agency} after {}", holder.name);
+        }
+    };
+
+    // While honest agencies work, what is stored of others stays as it was.
+    let honest = lottery.honest();
+    for holder in holders.iter().filter(|holder| !matches!(holder.wire, Wire::Refused(_))) {
+        lottery.try_what_may_not(holder, replies);
+        unchanged(holder, &stored);
+    }
+    let honest = match phase {
+        Phase::Drawn => {
+            lottery.finish(honest);
+            Vec::new()
+        }
+        Phase::Open | Phase::Done => {
+            for id in HONEST {
+                let is_done = |line: &str| value(line, "client_id") == Some(&id.to_string());
+                let done = |line: &str| value(line, "action") == Some("agencia_finalizada") && is_done(line);
+                lottery.central.process.wait_for(done);
+            }
+            honest
+        }
+    };
+    // While nobody else works, no file changes.
+    let before = files(&lottery.folder.store());
+    for holder in holders {
+        lottery.try_what_may_not(holder, replies);
+        assert!(files(&lottery.folder.store()) == before, "{} has changed the store, {phase:?}", holder.name);
+    }
+
+    let waiting = lottery.do_what_may(holders, &mut stored);
+    if phase != Phase::Drawn {
+        lottery.done(EMPTY);
+        lottery.finish(honest);
+    }
+    for mut client in waiting {
+        client.expect("DRAW|OK");
+    }
+    let Lottery { folder, central, .. } = lottery;
+    let exit = central.stop();
+    let mut found = folder.stored();
+    for id in HONEST {
+        assert_eq!(found.remove(&id).unwrap(), folder.rows(id));
+    }
+    assert!(found.values().flatten().all(|row| row[2] != "intruso"));
+    let counts: BTreeMap<u32, usize> = found.into_iter().map(|(agency, rows)| (agency, rows.len())).collect();
+    assert_eq!(counts, stored);
+    assert!(phase != Phase::Open || stored[&OWN] > 41 + 30, "{stored:?}");
+    // Every refusal is in the log, and says nothing of what was sent.
+    let is_refusal = |line: &str| tells(line, "identidad", "fail");
+    assert!(exit.count(is_refusal) >= replies.len(), "{} of {}", exit.count(is_refusal), replies.len());
+    assert!(exit.lines.iter().all(|line| !line.contains("PRIVATE")), "{exit}");
+}
+
+#[test]
+fn nobody_acts_as_another() {
+    let place = Place::with_agencies(UNKNOWN);
+    let holders = holders(&place);
+    let in_phase = |phase: Phase| {
+        let mut replies = BTreeMap::new();
+        run(&place, &holders, phase, &mut replies);
+        replies
+    };
+    let all = thread::scope(|scope| {
+        let phases = [Phase::Open, Phase::Done, Phase::Drawn];
+        let runs = phases.map(|phase| scope.spawn(move || in_phase(phase)));
+        runs.map(|run| run.join().unwrap())
+    });
+    for (name, reply) in &all[0] {
+        for other in &all[1..] {
+            assert_eq!(other.get(name), Some(reply), "{name}: the phase shows");
+        }
+    }
+    assert!(all[0].len() > 1000, "{} kinds of refusals", all[0].len());
+    // Nobody who is refused at the door of one central is let in at another's.
+    let other = Place::with_agencies(1);
+    let folder = Folder::new();
+    let central = Central::on(&folder).tls(&other).start();
+    let trusting = client(&other.read("keys/ca/ca.pem"), Some(&place.identity("agency-1")));
+    let mut stranger = Client::connect_tls(central.port, &trusting);
+    let _ = stranger.try_send(&frame("HELLO|1\n"));
+    stranger.alert();
+    central.stop();
+}
