@@ -1,8 +1,5 @@
 //! Connections as both sides see them: a non-blocking stream, plain or TLS, and who is at its other end.
 
-// Until the agency uses all of it.
-#![allow(dead_code, unused_imports)]
-
 mod acceptance;
 mod certificate;
 mod connector;
@@ -24,7 +21,6 @@ pub use certificate::party;
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
-pub use tls::TlsStream;
 pub use tls_error::TlsError;
 
 use std::io;

@@ -5,7 +5,7 @@ use rustls::HandshakeKind;
 use super::*;
 use crate::transport::incoming::Incoming;
 use crate::transport::memory;
-use crate::transport::testing::{CAPACITY, Dribble, Lottery, SEVEN, kind, meet, serve, tls_error, transfer};
+use crate::transport::testing::{CAPACITY, Dribble, Lottery, SEVEN, kind, meet, tls_error, transfer};
 
 #[test]
 fn bytes_arrive_whole_however_they_are_cut() {

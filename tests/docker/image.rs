@@ -46,7 +46,7 @@ fn the_image_holds_one_program_and_no_privilege() {
     }
     assert_eq!(inspect("server:latest", "{{.Id}}"), inspect("client:latest", "{{.Id}}"));
     let size: u64 = inspect("server:latest", "{{.Size}}").parse().unwrap();
-    assert!(size < 8_000_000, "{size} bytes");
+    assert!(size < 12_000_000, "{size} bytes");
     assert_eq!(inspect("server:latest", "{{.Config.User}}"), "65532:65532");
     assert_eq!(inspect("server:latest", "{{.Config.Healthcheck.Test}}"), "[CMD /quiniela health]");
 
