@@ -30,13 +30,13 @@ use crate::logging::{Event, EventResult};
 use crate::signals::StopSignal;
 use crate::transport::{Peer, Stream, Who};
 
-/// The longest wait for anything, and so how often deadlines are looked at.
+/// Maximum time of a poll, and so the interval at which deadlines are checked.
 const ACCEPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// A peer that has vanished without a word is noticed after this time and some probes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How often the log tells which agencies are waited for.
+/// Interval of the log line about missing agencies.
 const REMINDER: Duration = Duration::from_secs(60);
-/// How often a stop looks whether all connections are closed.
+/// Interval at which a stop checks whether all connections are closed.
 const STOP_POLL: Duration = Duration::from_millis(10);
 const EVENTS: usize = 1024;
 
@@ -190,7 +190,7 @@ impl Acceptor {
         }
     }
 
-    /// A stop ends the loop by itself.
+    /// SIGHUP is handled here. The loop's condition handles a stop.
     fn look_at_signals(&mut self) {
         self.stop.acknowledge();
         if self.stop.takes_reload() {
@@ -204,7 +204,7 @@ impl Acceptor {
         }
     }
 
-    /// Has a connection served, if this is news to it. When too many wait already it is refused, unless it owes answers.
+    /// Queues a connection, if the news concerns it. If the queue is full the connection is refused, unless it owes answers.
     fn tell(&self, connection: &Arc<Connection>, news: News) {
         let Tell::Queue { owes } = connection.turn.tell(news) else { return };
         let job = Job::Serve(Arc::clone(connection));
@@ -223,7 +223,7 @@ impl Acceptor {
         }
     }
 
-    /// Has a draw held that is due, and those who wait for it told of one that was held.
+    /// Lets a worker hold a draw that is due, and tells waiting connections of a draw that was held.
     fn look_at_lottery(&mut self) -> Result<()> {
         self.central.check_disk()?;
         if self.central.claims_draw() {

@@ -1,4 +1,4 @@
-//! A batch on its way in: its bets are judged as they come, in one frame or over several.
+//! A batch that is being received, in one frame or several. Its bets are checked as they arrive.
 
 use super::admit::Admitted;
 use super::kept::{Blocks, Kept};
@@ -13,7 +13,7 @@ const MAX_ROW_BYTES: usize = 64 * 1024;
 pub struct Batch {
     pub agency: AgencyId,
     pub header: BatchHeader,
-    /// What a line begins with that is not bare.
+    /// The start of a line that is not bare.
     start_of_line: String,
     rows: Rows,
     kept: Kept,
@@ -42,7 +42,7 @@ impl Batch {
         }
     }
 
-    /// Takes one bet. Behind the first that is wrong the rest is only counted, so that a stream of frames stays in step.
+    /// Takes one bet. After the first invalid bet the rest are only counted, so that all declared lines are consumed.
     pub fn take_bet(&mut self, add: impl FnOnce(&mut Batch) -> Result<(), String>) {
         self.lines = self.lines.saturating_add(1);
         if self.state.is_ok()

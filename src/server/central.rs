@@ -1,5 +1,4 @@
-//! The lottery at work: each request in, and either its outcome out or an entry in the ledger's line. It knows no socket
-//! and writes no reply.
+//! Turns each request into its outcome, or into an entry in the ledger's line. It knows no socket and writes no reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ use crate::wire::{Ask, BatchHeader, Documents, Refusal, Request};
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
 const MAX_UNPAGED_BYTES: usize = MAX_FRAME - "WINNERS|OK|\n".len();
-/// Agencies that the log names as missing. Of further ones it tells how many there are.
+/// Maximum missing agencies that the log names. It counts the others.
 const MISSING_SHOWN: usize = 10;
 
 /// See the module.
@@ -50,7 +49,7 @@ pub enum Order {
 pub trait Client: Send + Sync {
     /// Takes what became of the oldest request that it put in line.
     fn settle(&self, outcome: Outcome);
-    /// Has it served: it has outcomes to take, or its claim of room was granted.
+    /// Queues the connection: it has outcomes to take, or its claim of room was granted.
     fn wake(self: Arc<Self>);
 }
 
@@ -93,7 +92,7 @@ impl Central {
         self.admit_to_line(self.ledger.line.give_back(claim));
     }
 
-    /// Has everything written that stands in line.
+    /// Lets the writer write everything that is in line.
     pub fn hurry(&self) {
         self.ledger.line.hurry();
     }
@@ -276,7 +275,7 @@ impl Central {
         self.gate.plain(peer)
     }
 
-    /// Reads the keys again, and has every connection look at them.
+    /// Reads the keys again. The acceptor then tells every connection.
     pub fn reload_keys(&self) {
         self.keys.as_ref().inspect(|keys| keys.reload());
         self.lottery.wake();
@@ -384,7 +383,7 @@ impl Audience<Order, Arc<dyn Client>> for Central {
         if is_done {
             self.log_missing();
         }
-        // Whatever comes of these outcomes comes behind them in the log.
+        // These lines must precede those that the outcomes lead to.
         drop(gathered);
         if has_changed {
             self.look_at_store();

@@ -62,14 +62,14 @@ impl Queue {
         (Queue { bounded, overflow: Arc::default() }, jobs)
     }
 
-    /// Gives a job to the workers, or gives it back when as many wait as may.
+    /// Queues a job, or returns it if the queue is full.
     pub fn offer(&self, job: Job) -> Result<(), Job> {
         self.bounded.try_send(job).map_err(|error| match error {
             TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
         })
     }
 
-    /// Gives a job to the workers that must not be refused. Never waits.
+    /// Queues a job that must not be refused. Never waits.
     pub fn push(&self, job: Job) {
         let Err(TrySendError::Full(job)) = self.bounded.try_send(job) else { return };
         self.overflow.lock().push_back(job);
@@ -86,14 +86,14 @@ impl Queue {
         }
     }
 
-    /// Has a connection served that must not be refused, if this is news to it.
+    /// Queues a connection that must not be refused, if the news concerns it.
     pub fn tell(&self, connection: Arc<Connection>, news: News) {
         if let Tell::Queue { .. } = connection.turn.tell(news) {
             self.push(Job::Serve(connection));
         }
     }
 
-    /// Gives a job to the workers as soon as there is room for it. False if the deadline came first.
+    /// Queues a job once there is room. False if the deadline passed first.
     pub fn push_until(&self, job: Job, deadline: Instant) -> bool {
         self.bounded.send_deadline(job, deadline).is_ok()
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long the rest of a peer's bytes is thrown away after an error, so that closing does not take the reply with it.
+/// How long bytes are discarded after an error. Closing earlier could reset the connection and lose the last reply.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a connection ends.
@@ -17,7 +17,7 @@ pub enum End {
     Framing,
     /// The peer's certificate is refused, or TLS fails.
     Tls,
-    /// Something could not be stored, so what comes behind it must not count.
+    /// A request could not be stored, so later ones must not count.
     Storage,
     /// The peer did not take its replies.
     Late,
@@ -29,8 +29,8 @@ pub enum End {
     Shutdown,
 }
 
-/// Since when the peer lets the central wait. They run only while the connection is parked and the central owes nothing
-/// that the peer would have to wait for.
+/// Since when the central waits for the peer. The clocks run only while the connection is parked and the peer does not
+/// wait for the central.
 #[derive(Default)]
 pub struct Clocks {
     /// For the rest of a frame, a line or a batch.

@@ -1,4 +1,4 @@
-//! What comes in from a peer: bytes, in which frames and lines are found.
+//! Received bytes, split into frames and lines.
 
 use std::io;
 
@@ -6,9 +6,9 @@ use super::kept::{Blocks, Kept};
 use crate::transport::{self, Read, Stream};
 use crate::wire::frame::{self, FrameError, HEADER, Incoming, MAX_FRAME};
 
-/// Read at once, at most.
+/// Maximum bytes of one read.
 pub const READ_BYTES: usize = 64 * 1024;
-/// The longest beginning of a frame or line that can be left over, and what is read ahead of a wait for the draw.
+/// Maximum bytes of an incomplete frame or line, and of what is read during a wait for the draw.
 const PARTIAL_BYTES: usize = HEADER + MAX_FRAME + 1;
 
 /// A worker's buffer, used for one connection after the other. It holds the bytes of that connection that are not taken
@@ -24,7 +24,7 @@ impl Input {
         Input { buffer: vec![0; 2 * READ_BYTES + PARTIAL_BYTES], start: 0, end: 0 }
     }
 
-    /// Begins with the bytes that a connection had left over.
+    /// Loads the bytes that the connection's last pass did not take.
     pub fn load(&mut self, left: &mut Kept, blocks: &Blocks) {
         (self.start, self.end) = (0, 0);
         left.take(blocks, |bytes| {
@@ -69,7 +69,7 @@ impl Input {
         Ok(read)
     }
 
-    /// Throws away what comes. `Nothing` when there is no more now.
+    /// Reads once and discards the bytes. `Nothing` if there are none now.
     pub fn discard(&mut self, stream: &mut dyn Stream) -> io::Result<Read> {
         (self.start, self.end) = (0, 0);
         transport::discard(stream, &mut self.buffer[..READ_BYTES])

@@ -72,7 +72,7 @@ impl Lottery {
         taken
     }
 
-    /// Gives up a draw that is being held, without waking the acceptor.
+    /// Leaves `Drawing` for an earlier step, without waking the acceptor.
     pub fn step_back(&self, to: Step) {
         let _ = self.step.compare_exchange(Step::Drawing as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst);
     }
@@ -87,7 +87,7 @@ impl Lottery {
         self.newest_agency.store(self.start.elapsed().as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// How long no agency was heard of for the first time.
+    /// Time since an agency was heard of for the first time.
     pub fn quiet_for(&self) -> Duration {
         let newest = Duration::from_millis(self.newest_agency.load(Ordering::SeqCst));
         self.start.elapsed().saturating_sub(newest)
@@ -102,7 +102,7 @@ impl Lottery {
         self.winners.get_or_init(|| winners)
     }
 
-    /// Has the acceptor look at what may be new.
+    /// Wakes the acceptor, so that it looks at the step and the keys.
     pub fn wake(&self) {
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();

@@ -1,4 +1,4 @@
-//! What became of a request: one value, which one function tells the log and one makes the reply of.
+//! The outcome of a request: one value. One function logs it, and one makes the reply.
 
 use std::collections::VecDeque;
 
@@ -138,7 +138,7 @@ impl Outcome {
     /// Tells the log. Nothing else writes these actions.
     pub fn log(&self) {
         if matches!(self.refusal(), Some(Refusal::Identity(_))) {
-            // Whoever has refused it has logged that.
+            // `Central::admit` has logged it.
             return;
         }
         let quiet = |action, outcome| Event::new(Level::Debug, action, outcome);

@@ -1,4 +1,4 @@
-//! What is owed to a peer: the answers to its requests, in their order, and the bytes that it has not taken yet.
+//! The answers owed to a peer, in the order of its requests, and the bytes that are not sent yet.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,9 +9,9 @@ use super::outcome::Outcome;
 use crate::transport::{self, Stream};
 use crate::wire::{Reply, frame, keyed};
 
-/// The most answers owed at once. More requests are not read before.
+/// Maximum answers owed at once. No request is read beyond it.
 const MAX_ANSWERS: usize = 1024;
-/// Bytes of replies gathered before they are sent: a short request can have a long reply.
+/// Maximum bytes of replies gathered before they are sent. A short request can have a long reply.
 const REPLY_BYTES: usize = 128 * 1024;
 
 /// See the module.
@@ -20,7 +20,7 @@ pub struct Owed {
     answers: VecDeque<Answer>,
     /// How many of the answers are still to be settled by the ledger.
     unsettled: usize,
-    /// The bytes of the answers that stand behind others.
+    /// Bytes of the ready answers that wait behind others.
     ready: usize,
     unsent: Vec<u8>,
     kept: Kept,
@@ -42,12 +42,12 @@ pub enum Form {
     Keyed,
 }
 
-/// What a look at the answers has found.
+/// What happened to the answers that were collected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Something could not be stored.
+    /// A request could not be stored.
     pub has_failed: bool,
-    /// The draw was told.
+    /// The reply to WAIT_DRAW was among them.
     pub has_drawn: bool,
 }
 
@@ -67,7 +67,7 @@ impl Owed {
         }
     }
 
-    /// Something was put in the ledger's line.
+    /// A request of this connection was put in the ledger's line.
     pub fn push_unsettled(&mut self, form: Form) {
         self.unsettled += 1;
         self.answers.push_back(Answer::Unsettled(form));
@@ -77,12 +77,12 @@ impl Owed {
         self.answers.push_back(Answer::Draw);
     }
 
-    /// Nobody waits for the draw any more.
+    /// Drops the reply to WAIT_DRAW: the session ends.
     pub fn drop_draw(&mut self) {
         self.answers.retain(|answer| !matches!(answer, Answer::Draw));
     }
 
-    /// Whether no request may be taken before some of the answers are sent.
+    /// True if no request may be taken before some answers are sent.
     pub fn is_full(&self) -> bool {
         self.answers.len() >= MAX_ANSWERS || self.unsent.len() + self.ready >= REPLY_BYTES
     }

@@ -15,13 +15,13 @@ use super::refuse::refuse;
 use super::session::{At, Next};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-/// A worker's stack: it parses and writes in buffers on the heap.
+/// Stack of a worker, in bytes. Its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
 /// See the module.
 pub struct Pool {
     pub queue: Queue,
-    /// Closed by every worker at its end.
+    /// Disconnected once every worker has ended.
     ended: Receiver<()>,
     threads: Vec<JoinHandle<()>>,
     is_stopping: Arc<AtomicBool>,
@@ -63,16 +63,16 @@ impl Pool {
         Ok(Pool { queue, ended, threads, is_stopping })
     }
 
-    /// From here on a worker closes each connection once all is answered that had been received.
+    /// From now on workers close each connection once everything received is answered.
     pub fn begin_stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
     }
 
-    /// Has every worker end behind the jobs that are in the queue, and waits for it; false if the deadline came first.
+    /// Lets every worker end after the jobs that are queued, and waits for that. False if the deadline passed first.
     pub fn join(self, deadline: Instant) -> bool {
         let told = self.threads.iter().all(|_| self.queue.push_until(Job::End, deadline));
         let ended = self.ended.recv_deadline(deadline) == Err(RecvTimeoutError::Disconnected);
-        // A thread that has not ended is left to the end of the process.
+        // Threads that have not ended stop when the process ends.
         told && ended && self.threads.into_iter().all(|thread| thread.join().is_ok())
     }
 }
@@ -127,7 +127,7 @@ impl Worker {
                     return self.free_if(is_too_much);
                 }
                 Next::Handshake => {
-                    // Whoever has the lane may serve it at once, so it is in the queue before.
+                    // Requeue first: the worker that has the lane may serve it at once.
                     connection.turn.requeue();
                     drop(guard);
                     if let Some(connection) = self.lane.enter(connection) {
@@ -145,14 +145,14 @@ impl Worker {
             }
         }
     }
-    /// Closes connections, whoever's turn they are, until little enough is held for all that are left.
+    /// Closes connections until the memory held for all others is within the limit again.
     fn free_if(&self, is_too_much: bool) {
         if !is_too_much {
             return;
         }
         let mut freed = Vec::new();
         self.open.free(|connection| {
-            // Whoever serves it says afterwards what it holds.
+            // A worker serves this one now, and notes afterwards what it holds.
             let Some(mut guard) = connection.session.try_lock() else { return false };
             let Some(mut session) = guard.take() else { return false };
             connection.turn.close();
@@ -161,7 +161,7 @@ impl Worker {
             freed.push((session, may_reply));
             true
         });
-        // Nobody waits while these are logged and told.
+        // The memory is free. Logging and replies can take their time.
         for (session, may_reply) in freed {
             let address = session.address();
             session.log_close(End::Busy);

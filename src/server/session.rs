@@ -1,5 +1,5 @@
-//! A connection's course: what comes in is taken, what is owed is sent, until one side ends it. A worker runs it when there
-//! is news. It waits for nothing: whatever it needs wakes it.
+//! The session of a connection: it takes requests and sends the answers it owes, until one side ends it. A worker runs one
+//! pass of it when there is news. A pass never waits: the event that it needs wakes the connection.
 
 mod taking;
 
@@ -22,10 +22,10 @@ use crate::logging::{self, Event};
 use crate::transport::{Peer, Read, Stream, TlsError};
 use crate::wire::{HEALTH_SOURCE, Refusal};
 
-/// Read of one connection before others get their turn.
+/// Maximum bytes read of one connection in a pass. Then others get their turn.
 const PASS_BYTES: usize = 4 * 1024 * 1024;
-/// Read of one connection once the central is stopping: more than a socket's buffer holds, so that all that had been
-/// received is answered, however fast the peer goes on.
+/// Maximum bytes read of one connection during a stop. A socket's buffer holds less, so everything that was received before
+/// the stop is answered, however much the peer still sends.
 const STOP_BYTES: usize = 8 * 1024 * 1024;
 
 /// See the module.
@@ -34,12 +34,12 @@ pub struct Session {
     peer: Peer,
     frame_deadline: Duration,
     state: State,
-    /// The start of a frame or line whose end has not come, or what could not be taken yet.
+    /// Bytes that were received and not taken: an incomplete frame or line, or requests that have to wait.
     untaken: Kept,
     owed: Owed,
     claim: Claim,
     clocks: Clocks,
-    /// What may still be read, once the central is stopping.
+    /// Bytes that may still be read during a stop. None before the stop.
     stop_budget: Option<usize>,
 }
 
@@ -52,25 +52,25 @@ pub struct At<'a> {
     pub has_lane: bool,
 }
 
-/// Where the conversation stands.
+/// The state of the conversation.
 enum State {
     Talking,
-    /// Bets of this batch come in frames of their own.
+    /// The bets of this batch arrive in further frames.
     InBatch(Batch),
-    /// What comes in is not taken before the draw is announced.
+    /// No request is taken before the draw is announced.
     AtDraw,
-    /// Nothing more is taken. What is owed is sent, and then the connection closes.
+    /// No request is taken any more. The answers owed are sent, then the connection closes.
     Ending(End),
 }
 
 /// What a worker is to do with the connection after a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// There is nothing to do before there is news.
+    /// Wait for news.
     Park(Note),
-    /// There may be more to read: others first.
+    /// Queue again: there may be more to read, but other connections come first.
     Again,
-    /// It needs the lane for handshakes.
+    /// Wait for the lane for handshakes.
     Handshake,
     Close(End),
 }
@@ -199,7 +199,7 @@ impl Session {
             if read_in_all >= PASS_BYTES {
                 return Ok(Pass::Again);
             }
-            // While it waits for the draw it is read only to see whether the peer has gone, and a little ahead.
+            // During the wait for the draw, the session reads only a little, to notice that the peer has gone.
             let most = if is_at_draw { input.room_ahead() } else { self.stop_budget.unwrap_or(READ_BYTES) };
             let read = if most > 0 { input.read(&mut *self.stream, most)? } else { Read::Nothing };
             match read {
@@ -208,7 +208,7 @@ impl Session {
                     self.stop_budget = self.stop_budget.map(|budget| budget.saturating_sub(read));
                 }
                 Read::End => self.take_end(central, input),
-                // It was not known before that the peer speaks TLS.
+                // The first byte has just told that the peer speaks TLS.
                 Read::Nothing if self.stream.is_handshaking() => {}
                 Read::Nothing if self.stop_budget.is_some() => self.end(End::Shutdown),
                 Read::Nothing if is_late(self.clocks.frame, self.frame_deadline) => {
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    /// Tells the peer why TLS fails, and closes. What it is owed is not for whoever is at the other end.
+    /// Sends the TLS alert, and closes. Answers that are owed are dropped: the other end may be anybody.
     fn refuse_tls(&mut self, central: &Central, error: io::Error, input: &mut Input) -> io::Result<Pass> {
         if TlsError::of(&error).is_none() {
             return Err(error);
@@ -235,7 +235,7 @@ impl Session {
         self.finish(End::Tls, input)
     }
 
-    /// Goes on with a handshake. It costs so much that only one worker at a time may.
+    /// Continues a handshake. Only one worker at a time may, since it takes much processor time.
     fn shake_hands(&mut self, has_lane: bool) -> io::Result<Pass> {
         if self.stop_budget.is_some() {
             self.end(End::Shutdown);
@@ -265,14 +265,14 @@ impl Session {
             // A reply is sent only after the log lines about it are queued.
             logging::send_gathered();
         }
-        // A stop cannot wait for a peer that takes a little now and then.
+        // During a stop the clock is not reset: a peer that takes a few bytes now and then must not delay the stop.
         if self.owed.send(&mut *self.stream)? > 0 && self.stop_budget.is_none() {
             self.clocks.replies = None;
         }
         Ok(())
     }
 
-    /// Takes nothing more. The first reason counts.
+    /// Ends the session: no request is taken any more. The first reason is kept.
     fn end(&mut self, end: End) {
         if !matches!(self.state, State::Ending(_)) {
             self.state = State::Ending(end);
@@ -286,12 +286,12 @@ impl Session {
         Next::Close(end)
     }
 
-    /// How long the peer has to take its replies: as long as for a frame, but a stop is short.
+    /// Time limit for the peer to take its replies: that of a frame, but at most `LINGER` during a stop.
     fn reply_deadline(&self) -> Duration {
         if self.stop_budget.is_some() { self.frame_deadline.min(LINGER) } else { self.frame_deadline }
     }
 
-    /// The peer does not take its replies yet.
+    /// Waits until the peer takes its replies.
     fn wait_for_peer(&mut self) -> Pass {
         let is_stopping = matches!(self.state, State::Ending(End::Shutdown)) && !self.owed.has_unsettled();
         if is_late(self.clocks.replies, self.reply_deadline()) {
@@ -301,8 +301,8 @@ impl Session {
         if is_stopping { Pass::Close } else { Pass::Park }
     }
 
-    /// Closes once everything owed is sent. After an error what still comes is thrown away first, so that the close does
-    /// not reset the connection under the last reply.
+    /// Closes once all answers are sent. After an error, received bytes are discarded first: closing with unread bytes would
+    /// reset the connection, and the peer could lose the last reply.
     fn finish(&mut self, end: End, input: &mut Input) -> io::Result<Pass> {
         if !self.owed.is_empty() {
             return Ok(Pass::Park);
@@ -319,7 +319,7 @@ impl Session {
         let is_over = loop {
             match input.discard(&mut *self.stream)? {
                 Read::End => break true,
-                // After an echo the peer has said all it had to; after an error more may be under way.
+                // After an echo the peer has sent everything. After an error more bytes may arrive.
                 Read::Nothing => break end == End::Echo || is_late(Some(begun), LINGER),
                 Read::Some(read) if read_in_all < PASS_BYTES => read_in_all += read,
                 Read::Some(_) if is_late(Some(begun), LINGER) => break true,

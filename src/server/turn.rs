@@ -37,7 +37,7 @@ pub struct Note {
     pub owes: bool,
 }
 
-/// What may be new to a connection.
+/// Events that a connection can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     Readable,
@@ -81,7 +81,7 @@ impl Turn {
         }
     }
 
-    /// A worker that has it from the queue, or has it still, begins. False if it was closed meanwhile.
+    /// A worker begins a pass. False if the connection was closed meanwhile.
     pub fn begin(&self) -> bool {
         let mut at = self.0.lock();
         if *at == At::Closed {
@@ -91,7 +91,7 @@ impl Turn {
         true
     }
 
-    /// The worker has done all there was to do. False if there is news: the worker has to begin again.
+    /// The worker parks the connection. False if there is news: the worker has to begin again.
     pub fn park(&self, note: Note) -> bool {
         let mut at = self.0.lock();
         let is_idle = *at == At::Served;
@@ -116,7 +116,7 @@ impl Turn {
 }
 
 impl Note {
-    /// Whether only the peer, or the draw, can bring the connection on.
+    /// True if only the peer or the draw can end the wait.
     pub fn waits_for_peer(&self) -> bool {
         !self.owes || self.has_unsent || self.waits_for_draw
     }
