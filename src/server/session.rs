@@ -333,7 +333,7 @@ impl Session {
     /// What the connection waits for while it is parked.
     fn note(&mut self, has_untaken: bool) -> Note {
         let owes_rest = match self.state {
-            State::Talking => has_untaken || self.stream.is_handshaking(),
+            State::Talking => has_untaken || self.stream.is_handshaking() || self.stream.has_part(),
             State::InBatch(_) => true,
             State::AtDraw | State::Ending(_) => false,
         };

@@ -102,6 +102,10 @@ impl<S: Stream> Stream for Incoming<S> {
         self.stream().is_some_and(Stream::has_unsent)
     }
 
+    fn has_part(&self) -> bool {
+        self.stream().is_some_and(Stream::has_part)
+    }
+
     fn is_handshaking(&self) -> bool {
         self.stream().is_some_and(Stream::is_handshaking)
     }

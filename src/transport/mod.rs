@@ -38,6 +38,11 @@ pub trait Stream: io::Read + io::Write + Send {
     /// Whether the stream holds bytes of its own that wait to be sent (a handshake's, say).
     fn has_unsent(&self) -> bool;
 
+    /// Whether a part of something has come that cannot be read before the rest of it: of a TLS record.
+    fn has_part(&self) -> bool {
+        false
+    }
+
     /// Whether a handshake has begun and is not over. Until it is, reading and writing fail with `WouldBlock`.
     fn is_handshaking(&self) -> bool {
         false

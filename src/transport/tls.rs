@@ -215,6 +215,10 @@ impl<S: Stream> Stream for TlsStream<S> {
         self.connection.wants_write()
     }
 
+    fn has_part(&self) -> bool {
+        self.wire.held() > 0
+    }
+
     fn is_handshaking(&self) -> bool {
         let is_judged = match &self.side {
             Side::Client => true,
