@@ -357,7 +357,9 @@ mod tests {
                     prop_assert!(lines.lines().next().unwrap().len() + 1 > room, "it had fitted the batch before");
                 }
                 let growth = (header.count + 1).to_string().len() - header.count.to_string().len();
-                previous = (header.count < most).then(|| MAX_FRAME - text.len() - 1 - growth);
+                prop_assert!(text.len() <= MAX_FRAME);
+                // A full frame has no room, not even for the line feed before another row.
+                previous = (header.count < most).then(|| (MAX_FRAME - text.len()).saturating_sub(1 + growth));
                 sent.extend(lines.lines().map(|line| line.strip_prefix("BET|3|").unwrap().to_owned()));
             }
             prop_assert_eq!(sent, rows);
