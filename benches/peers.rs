@@ -8,15 +8,11 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::io::Write as _;
 
-use socket2::{Domain, Socket, Type};
+use support::peers::{self, Peers};
 use support::{Central, QUINIELA, make_bets, median, setting, upload, work_folder};
 
-/// How many processes the peers are.
-const PROCESSES: u64 = 4;
 const KINDS: [&str; 4] = ["none", "partial frames", "batches", "waits for the draw"];
 
 fn frame(text: &str) -> Vec<u8> {
@@ -35,51 +31,21 @@ fn begun(kind: &str) -> Vec<u8> {
     }
 }
 
-/// The peers of one process: they read nothing, and stay until standard input ends.
+/// They send what they have to, as far as it is taken, and read nothing.
 fn be_peers(kind: &str) {
     let bytes = begun(kind);
-    let number = |name| setting(name, 0);
-    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, number("PORT") as u16));
-    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number("ADDRESS") as u8), 0));
-    let connect = || -> std::io::Result<TcpStream> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&from.into())?;
-        socket.connect(&to.into())?;
-        socket.set_nonblocking(true)?;
-        let mut stream = TcpStream::from(socket);
+    peers::be(|mut stream| {
+        stream.set_nonblocking(true)?;
         let mut sent = 0;
         while let Ok(more @ 1..) = stream.write(&bytes[sent..]) {
             sent += more;
         }
         Ok(stream)
-    };
-    let peers: Vec<_> = (0..number("COUNT")).map(|_| connect()).collect();
-    println!("{}", peers.iter().filter(|peer| peer.is_ok()).count());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-}
-
-fn start_peers(kind: &str, central: &Central, count: u64) -> Vec<Child> {
-    let start = |address: u64| {
-        Command::new(std::env::current_exe().unwrap())
-            .env("KIND", kind)
-            .env("PORT", central.port.to_string())
-            .env("ADDRESS", address.to_string())
-            .env("COUNT", (count / PROCESSES).to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
-    };
-    let mut children: Vec<Child> = (1..=PROCESSES).map(start).collect();
-    for child in &mut children {
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    }
-    children
+    });
 }
 
 fn main() {
-    if let Ok(kind) = std::env::var("KIND") {
+    if let Some(kind) = peers::kind() {
         return be_peers(&kind);
     }
     let folder = work_folder("peers");
@@ -92,14 +58,11 @@ fn main() {
         for (place, kind) in KINDS.into_iter().enumerate() {
             let _ = std::fs::remove_dir_all(&store);
             let central = Central::start(QUINIELA, &store, 2);
-            let children = if kind == "none" { Vec::new() } else { start_peers(kind, &central, peers) };
+            let begun = (kind != "none").then(|| Peers::start(kind, &central, peers, &folder));
             times[place].push(upload(QUINIELA, 1, central.port, &data, 256, None));
             eprintln!("{kind}: {:?}, {} KiB", times[place].last().unwrap(), central.peak_memory());
             memory[place] = memory[place].max(central.peak_memory() / 1024);
-            for mut child in children {
-                drop(child.stdin.take());
-                child.wait().unwrap();
-            }
+            begun.into_iter().for_each(Peers::end);
             central.stop();
         }
     }

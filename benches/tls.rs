@@ -8,10 +8,9 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +19,11 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, version};
-use socket2::{Domain, Socket, Type};
+use support::peers::{self, Peers};
 use support::{
     Central, QUINIELA, lottery_with, make_bets, make_keys, median, setting, time, upload_in_parts, work_folder,
 };
 
-/// How many processes the peers are.
-const PROCESSES: u64 = 4;
 /// Clients that connect at the same time.
 const CLIENTS: u64 = 4;
 const HELLO: &[u8] = b"\x00\x00\x00\x08HELLO|1\n";
@@ -59,17 +56,9 @@ fn ask(stream: &mut (impl Read + Write)) {
     assert_eq!(answer, ANSWER);
 }
 
-/// The peers of one process. They stay until standard input ends.
 fn be_peers(kind: &str) {
-    let number = |name| setting(name, 0);
-    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, number("PORT") as u16));
-    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number("ADDRESS") as u8), 0));
     let config = client(Path::new(&std::env::var("FOLDER").unwrap()));
-    let connect = || -> std::io::Result<TcpStream> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&from.into())?;
-        socket.connect(&to.into())?;
-        let mut stream = TcpStream::from(socket);
+    peers::be(|mut stream| {
         match kind {
             "plain" => ask(&mut stream),
             "tls" => {
@@ -89,47 +78,7 @@ fn be_peers(kind: &str) {
             other => panic!("{other}"),
         }
         Ok(stream)
-    };
-    let peers: Vec<_> = (0..number("COUNT")).map(|_| connect()).collect();
-    println!("{}", peers.iter().filter(|peer| peer.is_ok()).count());
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-}
-
-struct Peers {
-    children: Vec<Child>,
-    count: u64,
-}
-
-impl Peers {
-    fn start(kind: &str, central: &Central, count: u64, folder: &Path) -> Peers {
-        let start = |address: u64| {
-            Command::new(std::env::current_exe().unwrap())
-                .env("KIND", kind)
-                .env("PORT", central.port.to_string())
-                .env("ADDRESS", address.to_string())
-                .env("COUNT", (count / PROCESSES).to_string())
-                .env("FOLDER", folder)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
-        let mut children: Vec<Child> = (1..=PROCESSES).map(start).collect();
-        let mut count = 0;
-        for child in &mut children {
-            let mut line = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            count += line.trim().parse::<u64>().unwrap();
-        }
-        Peers { children, count }
-    }
-
-    fn end(self) {
-        for mut child in self.children {
-            drop(child.stdin.take());
-            child.wait().unwrap();
-        }
-    }
+    });
 }
 
 fn ingest(folder: &Path, keys: &Path, bets: u64, rounds: u64) {
@@ -244,7 +193,7 @@ fn half(folder: &Path, keys: &Path, peers: u64, bets: u64, rounds: u64) {
 }
 
 fn main() {
-    if let Ok(kind) = std::env::var("KIND") {
+    if let Some(kind) = peers::kind() {
         return be_peers(&kind);
     }
     let only = std::env::var("ONLY").unwrap_or_default();

@@ -68,6 +68,11 @@ impl Error {
         Error::new(Kind::Storage, message)
     }
 
+    /// Bad input at a path: `reason` says what is wrong there, and what to do.
+    pub fn bad_path(path: &Path, reason: impl fmt::Display) -> Error {
+        Error::bad_input(format!("{}: {reason}", path.display()))
+    }
+
     /// An I/O error with its path. `action` is a verb that follows "cannot".
     pub fn at_path(kind: Kind, path: &Path, action: &str, error: &std::io::Error) -> Error {
         let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;

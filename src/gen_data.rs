@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> Result<Made> {
     let shares = shares(&mut rng, args.agencies, args.bets);
     let before = files_of_agencies(&args.dir)?;
     if let Some((_, path)) = before.iter().find(|_| !args.force) {
-        return Err(Error::bad_input(format!("{}: is there already; --force replaces it", path.display())));
+        return Err(Error::bad_path(path, "is there already; --force replaces it"));
     }
     let mut numbers = Numbers { winning: args.winning_number, winners: args.winners, bets: args.bets, won: 0 };
     for (agency, bets) in shares.into_iter().enumerate() {

@@ -46,7 +46,7 @@ pub fn check_replaceable(path: &Path, what: &str, is_ours: impl Fn(&[u8]) -> boo
     if start.is_empty() || is_ours(&start) {
         return Ok(());
     }
-    Err(Error::bad_input(format!("{}: is there already and is no {what}; --force replaces it", path.display())))
+    Err(Error::bad_path(path, format!("is there already and is no {what}; --force replaces it")))
 }
 
 /// A number with its noun, in the plural unless it is 1.

@@ -46,7 +46,7 @@ impl Dataset {
         // Opening a pipe without a writer would block for ever, and a pipe cannot be read again from a mark.
         let metadata = path.metadata().map_err(|error| unreadable(&error))?;
         if !metadata.is_file() {
-            return Err(Error::bad_input(format!("{}: not a regular file", path.display())));
+            return Err(Error::bad_path(path, "not a regular file"));
         }
         let file = File::open(path).map_err(|error| unreadable(&error))?;
         let start = RowMark { row: 0, position: Position::START };

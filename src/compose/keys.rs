@@ -65,7 +65,7 @@ impl Keys {
         let found = fs::metadata(folder.join("cert.pem"));
         if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             let advice = format!("quiniela keys renew {} {}", self.dir.display(), flag_of(party));
-            return Err(Error::bad_input(format!("{}: there is no certificate; {advice} makes it", folder.display())));
+            return Err(Error::bad_path(&folder, format!("there is no certificate; {advice} makes it")));
         }
         match party {
             Role::Central => Acceptance::load(Paths::of_central(&folder)).map(drop),

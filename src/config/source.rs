@@ -61,7 +61,7 @@ impl<'a> Sources<'a> {
             Err(error) => return Err(Error::at_path(Kind::BadInput, &file, "read it", &error)),
             // Editors on Windows put this mark at the start of a file.
             Ok(text) => match parse(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
-                Err(problem) => return Err(Error::bad_input(format!("{}: {problem}", file.display()))),
+                Err(problem) => return Err(Error::bad_path(&file, problem)),
                 Ok(keys) => (true, keys),
             },
         };

@@ -19,7 +19,7 @@ use crate::gen_data;
 use crate::keys;
 use crate::output::print;
 use crate::signals::StopSignal;
-use crate::wire::frame;
+use crate::wire::{Refusal, Reply, frame};
 use children::{Children, Message, log_value};
 use show::Show;
 
@@ -187,7 +187,7 @@ fn refusal_without_tls(port: u16) -> Result<String> {
         Ok(String::from_utf8_lossy(&answer).trim_end().to_owned())
     };
     let answer = ask().map_err(|error| Error::failed(format!("the central: no answer without TLS: {error}")))?;
-    if answer.starts_with("ACK|ERR|this central speaks TLS") {
+    if answer == Reply::Ack(Err(Refusal::NeedsTls)).to_string() {
         return Ok(answer);
     }
     Err(Error::failed(format!("the central takes a request without TLS, and answers {}", Quoted(&answer))))

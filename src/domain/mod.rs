@@ -14,7 +14,7 @@ pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
 pub use chain::{Checksum, Place};
 pub use plain::{PlainBet, plain_bet};
 pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster};
-pub use role::Role;
+pub use role::{EXPIRY_DAYS, Role};
 pub use row::Rows;
 pub use rules::{Rules, SaidRules};
 pub use text::{Quoted, is_digits, is_forbidden, visible};

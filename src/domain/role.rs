@@ -7,6 +7,8 @@ use super::text::is_digits;
 
 /// The start of every URI name that holds a role.
 const PREFIX: &str = "urn:quiniela:";
+/// A certificate that expires within so many days is worth a warning.
+pub const EXPIRY_DAYS: i64 = 30;
 
 /// A party of a lottery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +26,12 @@ impl Role {
             .into_iter()
             .filter(|uri| uri.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)));
         let (only, another) = (ours.next()?, ours.next());
-        if another.is_some() { None } else { Role::parse(only) }
+        if another.is_some() { None } else { Role::of_word(only.strip_prefix(PREFIX)?) }
     }
 
-    fn parse(uri: &str) -> Option<Role> {
-        let role = match uri.strip_prefix(PREFIX)? {
+    /// The role that stands behind the prefix of such a name.
+    pub fn of_word(word: &str) -> Option<Role> {
+        let role = match word {
             "central" => Role::Central,
             "operator" => Role::Operator,
             role => {
@@ -37,6 +40,15 @@ impl Role {
             }
         };
         Some(role)
+    }
+
+    /// As a text calls it.
+    pub fn name(self) -> String {
+        match self {
+            Role::Agency(agency) => format!("agency {agency}"),
+            Role::Central => "central".to_owned(),
+            Role::Operator => "operator".to_owned(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 
 use super::certificate::Certificate;
-use super::issued::{Issue, Serial, name_of};
+use super::issued::{Issue, Serial};
 use crate::domain::Role;
 use crate::error::{Error, Result};
 
@@ -83,7 +83,7 @@ impl Authority {
         now: OffsetDateTime,
     ) -> Result<(Issue, String)> {
         let serial = new_serial()?;
-        let mut params = params(&format!("quiniela {}", name_of(role)), &serial);
+        let mut params = params(&format!("quiniela {}", role.name()), &serial);
         params.subject_alt_names = CertificateParams::new(hosts).map_err(failed)?.subject_alt_names;
         params.subject_alt_names.push(SanType::URI(role.to_string().try_into().map_err(failed)?));
         params.not_before = now - LATE_CLOCK;
@@ -146,7 +146,7 @@ pub fn fits(secret: &[u8], public: &impl PublicKeyData) -> bool {
 /// A request for a certificate of this key. Its name is there for people alone.
 pub fn request(role: Role, key: &KeyPair) -> Result<String> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = common_name(&format!("quiniela {}", name_of(role)));
+    params.distinguished_name = common_name(&format!("quiniela {}", role.name()));
     params.serialize_request(key).and_then(|request| request.pem()).map_err(failed)
 }
 

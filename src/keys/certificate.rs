@@ -25,7 +25,7 @@ pub struct Certificate {
     pub serial: Serial,
     /// None for a certificate that speaks for nobody.
     pub role: Option<Role>,
-    /// The hosts that it names, without repetitions.
+    /// The hosts that it names.
     pub hosts: Vec<String>,
     pub from: OffsetDateTime,
     pub until: OffsetDateTime,
@@ -54,17 +54,11 @@ impl Certificate {
         }
         let names = read.subject_alternative_name().ok().flatten();
         let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
-        let mut hosts: Vec<String> = Vec::new();
-        for host in names.iter().filter_map(host) {
-            if !hosts.contains(&host) {
-                hosts.push(host);
-            }
-        }
         let uris: Vec<String> = names.iter().filter_map(uri).collect();
         Ok(Certificate {
             serial: Serial::new(read.raw_serial()),
             role: Role::of_names(uris.iter().map(String::as_str)),
-            hosts,
+            hosts: names.iter().filter_map(host).collect(),
             from: read.validity().not_before.to_datetime(),
             until: read.validity().not_after.to_datetime(),
             is_authority: read.is_ca(),

@@ -119,16 +119,16 @@ impl Change<'_> {
     /// Refuses before anything is decided what could not be finished then.
     fn check_place(&self, place: &Path) -> Result<()> {
         if place.is_dir() {
-            return Err(Error::bad_input(format!("{}: is a folder, and a file is to be here", place.display())));
+            return Err(Error::bad_path(place, "is a folder, and a file is to be here"));
         }
         let folder = place.parent().unwrap_or(&self.folder.path);
         let (Ok(there), Ok(ours)) = (fs::metadata(folder), fs::metadata(&self.folder.path)) else { return Ok(()) };
         if !there.is_dir() {
-            return Err(Error::bad_input(format!("{}: is no folder", folder.display())));
+            return Err(Error::bad_path(folder, "is no folder"));
         }
         if there.dev() != ours.dev() {
             let advice = "make a folder of it, and copy the files to where they are needed";
-            return Err(Error::bad_input(format!("{}: is on another file system: {advice}", folder.display())));
+            return Err(Error::bad_path(folder, format!("is on another file system: {advice}")));
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ fn lock(path: &Path) -> Result<File> {
     let unusable = |error: &io::Error| Error::at_path(Kind::BadInput, path, "open this folder", error);
     let file = File::open(path).map_err(|error| unusable(&error))?;
     if !file.metadata().map_err(|error| unusable(&error))?.is_dir() {
-        return Err(Error::bad_input(format!("{}: is no folder", path.display())));
+        return Err(Error::bad_path(path, "is no folder"));
     }
     let until = Instant::now() + LOCK_WAIT;
     loop {

@@ -39,15 +39,6 @@ pub struct Issue {
 #[derive(Debug, Default)]
 pub struct Issued(pub Vec<Issue>);
 
-/// How a role is called in a text.
-pub fn name_of(role: Role) -> String {
-    match role {
-        Role::Agency(id) => format!("agency {id}"),
-        Role::Central => "central".to_owned(),
-        Role::Operator => "operator".to_owned(),
-    }
-}
-
 /// A moment as files and `show` tell it: UTC, to the second.
 pub fn told(moment: OffsetDateTime) -> String {
     // Only a year of more than four digits cannot be told so.

@@ -7,13 +7,13 @@ mod issued;
 mod parties;
 mod show;
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Subcommand, ValueHint};
 use rustls_pki_types::ServerName;
 
-use crate::domain::{AgencyId, MAX_AGENCIES, Role, is_digits};
+use crate::config::whole_number;
+use crate::domain::{AgencyId, MAX_AGENCIES, Role};
 use crate::error::{Error, Result};
 use crate::output::print;
 use issued::Serial;
@@ -76,18 +76,11 @@ enum Command {
     /// Example: quiniela keys sign DIR request.pem --agency 7
     #[command(group = ArgGroup::new("which").required(true))]
     Sign {
-        /// Folder of the keys
-        #[arg(value_hint = ValueHint::DirPath)]
-        dir: PathBuf,
+        #[command(flatten)]
+        issue: Issue,
         /// File that quiniela keys request has made, or openssl req
         #[arg(value_hint = ValueHint::FilePath)]
         request: PathBuf,
-        #[command(flatten)]
-        party: Party,
-        #[command(flatten)]
-        hosts: Hosts,
-        #[command(flatten)]
-        lifetime: Lifetime,
     },
     /// Gives a party a new key and a new certificate. The old one stays valid until it is revoked.
     ///
@@ -97,15 +90,8 @@ enum Command {
     /// Example: quiniela keys renew DIR --agency 7
     #[command(group = ArgGroup::new("which").required(true))]
     Renew {
-        /// Folder of the keys
-        #[arg(value_hint = ValueHint::DirPath)]
-        dir: PathBuf,
         #[command(flatten)]
-        party: Party,
-        #[command(flatten)]
-        hosts: Hosts,
-        #[command(flatten)]
-        lifetime: Lifetime,
+        issue: Issue,
     },
     /// Revokes all certificates that a party has so far, or one of them.
     ///
@@ -132,6 +118,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// A certificate that is to be made.
+#[derive(clap::Args, Clone, Debug)]
+struct Issue {
+    /// Folder of the keys
+    #[arg(value_hint = ValueHint::DirPath)]
+    dir: PathBuf,
+    #[command(flatten)]
+    party: Party,
+    #[command(flatten)]
+    hosts: Hosts,
+    #[command(flatten)]
+    lifetime: Lifetime,
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -169,12 +169,8 @@ pub fn run(args: &Args) -> Result<()> {
             parties::init(dir, *agencies, &terms(hosts, lifetime, Role::Central)?, *force)
         }
         Command::Request { dir, party, force } => parties::request(dir, party.role(), *force),
-        Command::Sign { dir, request, party, hosts, lifetime } => {
-            parties::sign(dir, request, party.role(), &terms(hosts, lifetime, party.role())?)
-        }
-        Command::Renew { dir, party, hosts, lifetime } => {
-            parties::renew(dir, party.role(), &terms(hosts, lifetime, party.role())?)
-        }
+        Command::Sign { issue, request } => parties::sign(&issue.dir, request, issue.party.role(), &issue.terms()?),
+        Command::Renew { issue } => parties::renew(&issue.dir, issue.party.role(), &issue.terms()?),
         Command::Revoke { dir, party, serial } => {
             let which = serial.clone().map_or_else(|| Which::Party(party.role()), Which::Serial);
             parties::revoke(dir, &which)
@@ -199,6 +195,12 @@ fn terms<'a>(hosts: &'a Hosts, lifetime: &Lifetime, role: Role) -> Result<Terms<
     Ok(Terms { hosts: &hosts.server_names, days: lifetime.days })
 }
 
+impl Issue {
+    fn terms(&self) -> Result<Terms<'_>> {
+        terms(&self.hosts, &self.lifetime, self.party.role())
+    }
+}
+
 impl Party {
     /// The command line has exactly one of them, or none beside `--serial`.
     fn role(&self) -> Role {
@@ -207,13 +209,6 @@ impl Party {
             None if self.operator => Role::Operator,
             None => Role::Central,
         }
-    }
-}
-
-fn whole_number(allowed: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number = is_digits(text).then(|| text.parse().ok()).flatten().filter(|number| allowed.contains(number));
-        number.ok_or_else(|| format!("allowed is a whole number from {} to {}", allowed.start(), allowed.end()))
     }
 }
 

@@ -1,10 +1,9 @@
 //! What the commands do: the folders of the parties, and what their authority signs for them.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rcgen::PublicKeyData;
 use time::{OffsetDateTime, Time};
@@ -12,7 +11,7 @@ use time::{OffsetDateTime, Time};
 use super::authority::{self, Authority, CENTRAL_HOSTS, Part};
 use super::certificate::{self, Certificate, Revocations};
 use super::folder::{self, Access, Change, KeysFolder};
-use super::issued::{self, Issued, Serial, name_of, told};
+use super::issued::{self, Issued, Serial, told};
 use crate::domain::{AgencyId, Role};
 use crate::error::{Error, Kind, Result};
 use crate::output::counted;
@@ -92,7 +91,7 @@ pub fn request(dir: &Path, role: Role, force: bool) -> Result<String> {
     if let Some(path) = ["key.pem", "request.pem"].iter().find(|name| !force && folder.holds(name)) {
         let advice =
             "choose a new folder, since the old key is needed until the new certificate is here; --force replaces it";
-        return Err(Error::bad_input(format!("{}: is there already; {advice}", folder.path(path).display())));
+        return Err(Error::bad_path(&folder.path(path), format!("is there already; {advice}")));
     }
     let key = authority::new_key()?;
     let mut change = folder.change()?;
@@ -104,23 +103,23 @@ pub fn request(dir: &Path, role: Role, force: bool) -> Result<String> {
          Take request.pem to the authority: quiniela keys sign DIR request.pem {flag}\n\
          Put the cert.pem and ca.pem that it answers with into this folder.\n",
         dir.display(),
-        name = name_of(role),
+        name = role.name(),
         flag = flag_of(role)
     ))
 }
 
 /// Answers a request with a certificate for the role that the signer says.
 pub fn sign(dir: &Path, request: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
-    let key = certificate::requested_key(&folder::read(request)?).map_err(|why| wrong(request, why))?;
+    let key = certificate::requested_key(&folder::read(request)?).map_err(|why| Error::bad_path(request, why))?;
     let mut keys = Keys::open(dir)?;
     let own = file_of(role, "key.pem");
     let path = keys.folder.path(&own);
     if keys.folder.holds(&own) && !authority::fits(&folder::read_secret(&path)?, &key) {
         let why = "the key of this party is here, and the certificate of another would not fit it: move it away first";
-        return Err(Error::bad_input(format!("{}: {why}", path.display())));
+        return Err(Error::bad_path(&path, why));
     }
     keys.issue(role, &key, terms, None)?;
-    let (name, folder) = (name_of(role), keys.folder.path(&folder_of(role)));
+    let (name, folder) = (role.name(), keys.folder.path(&folder_of(role)));
     let crl = if role == Role::Central { ", crl.pem" } else { "" };
     Ok(format!(
         "{}: cert.pem, ca.pem{crl}, for {name}, until {}\n\
@@ -133,7 +132,7 @@ pub fn sign(dir: &Path, request: &Path, role: Role, terms: &Terms<'_>) -> Result
 /// Gives a party a new key and a new certificate. A party that has none yet gets its first.
 pub fn renew(dir: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
     let mut keys = Keys::open(dir)?;
-    let (name, own) = (name_of(role), file_of(role, "key.pem"));
+    let (name, own) = (role.name(), file_of(role, "key.pem"));
     let valid: Vec<Serial> = keys
         .issued
         .of(role)
@@ -143,7 +142,7 @@ pub fn renew(dir: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
     let is_known = keys.issued.of(role).next().is_some();
     if !is_known && keys.folder.holds(&own) {
         let why = "is a key that was never certified here: sign its request, or move it away first";
-        return Err(wrong(&keys.folder.path(&own), why));
+        return Err(Error::bad_path(&keys.folder.path(&own), why));
     }
     if is_known && !keys.folder.holds(&own) {
         return Err(Error::bad_input(format!(
@@ -183,11 +182,11 @@ pub fn revoke(dir: &Path, which: &Which) -> Result<String> {
     }
     if known == 0 {
         let who = match which {
-            Which::Party(role) => format!("has no certificate for {}", name_of(*role)),
+            Which::Party(role) => format!("has no certificate for {}", role.name()),
             Which::Serial(serial) => format!("has no certificate with the serial number {serial}"),
         };
         let list = keys.folder.path(issued::FILE);
-        return Err(Error::bad_input(format!("{}: {who}: quiniela keys show tells those that it has", list.display())));
+        return Err(Error::bad_path(&list, format!("{who}: quiniela keys show tells those that it has")));
     }
     let mut change = keys.folder.change()?;
     let crl = keys.revocations()?;
@@ -214,21 +213,18 @@ impl Keys {
     fn open(dir: &Path) -> Result<Keys> {
         if !dir.exists() {
             let advice = format!("quiniela keys init {} makes it", dir.display());
-            return Err(Error::bad_input(format!("{}: there is no such folder; {advice}", dir.display())));
+            return Err(Error::bad_path(dir, format!("there is no such folder; {advice}")));
         }
         let folder = KeysFolder::open(dir)?;
         if !folder.holds("ca") {
             let advice = format!("quiniela keys init {} makes one", dir.display());
-            return Err(Error::bad_input(format!(
-                "{}: there is no authority here; {advice}",
-                folder.path("ca").display()
-            )));
+            return Err(Error::bad_path(&folder.path("ca"), format!("there is no authority here; {advice}")));
         }
         let [certificate, key, list] = [AUTHORITY, AUTHORITY_KEY, issued::FILE].map(|name| folder.path(name));
         let authority = Authority::load(&folder::read(&certificate)?, &folder::read_secret(&key)?);
         let authority = authority.map_err(|(part, why)| match part {
-            Part::Certificate => wrong(&certificate, why),
-            Part::Key => wrong(&key, why),
+            Part::Certificate => Error::bad_path(&certificate, why),
+            Part::Key => Error::bad_path(&key, why),
         })?;
         let issued = Issued::parse(&list, &folder::read(&list)?)?;
         Ok(Keys { folder, authority, issued, now: now() })
@@ -260,7 +256,7 @@ impl Keys {
         if !given.is_empty() || !path.exists() {
             return Ok(with_usual(given));
         }
-        let present = Certificate::read(&folder::read(&path)?).map_err(|why| wrong(&path, why))?;
+        let present = Certificate::read(&folder::read(&path)?).map_err(|why| Error::bad_path(&path, why))?;
         Ok(with_usual(&present.hosts))
     }
 
@@ -295,7 +291,7 @@ fn certify(
 
 /// A party's folder, in the folder of keys.
 pub fn folder_of(role: Role) -> String {
-    name_of(role).replace(' ', "-")
+    role.name().replace(' ', "-")
 }
 
 fn file_of(role: Role, name: &str) -> String {
@@ -304,7 +300,7 @@ fn file_of(role: Role, name: &str) -> String {
 
 /// The flag that names a party to these commands.
 pub fn flag_of(role: Role) -> String {
-    format!("--{}", name_of(role))
+    format!("--{}", role.name())
 }
 
 fn now() -> OffsetDateTime {
@@ -328,20 +324,13 @@ fn with_usual(given: &[String]) -> Vec<String> {
     hosts
 }
 
-fn wrong(path: &Path, why: &str) -> Error {
-    Error::bad_input(format!("{}: {why}", path.display()))
-}
-
 /// The parties that have folders, whatever is in them.
 fn parties_in(dir: &Path) -> Result<Vec<Role>> {
     let unreadable = |error: std::io::Error| Error::at_path(Kind::Failed, dir, "read this folder", &error);
     let mut roles = Vec::new();
     for entry in dir.read_dir().map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        let role = name
-            .to_str()
-            .and_then(|name| Role::of_names([format!("urn:quiniela:{}", name.replacen('-', ":", 1)).as_str()]));
-        roles.extend(role);
+        roles.extend(name.to_str().and_then(|name| Role::of_word(&name.replacen('-', ":", 1))));
     }
     roles.sort_by_key(|role| match role {
         Role::Central => 0,
@@ -359,17 +348,16 @@ fn refuse_to_overwrite(folder: &KeysFolder, parties: &[Role]) -> Result<()> {
     let path = folder.path(&name);
     if folder.was_finished {
         let why = "an earlier quiniela keys was interrupted here, and what it had begun is finished now";
-        return Err(Error::bad_input(format!("{}: {why}; --force replaces all of it", path.display())));
+        return Err(Error::bad_path(&path, format!("{why}; --force replaces all of it")));
     }
     let advice = "--force makes a new authority, for which every certificate of the old one is worthless";
-    Err(Error::bad_input(format!("{}: is there already; {advice}", path.display())))
+    Err(Error::bad_path(&path, format!("is there already; {advice}")))
 }
 
 /// Removes a party's keys and certificates, and its folder if there is nothing else in it.
 fn remove_party(folder: &KeysFolder, role: Role) -> Result<()> {
     let path = folder.path(&folder_of(role));
-    let files: Vec<PathBuf> = PARTY_FILES.map(|name| path.join(OsStr::new(name))).to_vec();
-    for file in files.iter().filter(|file| file.exists()) {
+    for file in PARTY_FILES.map(|name| path.join(name)).iter().filter(|file| file.exists()) {
         fs::remove_file(file).map_err(|error| Error::at_path(Kind::Failed, file, "remove it", &error))?;
     }
     // Other files in it are not ours.

@@ -9,12 +9,12 @@ use time::{Duration, OffsetDateTime};
 
 use super::certificate::{Certificate, Revocations};
 use super::folder;
-use super::issued::{self, Issued, name_of, told};
-use crate::domain::Role;
+use super::issued::{self, Issued, told};
+use crate::domain::{EXPIRY_DAYS, Role};
 use crate::error::{Error, Result};
 
 /// An end that is nearer than this is warned of.
-const EXPIRY_WARNING: Duration = Duration::days(30);
+const EXPIRY_WARNING: Duration = Duration::days(EXPIRY_DAYS);
 
 /// What a folder holds, as `--json` prints it.
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ pub fn show(dir: &Path, as_json: bool) -> Result<String> {
     } else {
         let message =
             "there is neither ca/issued.csv here, as in a folder of keys, nor cert.pem, as in a party's folder";
-        return Err(Error::bad_input(format!("{}: {message}", dir.display())));
+        return Err(Error::bad_path(dir, message));
     };
     if as_json {
         let json = serde_json::to_string_pretty(&shown);
@@ -72,11 +72,11 @@ fn of_authority(dir: &Path, list: &Path, now: OffsetDateTime) -> Result<Shown> {
     }
     for issue in valid() {
         let until = last.remove(&issue.role);
-        let what = format!("{}'s certificate", name_of(issue.role));
+        let what = format!("{}'s certificate", issue.role.name());
         warnings.extend(until.and_then(|until| warning(&what, until, now, "quiniela keys renew")));
     }
     let rows = issued.0.iter().map(|issue| Row {
-        who: name_of(issue.role),
+        who: issue.role.name(),
         role: Some(issue.role.to_string()),
         serial: issue.serial.to_string(),
         from: told(issue.from),
@@ -88,7 +88,7 @@ fn of_authority(dir: &Path, list: &Path, now: OffsetDateTime) -> Result<Shown> {
 
 fn of_party(dir: &Path, own: &Path, now: OffsetDateTime) -> Result<Shown> {
     let (authority, certificate) = (read(&dir.join("ca.pem"))?, read(own)?);
-    let who = certificate.role.map_or("nobody".to_owned(), name_of);
+    let who = certificate.role.map_or("nobody".to_owned(), Role::name);
     let mut warnings =
         Vec::from_iter(warning("the authority's certificate", authority.until, now, "ask for a new one"));
     warnings.extend(warning("this certificate", certificate.until, now, "ask the authority for a new one"));
@@ -106,7 +106,7 @@ fn of_party(dir: &Path, own: &Path, now: OffsetDateTime) -> Result<Shown> {
 
 fn read(path: &Path) -> Result<Certificate> {
     let certificate = Certificate::read(&folder::read(path)?);
-    certificate.map_err(|why| Error::bad_input(format!("{}: {why}", path.display())))
+    certificate.map_err(|why| Error::bad_path(path, why))
 }
 
 /// The list of revoked certificates, if there is one.
@@ -115,7 +115,7 @@ fn revocations(path: &Path) -> Result<Option<Revocations>> {
         return Ok(None);
     }
     let list = Revocations::read(&folder::read(path)?);
-    list.map(Some).map_err(|why| Error::bad_input(format!("{}: {why}", path.display())))
+    list.map(Some).map_err(|why| Error::bad_path(path, why))
 }
 
 fn row_of(who: &str, certificate: &Certificate) -> Row {

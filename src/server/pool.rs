@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
 use super::central::{Central, Client};
 use super::connection::{Connection, Job, Queue};
 use super::ending::End;
@@ -13,7 +15,6 @@ use super::lane::Lane;
 use super::open::Open;
 use super::refuse::refuse;
 use super::session::{At, Next};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 /// Stack of a worker, in bytes. Its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
@@ -145,6 +146,7 @@ impl Worker {
             }
         }
     }
+
     /// Closes connections until the memory held for all others is within the limit again.
     fn free_if(&self, is_too_much: bool) {
         if !is_too_much {

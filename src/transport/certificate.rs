@@ -45,8 +45,7 @@ fn role(certificate: &X509Certificate<'_>) -> Option<Role> {
 /// A party, as a sentence calls it.
 pub fn party(role: Role) -> String {
     match role {
-        Role::Agency(agency) => format!("agency {agency}"),
-        Role::Central => "the central".to_owned(),
-        Role::Operator => "the operator".to_owned(),
+        Role::Agency(_) => role.name(),
+        Role::Central | Role::Operator => format!("the {}", role.name()),
     }
 }

@@ -18,13 +18,11 @@ use webpki::{KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder};
 use x509_parser::parse_x509_crl;
 
 use super::certificate::{Facts, party};
-use crate::domain::Role;
+use crate::domain::{EXPIRY_DAYS, Role};
 use crate::error::{Error, Kind, Result};
 
 /// The largest of these files: a list of some ten thousand revoked certificates.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
-/// A certificate that expires within this time is worth a warning.
-const EXPIRY_DAYS: i64 = 30;
 const DAY: i64 = 24 * 60 * 60;
 
 /// Where a party's files are.
@@ -103,10 +101,10 @@ fn check_own(
     warnings: &mut Vec<Warning>,
 ) -> Result<Role> {
     let facts = chain.first().and_then(|certificate| Facts::read(certificate));
-    let facts = facts.ok_or_else(|| wrong(path, "its certificate is damaged; copy the file again"))?;
+    let facts = facts.ok_or_else(|| Error::bad_path(path, "its certificate is damaged; copy the file again"))?;
     let role = match (facts.role, expected) {
         (None, _) => {
-            return Err(wrong(
+            return Err(Error::bad_path(
                 path,
                 "its certificate names no party of a lottery: exactly one URI must be urn:quiniela:central, \
                  urn:quiniela:operator or urn:quiniela:agency:<id>",
@@ -114,19 +112,25 @@ fn check_own(
         }
         (Some(role), Some(expected)) if role != expected => {
             let (role, expected) = (party(role), party(expected));
-            return Err(wrong(
+            return Err(Error::bad_path(
                 path,
-                &format!("holds {role}'s key, and this is {expected}; give the keys of {expected}"),
+                format!("holds {role}'s key, and this is {expected}; give the keys of {expected}"),
             ));
         }
         (Some(role), _) => role,
     };
     let now = seconds(now);
     if now < facts.not_before {
-        return Err(wrong(path, &format!("is not valid before {}; check this machine's clock", day(facts.not_before))));
+        return Err(Error::bad_path(
+            path,
+            format!("is not valid before {}; check this machine's clock", day(facts.not_before)),
+        ));
     }
     if now > facts.not_after {
-        return Err(wrong(path, &format!("expired on {}; renew it: quiniela keys renew", day(facts.not_after))));
+        return Err(Error::bad_path(
+            path,
+            format!("expired on {}; renew it: quiniela keys renew", day(facts.not_after)),
+        ));
     }
     if facts.not_after - now < EXPIRY_DAYS * DAY {
         warnings.push(Warning::Expires { file: path.to_owned(), day: day(facts.not_after) });
@@ -141,12 +145,14 @@ fn certify(
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey> {
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        RustlsError::InconsistentKeys(_) => wrong(
+        RustlsError::InconsistentKeys(_) => Error::bad_path(
             &paths.key,
-            &format!("does not fit the certificate {}; take both from one folder", paths.cert.display()),
+            format!("does not fit the certificate {}; take both from one folder", paths.cert.display()),
         ),
-        RustlsError::InvalidCertificate(_) => wrong(&paths.cert, "its certificate is damaged; copy the file again"),
-        _ => wrong(&paths.key, "holds no key that can be used: ECDSA on P-256 or P-384, Ed25519 or RSA"),
+        RustlsError::InvalidCertificate(_) => {
+            Error::bad_path(&paths.cert, "its certificate is damaged; copy the file again")
+        }
+        _ => Error::bad_path(&paths.key, "holds no key that can be used: ECDSA on P-256 or P-384, Ed25519 or RSA"),
     })
 }
 
@@ -162,7 +168,7 @@ fn check_chain(
     now: UnixTime,
 ) -> Result<()> {
     let crl_path = paths.crl.as_deref().unwrap_or(&paths.ca);
-    let damaged = || wrong(crl_path, "is damaged; copy the file again");
+    let damaged = || Error::bad_path(crl_path, "is damaged; copy the file again");
     let parse = |crl: &CertificateRevocationListDer<'_>| webpki::OwnedCertRevocationList::from_der(crl).map(Into::into);
     let crls =
         crls.iter().map(parse).collect::<Result<Vec<webpki::CertRevocationList<'_>>, _>>().map_err(|_| damaged())?;
@@ -171,8 +177,10 @@ fn check_chain(
         .ok()
         .map(|options| options.with_depth(RevocationCheckDepth::EndEntity).build());
     let usage = if role == Role::Central { KeyUsage::server_auth() } else { KeyUsage::client_auth() };
-    let (own, between) = certified.cert.split_first().ok_or_else(|| wrong(&paths.cert, "holds no certificate"))?;
-    let own = webpki::EndEntityCert::try_from(own).map_err(|_| wrong(&paths.cert, "its certificate is damaged"))?;
+    let (own, between) =
+        certified.cert.split_first().ok_or_else(|| Error::bad_path(&paths.cert, "holds no certificate"))?;
+    let own =
+        webpki::EndEntityCert::try_from(own).map_err(|_| Error::bad_path(&paths.cert, "its certificate is damaged"))?;
     let algorithms = provider.signature_verification_algorithms.all;
     let verified = own.verify_for_usage(algorithms, &roots.roots, between, now, usage, revocation, None);
     let (path, reason) = match verified {
@@ -195,7 +203,7 @@ fn check_chain(
         }
         Err(error) => (&*paths.cert, format!("cannot be used: {error}")),
     };
-    Err(wrong(path, &reason))
+    Err(Error::bad_path(path, &reason))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -205,14 +213,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     // What the parser says of a key's file could be a part of the key.
     PrivateKeyDer::from_pem_slice(&read(path, Access::OwnerAlone)?)
-        .map_err(|_| wrong(path, "holds no private key as PEM without a passphrase"))
+        .map_err(|_| Error::bad_path(path, "holds no private key as PEM without a passphrase"))
 }
 
 fn roots(path: &Path, now: UnixTime, warnings: &mut Vec<Warning>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         let facts = Facts::read(&certificate).filter(|_| roots.add(certificate).is_ok());
-        let facts = facts.ok_or_else(|| wrong(path, "its certificate is damaged; copy the file again"))?;
+        let facts = facts.ok_or_else(|| Error::bad_path(path, "its certificate is damaged; copy the file again"))?;
         let (file, day) = (path.to_owned(), day(facts.not_after));
         match facts.not_after - seconds(now) {
             ..0 => warnings.push(Warning::AuthorityExpired { file, day }),
@@ -231,7 +239,7 @@ fn lists(
     let lists: Vec<CertificateRevocationListDer<'static>> =
         sections(path, &read(path, Access::Any)?, "list of revoked certificates")?;
     for list in &lists {
-        let (_, list) = parse_x509_crl(list).map_err(|_| wrong(path, "is damaged; copy the file again"))?;
+        let (_, list) = parse_x509_crl(list).map_err(|_| Error::bad_path(path, "is damaged; copy the file again"))?;
         let until = list.next_update().map(|time| time.timestamp()).filter(|until| *until < seconds(now));
         if let Some(until) = until {
             warnings.push(Warning::ListExpired { file: path.to_owned(), day: day(until) });
@@ -243,8 +251,8 @@ fn lists(
 /// All of a kind that a PEM file holds, at least one.
 fn sections<T: PemObject>(path: &Path, pem: &[u8], what: &str) -> Result<Vec<T>> {
     let found = T::pem_slice_iter(pem).collect::<Result<Vec<T>, _>>();
-    let found = found.map_err(|_| wrong(path, "is damaged: it is no whole PEM; copy the file again"))?;
-    if found.is_empty() { Err(wrong(path, &format!("holds no {what} as PEM"))) } else { Ok(found) }
+    let found = found.map_err(|_| Error::bad_path(path, "is damaged: it is no whole PEM; copy the file again"))?;
+    if found.is_empty() { Err(Error::bad_path(path, format!("holds no {what} as PEM"))) } else { Ok(found) }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -260,21 +268,17 @@ fn read(path: &Path, access: Access) -> Result<Vec<u8>> {
     let mode = file.metadata().map_err(failed)?.mode();
     if access == Access::OwnerAlone && mode & 0o077 != 0 {
         let (shown, mode) = (path.display(), mode & 0o777);
-        return Err(wrong(
+        return Err(Error::bad_path(
             path,
-            &format!("others than its owner may read it (mode {mode:03o}); run: chmod 600 {shown}"),
+            format!("others than its owner may read it (mode {mode:03o}); run: chmod 600 {shown}"),
         ));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(wrong(path, &format!("is larger than {MAX_FILE_BYTES} bytes, which no file of keys is")));
+        return Err(Error::bad_path(path, format!("is larger than {MAX_FILE_BYTES} bytes, which no file of keys is")));
     }
     Ok(bytes)
-}
-
-fn wrong(path: &Path, reason: &str) -> Error {
-    Error::bad_input(format!("{}: {reason}", path.display()))
 }
 
 fn seconds(time: UnixTime) -> i64 {
