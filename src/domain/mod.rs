@@ -1,6 +1,7 @@
 //! The lottery itself: bets and their rows, agencies, phases and who has won. This code is pure: it does no I/O, and knows no
 //! wire format, no file and no socket.
 
+pub mod acta;
 mod bet;
 mod chain;
 mod plain;
@@ -8,7 +9,9 @@ mod register;
 mod role;
 mod row;
 mod rules;
+pub mod seal;
 mod text;
+pub mod tree;
 
 pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
 pub use chain::{Checksum, Place};
@@ -17,4 +20,6 @@ pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roste
 pub use role::{EXPIRY_DAYS, Role};
 pub use row::Rows;
 pub use rules::{Rules, SaidRules};
+pub use seal::{LotteryId, Secret, Status};
 pub use text::{Quoted, is_digits, is_forbidden, visible};
+pub use tree::Hash;
