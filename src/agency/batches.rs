@@ -235,8 +235,8 @@ impl BatchMessage<'_> {
 mod tests {
     use super::*;
     use crate::agency::testing::reactor;
-    use crate::wire::BetLine;
     use crate::wire::frame;
+    use crate::wire::{BetLine, Message};
     use proptest::prelude::*;
 
     fn batches(text: &str, most: u32) -> (Batches, tempfile::TempDir) {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn standing(stored: u64, checksum: Option<Checksum>) -> Standing {
-        Standing { stored, phase: crate::domain::Phase::Open, checksum }
+        Standing { stored, phase: crate::domain::Phase::Open, checksum, identity: None }
     }
 
     fn next(batches: &mut Batches) -> Option<String> {
@@ -349,7 +349,7 @@ mod tests {
                 let mut frame = Vec::new();
                 frame::push_with(&mut frame, |out| batch.write_to(out));
                 let text = text(&batch);
-                let Ok(Request { ask: Ask::Batch { header, lines }, .. }) = Request::parse(&text) else { panic!("{text}") };
+                let Ok(Message::Agency(Request { ask: Ask::Batch { header, lines }, .. })) = Message::parse(&text) else { panic!("{text}") };
                 prop_assert_eq!(header.place.map(|place| place.first), Some(sent.len() as u64));
                 prop_assert_eq!(header.count as usize, lines.lines().count());
                 prop_assert!(header.count <= most);

@@ -143,7 +143,11 @@ pub(super) fn general(refusal: &Refusal) -> Option<Halt> {
         Refusal::Gap | Refusal::Closed | Refusal::Stale | Refusal::Conflict => (true, ""),
         Refusal::NeedsTls => (false, "; give --keys DIR"),
         Refusal::Identity(_) => (false, "; give --keys DIR with the keys of this agency"),
-        Refusal::TooMany { .. } | Refusal::Bet { .. } | Refusal::Unknown(_) | Refusal::Other(_) => return None,
+        Refusal::TooMany { .. }
+        | Refusal::Unbalanced { .. }
+        | Refusal::Bet { .. }
+        | Refusal::Unknown(_)
+        | Refusal::Other(_) => return None,
     };
     let cause = format!("the central answered: {refusal}{advice}");
     Some(if is_passing { Halt::Lost(cause) } else { Halt::Fatal(Error::refused(cause)) })
@@ -214,7 +218,7 @@ mod tests {
         frame::push(&mut bytes, &"ACK|ERR|busy: too many");
         central.write_all(&bytes).unwrap();
         drop(central);
-        assert_eq!(conversation.ask(Ask::Done).unwrap().to_string(), "ACK|ERR|busy: too many");
+        assert_eq!(conversation.ask(Ask::Done { declaration: None }).unwrap().to_string(), "ACK|ERR|busy: too many");
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl LotteryRun<'_> {
     }
 
     fn finish_upload(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
-        match conversation.ask(Ask::Done)? {
+        match conversation.ask(Ask::Done { declaration: None })? {
             Reply::AckDone(Ok(())) => conversation.dialer.patience.progress(),
             Reply::AckDone(Err(refusal)) => {
                 let what = format!("the central refuses agency {}'s DONE", conversation.reactor.id);

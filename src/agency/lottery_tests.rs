@@ -5,7 +5,7 @@ use crate::agency::play;
 use crate::agency::testing::{FakeCentral, FakePeer, bets, config, lottery, reactor, seed, stoppable_reactor};
 use crate::config::Task;
 use crate::error::Kind;
-use crate::wire::Request;
+use crate::wire::Message;
 
 fn batch(lines: &[String], from: usize, to: usize) -> String {
     format!("BATCH|3|{}|{from}\n{}", to - from, lines[from..to].join("\n"))
@@ -88,7 +88,8 @@ fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
             if random.u8(..) < 20 {
                 break;
             }
-            let reply = match Request::parse(&text).unwrap().ask {
+            let Ok(Message::Agency(request)) = Message::parse(&text) else { panic!("{text}") };
+            let reply = match request.ask {
                 Ask::Hello { .. } => format!("HELLO|OK|{}|{}", stored.len(), if done { "done" } else { "open" }),
                 Ask::Batch { header, lines } => {
                     assert!(!done);
@@ -101,7 +102,7 @@ fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
                         None => format!("ACK_BATCH|ERR|{}|gap", header.count),
                     }
                 }
-                Ask::Done => {
+                Ask::Done { .. } => {
                     done = true;
                     "ACK_DONE|OK".to_owned()
                 }
@@ -113,7 +114,7 @@ fn store_through_cuts(accept: &dyn Fn() -> FakePeer, seed: u64) -> Vec<String> {
                     peer.send("WINNERS|OK|0|").expect_end();
                     return stored;
                 }
-                Ask::Bet { .. } => panic!("{text}"),
+                Ask::Bet { .. } | Ask::WaitSeal | Ask::GetDraw => panic!("{text}"),
             };
             if random.u8(..) < 20 {
                 break;

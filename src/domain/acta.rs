@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::AgencyId;
 use super::seal::{LotteryId, SealLine, Sealed, Secret, Status};
 use super::tree::Hash;
-use super::AgencyId;
 
 /// The format of the documents that are written, and the only one that is read.
 pub const FORMAT: u32 = 1;
@@ -128,6 +128,16 @@ pub struct Ticket {
     pub number: Option<u32>,
 }
 
+/// What a store knows beside its bets, `secrets.json`: which lottery it is, and the secret from which those of its agencies
+/// follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSecrets {
+    pub format: u32,
+    pub lottery: LotteryId,
+    pub secret: Secret,
+}
+
 /// A document and its checksum, as they are written.
 #[derive(Serialize, Deserialize)]
 struct Checked<T> {
@@ -214,14 +224,8 @@ mod tests {
     use super::*;
 
     fn acta() -> Acta {
-        let line = |agency, status| ActaLine {
-            agency,
-            bets: 7,
-            root: Hash([1; 32]),
-            status,
-            signed: None,
-            winners: Some(0),
-        };
+        let line =
+            |agency, status| ActaLine { agency, bets: 7, root: Hash([1; 32]), status, signed: None, winners: Some(0) };
         let lottery = LotteryId(1 << 70);
         let signed = Some(Signed { signature: "ED25519:AAAA".to_owned(), certificates: vec!["AAAA".to_owned()] });
         let draw = Some(ActaDraw { number: 7574, later: true, drawn_at: 5, signed: signed.clone() });

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_seal_is_the_root_over_the_agencies_lines() {
-        let line = |agency, bets| SealLine { agency: AgencyId(agency), bets, root: Hash([1; 32]), status: Status::Signed };
+        let line =
+            |agency, bets| SealLine { agency: AgencyId(agency), bets, root: Hash([1; 32]), status: Status::Signed };
         assert_eq!(line(1, 2).to_string(), format!("1,2,{},signed\n", "01".repeat(32)));
         let sealed = Sealed::of(LotteryId(1), &[line(1, 2), line(2, 3)], 4);
         let mut tree = Tree::default();
@@ -285,6 +286,9 @@ mod tests {
             assert_eq!(status.to_string().parse(), Ok(status));
         }
         assert_eq!("Signed".parse::<Status>(), Err(()));
-        assert_eq!([plain_number("0"), plain_number("70"), plain_number("07"), plain_number("+7")], [Some(0), Some(70), None, None]);
+        assert_eq!(
+            [plain_number("0"), plain_number("70"), plain_number("07"), plain_number("+7")],
+            [Some(0), Some(70), None, None]
+        );
     }
 }

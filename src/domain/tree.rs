@@ -300,7 +300,9 @@ mod tests {
     fn a_hash_has_one_form() {
         let text = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
         assert_eq!(text.parse::<Hash>().unwrap().to_string(), text);
-        for other in [&text[..62], &text.to_uppercase(), &format!("{text}00"), &text.replace("00", "0x"), "", &text[..63]] {
+        for other in
+            [&text[..62], &text.to_uppercase(), &format!("{text}00"), &text.replace("00", "0x"), "", &text[..63]]
+        {
             assert!(other.parse::<Hash>().is_err(), "{other}");
         }
     }

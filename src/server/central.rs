@@ -19,7 +19,7 @@ use crate::logging::{self, Event};
 use crate::transport::Peer;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
-use crate::wire::{Ask, BatchHeader, Documents, Refusal, Request};
+use crate::wire::{Ask, BatchHeader, Command, Documents, Refusal, Request};
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
@@ -127,7 +127,8 @@ impl Central {
                 batch.take(lines);
                 self.take_batch(asker, batch)
             }
-            Ask::Done => {
+            Ask::WaitSeal | Ask::GetDraw => Answer::Now(Outcome::WaitDraw { result: Err(Refusal::NotReady) }),
+            Ask::Done { .. } => {
                 self.put(asker, admitted, Asked::Done { agency }, |agency| Entry::Done { agency: agency.id() })
             }
             Ask::Hello { more } => self
@@ -141,6 +142,10 @@ impl Central {
                 Err(refusal) => Answer::Now(Outcome::WaitDraw { result: Err(refusal) }),
             },
         }
+    }
+
+    pub fn take_command(&self, _peer: &Peer, _command: Command<'_>) -> Answer {
+        Answer::Now(Outcome::WaitDraw { result: Err(Refusal::NotReady) })
     }
 
     /// Takes bets that came in the dialect of keys and values.

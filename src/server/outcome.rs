@@ -110,14 +110,14 @@ fn stored(verdict: Verdict) -> Result<u64, Refusal> {
 
 fn standing(verdict: Verdict, is_drawn: bool, more: bool) -> Result<Standing, Refusal> {
     let Verdict::Account { stored: bets, checksum, is_closed } = verdict else {
-        return stored(verdict).map(|stored| Standing { stored, phase: Phase::Open, checksum: None });
+        return stored(verdict).map(|stored| Standing { stored, phase: Phase::Open, checksum: None, identity: None });
     };
     let phase = match (is_drawn, is_closed) {
         (true, _) => Phase::Drawn,
         (false, true) => Phase::Done,
         (false, false) => Phase::Open,
     };
-    Ok(Standing { stored: bets, phase, checksum: more.then_some(checksum) })
+    Ok(Standing { stored: bets, phase, checksum: more.then_some(checksum), identity: None })
 }
 
 impl Outcome {
@@ -181,9 +181,17 @@ impl Outcome {
             Outcome::Malformed(Malformed { verb, .. }) => match verb {
                 Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
                 Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
-                Some(Verb::Done | Verb::GetWinners { .. } | Verb::Hello | Verb::WaitDraw) | None => {
-                    Event::fail("receive_message")
-                }
+                Some(
+                    Verb::Done
+                    | Verb::GetWinners { .. }
+                    | Verb::Hello
+                    | Verb::WaitDraw
+                    | Verb::WaitSeal
+                    | Verb::GetDraw
+                    | Verb::HoldDraw
+                    | Verb::Status,
+                )
+                | None => Event::fail("receive_message"),
             },
         };
         match self.refusal() {

@@ -17,7 +17,8 @@
 
 use super::frame::HEADER;
 use super::refusal::Refusal;
-use super::request::{self, Malformed, Verb};
+use super::request::{self, Malformed};
+use super::verb::Verb;
 use crate::domain::{AgencyId, Quoted};
 
 pub const SUCCESS: &str = "success";
@@ -302,7 +303,7 @@ mod tests {
             let ask = match kind {
                 0 => Ask::Bet { fields, place: None },
                 1 => Ask::Batch { header: BatchHeader { count: 1, place: None }, lines: &lines },
-                2 => Ask::Done,
+                2 => Ask::Done { declaration: None },
                 3 => Ask::GetWinners { from: None },
                 _ => Ask::Hello { more: false },
             };

@@ -1,14 +1,20 @@
 //! The wire format, shared by the central and the agency: frames, and the messages in them. This code knows no socket.
 
+mod command;
 pub mod frame;
 pub mod keyed;
 mod refusal;
 mod reply;
 mod request;
+mod shown;
+mod verb;
 
+pub use command::{Command, Message};
 pub use refusal::Refusal;
 pub use reply::{Documents, Reply, Standing};
-pub use request::{Ask, BatchHeader, BetLine, MAX_BATCH, Malformed, Request, Verb};
+pub use request::{Ask, BatchHeader, BetLine, Declaration, MAX_BATCH, Malformed, Request};
+pub use shown::{Drawn, SealShown, Stand};
+pub use verb::Verb;
 
 /// The source address of `quiniela health`, by which the central recognises its connections and does not log them. Only a
 /// process on the same host can use it.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// (`domain::Quoted`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The agency has said DONE, or the draw was held.
+    /// The agency has said DONE, or betting is closed.
     Closed,
     /// Bets before these are missing.
     Gap,
@@ -16,17 +16,19 @@ pub enum Refusal {
     Stale,
     /// The checksum does not match the stored bets.
     Conflict,
-    /// The draw was not held yet.
+    /// Betting is not closed yet, or the draw was not held yet.
     NotReady,
     /// The list of winners does not fit one frame, and has to be asked for in pages.
     TooMany { total: u64 },
+    /// The number or the root of the bets that an agency declares is not that of what is stored: so many bets.
+    Unbalanced { stored: u64 },
     /// The central is overloaded, and closes the connection.
     Busy(String),
     /// The disk failed, and nothing of the request is acknowledged. The central closes the connection.
     Storage(String),
     /// The central has keys, and this connection is without TLS. The central closes it.
     NeedsTls,
-    /// The peer's certificate does not speak for the agency that the request names.
+    /// The peer's certificate does not speak for whom the request needs.
     Identity(String),
     /// A bet of a batch is invalid. Places count from 1.
     Bet { place: u32, reason: String },
@@ -58,6 +60,7 @@ impl fmt::Display for Refusal {
             Refusal::Conflict => out.write_str("conflict"),
             Refusal::NotReady => out.write_str("not_ready"),
             Refusal::TooMany { total } => write!(out, "too_many|{total}"),
+            Refusal::Unbalanced { stored } => write!(out, "unbalanced|{stored}"),
             Refusal::Busy(detail) => write!(out, "{BUSY}: {detail}"),
             Refusal::Storage(detail) => write!(out, "{STORAGE}: {detail}"),
             Refusal::NeedsTls => out.write_str(NEEDS_TLS),
@@ -79,6 +82,7 @@ impl FromStr for Refusal {
             let (place, reason) = text.strip_prefix("bet ")?.split_once(": ")?;
             Some(Refusal::Bet { place: place.parse().ok()?, reason: reason.to_owned() })
         };
+        let unbalanced = || Some(Refusal::Unbalanced { stored: text.strip_prefix("unbalanced|")?.parse().ok()? });
         let too_many = || Some(Refusal::TooMany { total: text.strip_prefix("too_many|")?.parse().ok()? });
         let known = match text {
             "closed" => Some(Refusal::Closed),
@@ -91,6 +95,7 @@ impl FromStr for Refusal {
         };
         Ok(known
             .or_else(too_many)
+            .or_else(unbalanced)
             .or_else(|| behind(BUSY, ": ").map(Refusal::Busy))
             .or_else(|| behind(STORAGE, ": ").map(Refusal::Storage))
             .or_else(|| behind(IDENTITY, ": ").map(Refusal::Identity))
@@ -115,6 +120,7 @@ mod tests {
             (Refusal::Conflict, "conflict"),
             (Refusal::NotReady, "not_ready"),
             (Refusal::TooMany { total: 910 }, "too_many|910"),
+            (Refusal::Unbalanced { stored: 17 }, "unbalanced|17"),
             (Refusal::Busy(text("2 connections are open")), "busy: 2 connections are open"),
             (Refusal::Storage(text("bets.csv: cannot write: full")), "storage: bets.csv: cannot write: full"),
             (Refusal::NeedsTls, "this central speaks TLS: connect with the keys of an agency"),

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::refusal::Refusal;
-use super::request::Verb;
-use crate::domain::{Checksum, Phase, Quoted};
+use super::shown::{Drawn, SealShown, Stand};
+use super::verb::Verb;
+use crate::domain::{Checksum, LotteryId, Phase, Quoted, Secret};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -14,6 +15,9 @@ pub enum Reply {
     Winners(Result<Documents, Refusal>),
     Hello(Result<Standing, Refusal>),
     Draw(Result<(), Refusal>),
+    Seal(Result<SealShown, Refusal>),
+    Drawn(Result<Drawn, Refusal>),
+    Status(Result<Stand, Refusal>),
 }
 
 /// A list of winners, or a page of one.
@@ -25,12 +29,15 @@ pub struct Documents {
     pub list: String,
 }
 
-/// The reply to HELLO. It has the checksum of the stored bets only if the request asked for more.
+/// The reply to HELLO. What is optional is there only if the request asked for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub stored: u64,
     pub phase: Phase,
+    /// That of the stored bets.
     pub checksum: Option<Checksum>,
+    /// The lottery, and the agency's own secret. They come together.
+    pub identity: Option<(LotteryId, Secret)>,
 }
 
 impl Reply {
@@ -43,6 +50,9 @@ impl Reply {
             Some(Verb::GetWinners { .. }) => Reply::Winners(Err(refusal)),
             Some(Verb::Hello) => Reply::Hello(Err(refusal)),
             Some(Verb::WaitDraw) => Reply::Draw(Err(refusal)),
+            Some(Verb::WaitSeal) => Reply::Seal(Err(refusal)),
+            Some(Verb::GetDraw | Verb::HoldDraw) => Reply::Drawn(Err(refusal)),
+            Some(Verb::Status) => Reply::Status(Err(refusal)),
         }
     }
 
@@ -53,6 +63,9 @@ impl Reply {
             }
             Reply::Winners(result) => result.is_ok(),
             Reply::Hello(result) => result.is_ok(),
+            Reply::Seal(result) => result.is_ok(),
+            Reply::Drawn(result) => result.is_ok(),
+            Reply::Status(result) => result.is_ok(),
         }
     }
 
@@ -85,12 +98,18 @@ impl Reply {
             Verb::Batch { count } => Reply::AckBatch { count, result: Ok(()) },
             Verb::Done => Reply::AckDone(Ok(())),
             Verb::WaitDraw => Reply::Draw(Ok(())),
+            Verb::WaitSeal => Reply::Seal(Ok(SealShown::read(rest)?)),
+            Verb::GetDraw | Verb::HoldDraw => Reply::Drawn(Ok(Drawn::read(rest)?)),
+            Verb::Status => Reply::Status(Ok(Stand::read(rest)?)),
             Verb::Hello => {
                 // A later central may send more fields.
                 let mut fields = rest.split('|');
                 let (stored, phase) = (fields.next()?.parse().ok()?, parse_phase(fields.next()?)?);
                 let checksum = fields.next().map(str::parse).transpose().ok()?;
-                Reply::Hello(Ok(Standing { stored, phase, checksum }))
+                let lottery = fields.next().map(str::parse).transpose().ok()?;
+                let secret = fields.next().map(str::parse).transpose().ok()?;
+                let identity = lottery.map(|lottery| Some((lottery, secret?)));
+                Reply::Hello(Ok(Standing { stored, phase, checksum, identity: identity.unwrap_or(None) }))
             }
             Verb::GetWinners { .. } => {
                 let paged = asked == Some(Verb::GetWinners { paged: true });
@@ -127,10 +146,14 @@ impl fmt::Display for Reply {
             Reply::Draw(result) => plain(out, Verb::WaitDraw, result),
             Reply::AckBatch { count, result: Ok(()) } => write!(out, "ACK_BATCH|OK|{count}"),
             Reply::AckBatch { count, result: Err(refusal) } => write!(out, "ACK_BATCH|ERR|{count}|{refusal}"),
-            Reply::Hello(Ok(Standing { stored, phase, checksum })) => {
+            Reply::Hello(Ok(Standing { stored, phase, checksum, identity })) => {
                 write!(out, "HELLO|OK|{stored}|{}", phase_word(*phase))?;
-                checksum.map_or(Ok(()), |checksum| write!(out, "|{checksum}"))
+                checksum.map_or(Ok(()), |checksum| write!(out, "|{checksum}"))?;
+                identity.map_or(Ok(()), |(lottery, secret)| write!(out, "|{lottery}|{secret}"))
             }
+            Reply::Seal(result) => shown(out, Verb::WaitSeal, result),
+            Reply::Drawn(result) => shown(out, Verb::GetDraw, result),
+            Reply::Status(result) => shown(out, Verb::Status, result),
             Reply::Hello(Err(refusal)) => write!(out, "HELLO|ERR|{refusal}"),
             Reply::Winners(Ok(Documents { total: None, list })) => write!(out, "WINNERS|OK|{list}"),
             Reply::Winners(Ok(Documents { total: Some(total), list })) => write!(out, "WINNERS|OK|{total}|{list}"),
@@ -139,9 +162,17 @@ impl fmt::Display for Reply {
     }
 }
 
+fn shown(out: &mut fmt::Formatter<'_>, verb: Verb, result: &Result<impl fmt::Display, Refusal>) -> fmt::Result {
+    match result {
+        Ok(shown) => write!(out, "{}|OK|{shown}", verb.answer()),
+        Err(refusal) => write!(out, "{}|ERR|{refusal}", verb.answer()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Hash, Status};
     use proptest::prelude::*;
 
     #[test]
@@ -167,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn replies_survive_the_wire(
-            kind in 0..6, count in any::<u32>(), checksum in prop::option::of(any::<u32>()), stored in any::<u64>(), phase in 0..3_usize, paged in any::<bool>(),
+            kind in 0..9, count in any::<u32>(), checksum in prop::option::of(any::<u32>()), stored in any::<u64>(), phase in 0..3_usize, paged in any::<bool>(),
             reason in prop::option::of("[^\n]{0,40}"), list in "([0-9]{8}(,[0-9]{8}){0,5})?",
         ) {
             let refusal = reason.map(|reason| { let Ok(refusal) = reason.parse::<Refusal>(); refusal });
@@ -179,7 +210,30 @@ mod tests {
                 1 => Reply::AckBatch { count, result },
                 2 => Reply::AckDone(result),
                 3 => Reply::Winners(refusal.map_or(Ok(documents), Err)),
-                4 => Reply::Hello(refusal.map_or(Ok(Standing { stored, phase, checksum: checksum.map(Checksum) }), Err)),
+                4 => {
+                    let identity = checksum.filter(|_| paged).map(|id| (LotteryId(id.into()), Secret([id as u8; 32])));
+                    let standing = Standing { stored, phase, checksum: checksum.map(Checksum), identity };
+                    Reply::Hello(refusal.map_or(Ok(standing), Err))
+                }
+                5 => {
+                    let path = vec![Hash([7; 32]); count as usize % 17];
+                    let status = [Status::Undeclared, Status::Declared, Status::Signed, Status::Overridden];
+                    let shown = SealShown {
+                        bets: stored, root: Hash([1; 32]), status: status[stored as usize % 4], agencies: count, total: stored,
+                        seal: Hash([2; 32]), time: stored, path, signature: paged.then(|| "ED25519:AA==".to_owned()),
+                    };
+                    Reply::Seal(refusal.map_or(Ok(shown), Err))
+                }
+                6 => {
+                    let drawn = Drawn { number: count, signature: paged.then(|| "ED25519:AA==".to_owned()) };
+                    Reply::Drawn(refusal.map_or(Ok(drawn), Err))
+                }
+                7 => {
+                    let seal = paged.then_some(Hash([2; 32]));
+                    let lottery = checksum.map(|id| LotteryId(id.into()));
+                    let stand = Stand { lottery, agencies: count, done: count, bets: stored, seal, number: checksum };
+                    Reply::Status(refusal.map_or(Ok(stand), Err))
+                }
                 _ => Reply::Draw(result),
             };
             prop_assert_eq!(Reply::parse(&format!("{reply}\n"), Some(Verb::GetWinners { paged })), Ok(reply));

@@ -1,10 +1,11 @@
 //! The requests of an agency.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use super::frame::MAX_FRAME;
 use super::refusal::Refusal;
+use super::verb::{Shape, Verb};
+use crate::domain::seal::Declared;
 use crate::domain::{AgencyId, Checksum, Place, Quoted, is_digits};
 
 /// The most bets of a batch: as many as fit one frame if the header and all lines are as short as possible.
@@ -30,7 +31,10 @@ pub enum Ask<'a> {
         header: BatchHeader,
         lines: &'a str,
     },
-    Done,
+    /// With what the agency says it has sent, if it says so.
+    Done {
+        declaration: Option<Declaration<'a>>,
+    },
     GetWinners {
         from: Option<u64>,
     },
@@ -39,6 +43,17 @@ pub enum Ask<'a> {
         more: bool,
     },
     WaitDraw,
+    /// Show the seal, once betting is closed.
+    WaitSeal,
+    /// Tell the number that was drawn.
+    GetDraw,
+}
+
+/// What an agency says it has sent, and its signature over that: `<scheme>:<base64>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declaration<'a> {
+    pub declared: Declared,
+    pub signature: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,27 +70,6 @@ pub struct BetLine<'a> {
     pub fields: [&'a str; 5],
 }
 
-/// The kinds of request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    Bet,
-    Batch { count: u32 },
-    Done,
-    GetWinners { paged: bool },
-    Hello,
-    WaitDraw,
-}
-
-/// The form of a kind of request, and the first word of its reply.
-struct Shape {
-    word: &'static str,
-    answer: &'static str,
-    fields: RangeInclusive<usize>,
-    form: &'static str,
-    /// More lines may follow the first one in the same frame.
-    has_lines: bool,
-}
-
 /// A frame that is not a valid request: the kind of request that is refused, if it is known, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -83,75 +77,20 @@ pub struct Malformed {
     pub refusal: Refusal,
 }
 
-impl Verb {
-    const ALL: [Verb; 6] = [
-        Verb::Bet,
-        Verb::Batch { count: 0 },
-        Verb::Done,
-        Verb::GetWinners { paged: false },
-        Verb::Hello,
-        Verb::WaitDraw,
-    ];
-
-    fn shape(self) -> Shape {
-        let plain = |word, answer| Shape { word, answer, fields: 2..=2, form: "<request>|<agency>", has_lines: false };
-        match self {
-            Verb::Bet => Shape {
-                fields: 7..=9,
-                form: "BET|<agency>|<first name>|<last name>|<document>|<birthdate>|<number>",
-                ..plain("BET", "ACK")
-            },
-            Verb::Batch { .. } => Shape {
-                fields: 3..=5,
-                form: "BATCH|<agency>|<count> or BATCH|<agency>|<count>|<first>",
-                has_lines: true,
-                ..plain("BATCH", "ACK_BATCH")
-            },
-            Verb::GetWinners { .. } => Shape {
-                fields: 2..=3,
-                form: "GET_WINNERS|<agency> or GET_WINNERS|<agency>|<from>",
-                ..plain("GET_WINNERS", "WINNERS")
-            },
-            Verb::Done => plain("DONE", "ACK_DONE"),
-            Verb::Hello => Shape { fields: 2..=3, ..plain("HELLO", "HELLO") },
-            Verb::WaitDraw => plain("WAIT_DRAW", "DRAW"),
-        }
+impl Malformed {
+    pub(super) fn unknown(word: &str) -> Malformed {
+        Malformed { verb: None, refusal: Refusal::Unknown(Quoted(word).to_string()) }
     }
 
-    fn word(self) -> &'static str {
-        self.shape().word
-    }
-
-    /// The first word of its reply.
-    pub(super) fn answer(self) -> &'static str {
-        self.shape().answer
-    }
-
-    /// The verb whose replies begin with this word.
-    pub(super) fn of_answer(word: &str) -> Option<Verb> {
-        Verb::ALL.into_iter().find(|verb| verb.answer() == word)
+    pub(super) fn of(verb: Verb, reason: String) -> Malformed {
+        Malformed { verb: Some(verb), refusal: Refusal::Other(reason) }
     }
 }
 
 impl<'a> Request<'a> {
-    /// Reads a frame's text. The line feed at its end is optional.
-    pub fn parse(text: &'a str) -> Result<Request<'a>, Malformed> {
-        let (line, lines) = text.split_once('\n').unwrap_or((text, ""));
-        let word = line.split('|').next().unwrap_or_default();
-        let Some(mut verb) = Verb::ALL.into_iter().find(|verb| verb.word() == word) else {
-            return Err(Malformed { verb: None, refusal: Refusal::Unknown(Quoted(word).to_string()) });
-        };
-        Request::read(&mut verb, line, lines)
-            .map_err(|reason| Malformed { verb: Some(verb), refusal: Refusal::Other(reason) })
-    }
-
     /// Reads a request of a known kind. The count of a batch is noted in `verb`, because its refusal needs it.
-    fn read(verb: &mut Verb, line: &'a str, lines: &'a str) -> Result<Request<'a>, String> {
-        let Shape { word, fields, form, has_lines, .. } = verb.shape();
-        if !lines.is_empty() && !has_lines {
-            return Err(format!("{word} is one line, and more follow it"));
-        }
-        let fields = split(line, fields, form)?;
+    pub(super) fn read(verb: &mut Verb, line: &'a str, lines: &'a str) -> Result<Request<'a>, String> {
+        let fields = split(*verb, line, lines)?;
         if let Verb::Batch { count } = verb {
             *count = batch_count(fields[2], count)?;
         }
@@ -164,10 +103,13 @@ impl<'a> Request<'a> {
         let ask = match *verb {
             Verb::Bet => Ask::Bet { fields: [2, 3, 4, 5, 6].map(|place| fields[place]), place: place(7)? },
             Verb::Batch { count } => Ask::Batch { header: BatchHeader { count, place: place(3)? }, lines },
-            Verb::Done => Ask::Done,
+            Verb::Done => Ask::Done { declaration: declaration(&fields[2..])? },
             Verb::GetWinners { .. } => Ask::GetWinners { from: number(2, "from")? },
             Verb::Hello => Ask::Hello { more: fields.get(2).map_or(Ok(false), |plus| is_plus(plus))? },
             Verb::WaitDraw => Ask::WaitDraw,
+            Verb::WaitSeal => Ask::WaitSeal,
+            Verb::GetDraw => Ask::GetDraw,
+            Verb::HoldDraw | Verb::Status => return Err("only the operator asks for this".to_owned()),
         };
         Ok(Request { agency, ask })
     }
@@ -178,10 +120,12 @@ impl Ask<'_> {
         match self {
             Ask::Bet { .. } => Verb::Bet,
             Ask::Batch { header, .. } => Verb::Batch { count: header.count },
-            Ask::Done => Verb::Done,
+            Ask::Done { .. } => Verb::Done,
             Ask::GetWinners { from } => Verb::GetWinners { paged: from.is_some() },
             Ask::Hello { .. } => Verb::Hello,
             Ask::WaitDraw => Verb::WaitDraw,
+            Ask::WaitSeal => Verb::WaitSeal,
+            Ask::GetDraw => Verb::GetDraw,
         }
     }
 }
@@ -210,14 +154,30 @@ impl<'a> BetLine<'a> {
     }
 }
 
-/// Splits a line into its fields, whose number has to be that of its form.
-fn split<'a>(line: &'a str, fields: RangeInclusive<usize>, form: &str) -> Result<Vec<&'a str>, String> {
+/// Splits a request into the fields of its line, whose number has to be that of its form.
+pub(super) fn split<'a>(verb: Verb, line: &'a str, lines: &str) -> Result<Vec<&'a str>, String> {
+    let Shape { word, fields, form, has_lines, .. } = verb.shape();
+    if !lines.is_empty() && !has_lines {
+        return Err(format!("{word} is one line, and more follow it"));
+    }
     let found: Vec<&str> = line.split('|').take(fields.end() + 1).collect();
     if fields.contains(&found.len()) {
         return Ok(found);
     }
     let form = form.replace('|', " ");
     Err(format!("{} fields, where the form is: {form}", line.split('|').count()))
+}
+
+/// What follows the agency in a DONE: nothing, or all that a declaration needs.
+fn declaration<'a>(fields: &[&'a str]) -> Result<Option<Declaration<'a>>, String> {
+    let (bets, root, signature) = match *fields {
+        [] => return Ok(None),
+        [bets, root] => (bets, root, None),
+        [bets, root, signature] => (bets, root, Some(signature)),
+        _ => return Err("the root of the bets is missing behind their number".to_owned()),
+    };
+    let root = root.parse().map_err(|reason| format!("root {}: {reason}", Quoted(root)))?;
+    Ok(Some(Declaration { declared: Declared { bets: whole("bets", bets)?, root }, signature }))
 }
 
 /// Reads a batch's count. It is noted even if it is out of range, because the refusal shows it.
@@ -241,9 +201,12 @@ fn is_plus(value: &str) -> Result<bool, String> {
 }
 
 pub(super) fn agency(value: &str) -> Result<AgencyId, String> {
-    let id = whole("agency", value)?;
-    let id = u32::try_from(id).map_err(|_| format!("agency {id} is larger than {}", u32::MAX))?;
-    Ok(AgencyId(id))
+    whole_32("agency", value).map(AgencyId)
+}
+
+pub(super) fn whole_32(name: &str, value: &str) -> Result<u32, String> {
+    let number = whole(name, value)?;
+    u32::try_from(number).map_err(|_| format!("{name} {number} is larger than {}", u32::MAX))
 }
 
 /// As it goes on the wire, without the line feed at its end.
@@ -263,7 +226,11 @@ impl fmt::Display for Request<'_> {
             }
             Ask::GetWinners { from } => from.map_or(Ok(()), |from| write!(out, "|{from}")),
             Ask::Hello { more } => out.write_str(if *more { "|+" } else { "" }),
-            Ask::Done | Ask::WaitDraw => Ok(()),
+            Ask::Done { declaration: Some(Declaration { declared: Declared { bets, root }, signature }) } => {
+                write!(out, "|{bets}|{root}")?;
+                signature.map_or(Ok(()), |signature| write!(out, "|{signature}"))
+            }
+            Ask::Done { declaration: None } | Ask::WaitDraw | Ask::WaitSeal | Ask::GetDraw => Ok(()),
         }
     }
 }
@@ -287,13 +254,14 @@ impl fmt::Display for BetLine<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Reply;
+    use crate::domain::Hash;
+    use crate::wire::{Message, Reply};
     use proptest::prelude::*;
 
     const FIELDS: [&str; 5] = ["Ana", "Paz", "1", "2000-01-01", "0"];
 
     fn refusal(text: &str) -> String {
-        let Malformed { verb, refusal } = Request::parse(text).unwrap_err();
+        let Malformed { verb, refusal } = Message::parse(text).unwrap_err();
         Reply::refusal(verb, refusal).to_string()
     }
 
@@ -307,9 +275,9 @@ mod tests {
 
     #[test]
     fn the_line_feed_at_the_end_is_optional() {
-        let done = Request { agency: AgencyId(3), ask: Ask::Done };
-        assert_eq!(Request::parse("DONE|3"), Ok(done));
-        assert_eq!(Request::parse("DONE|3\n"), Ok(done));
+        let done = Message::Agency(Request { agency: AgencyId(3), ask: Ask::Done { declaration: None } });
+        assert_eq!(Message::parse("DONE|3"), Ok(done));
+        assert_eq!(Message::parse("DONE|3\n"), Ok(done));
     }
 
     #[test]
@@ -321,6 +289,11 @@ mod tests {
         assert_eq!(refusal("DONE|-1"), "ACK_DONE|ERR|agency \"-1\" is not a whole number");
         assert_eq!(refusal("DONE|4294967296"), "ACK_DONE|ERR|agency 4294967296 is larger than 4294967295");
         assert_eq!(refusal("DONE|1\nDONE|2"), "ACK_DONE|ERR|DONE is one line, and more follow it");
+        let (root, short) = ("ab".repeat(32), "DONE|1|5");
+        assert_eq!(refusal(short), "ACK_DONE|ERR|the root of the bets is missing behind their number");
+        assert_eq!(refusal(&format!("DONE|1|-5|{root}")), "ACK_DONE|ERR|bets \"-5\" is not a whole number");
+        let no_hash = "ACK_DONE|ERR|root \"ab\": a hash is 64 lowercase hexadecimal digits";
+        assert_eq!(refusal("DONE|1|5|ab"), no_hash);
         assert_eq!(refusal("HELLO"), "HELLO|ERR|1 fields, where the form is: <request> <agency>");
         assert_eq!(refusal("WAIT_DRAW|"), "DRAW|ERR|agency \"\" is not a whole number");
         assert_eq!(refusal("GET_WINNERS|1|x"), "WINNERS|ERR|from \"x\" is not a whole number");
@@ -347,7 +320,7 @@ mod tests {
     proptest! {
         #[test]
         fn requests_survive_the_wire(
-            kind in 0..6, id in 0..=u32::MAX, count in 1..=MAX_BATCH, first in prop::option::of(any::<u64>()),
+            kind in 0..8, id in 0..=u32::MAX, count in 1..=MAX_BATCH, first in prop::option::of(any::<u64>()),
             before in prop::option::of(any::<u32>()), more in any::<bool>(),
             fields in prop::array::uniform5("[^|\n]{0,20}"),
         ) {
@@ -358,21 +331,28 @@ mod tests {
             let ask = match kind {
                 0 => Ask::Bet { fields, place },
                 1 => Ask::Batch { header: BatchHeader { count, place }, lines: &lines },
-                2 => Ask::Done,
+                2 => Ask::Done {
+                    declaration: first.map(|bets| Declaration {
+                        declared: Declared { bets, root: Hash([id as u8; 32]) },
+                        signature: more.then_some("ED25519:AAAA"),
+                    }),
+                },
                 3 => Ask::GetWinners { from: first },
                 4 => Ask::Hello { more },
+                5 => Ask::WaitSeal,
+                6 => Ask::GetDraw,
                 _ => Ask::WaitDraw,
             };
             let request = Request { agency, ask };
             // A line feed inside a value is the only thing `lines()` could change, and values hold none.
             prop_assume!(!fields.iter().any(|field| field.contains('\r')));
             let text = request.to_string();
-            prop_assert_eq!(Request::parse(&text), Ok(request));
+            prop_assert_eq!(Message::parse(&text), Ok(Message::Agency(request)));
         }
 
         #[test]
-        fn no_text_breaks_the_parser(text in "(BET|BATCH|DONE|HELLO|GET_WINNERS|WAIT_DRAW)?[|\n0-9a-zñ]{0,60}") {
-            if let Err(Malformed { verb, refusal }) = Request::parse(&text) {
+        fn no_text_breaks_the_parser(text in "(BET|BATCH|DONE|HELLO|GET_WINNERS|WAIT_DRAW|WAIT_SEAL|GET_DRAW|HOLD_DRAW|STATUS)?[|\n0-9a-zñ]{0,60}") {
+            if let Err(Malformed { verb, refusal }) = Message::parse(&text) {
                 prop_assert!(!Reply::refusal(verb, refusal).to_string().contains('\n'));
             }
         }

@@ -11,7 +11,7 @@ use super::{At, Session, State};
 use crate::config::Plain;
 use crate::logging::Event;
 use crate::wire::frame::{self, Incoming};
-use crate::wire::{Ask, HEALTH_MESSAGE, Refusal, Reply, Request, keyed};
+use crate::wire::{Ask, HEALTH_MESSAGE, Message, Refusal, Reply, Request, keyed};
 
 impl Session {
     /// Takes the whole frames that have come, as many as may be. False if there was none.
@@ -62,12 +62,16 @@ impl Session {
             let answer = central.take_batch(&mut self.asker(at), batch);
             return self.owe(Form::Text, answer);
         }
-        match Request::parse(text) {
+        match Message::parse(text) {
             Err(malformed) => self.owe(Form::Text, Answer::Now(Outcome::Malformed(malformed))),
-            Ok(Request { agency, ask: Ask::Batch { header, lines: "" } }) => {
+            Ok(Message::Agency(Request { agency, ask: Ask::Batch { header, lines: "" } })) => {
                 self.state = State::InBatch(central.open_batch(&self.peer, agency, header));
             }
-            Ok(request) => {
+            Ok(Message::Operator(command)) => {
+                let answer = central.take_command(&self.peer, command);
+                self.owe(Form::Text, answer);
+            }
+            Ok(Message::Agency(request)) => {
                 let answer = central.take(&mut self.asker(at), request);
                 self.owe(Form::Text, answer);
             }
