@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Checksum, Rules};
+use super::{Checksum, Hash, Rules, Status};
 
 /// The largest agency id, and so the most agencies of a lottery. It is bounded because each account is kept in memory.
 pub const MAX_AGENCIES: u32 = 65_535;
@@ -38,7 +38,19 @@ pub struct Account {
     pub stored: u64,
     /// The checksum of their rows.
     pub checksum: Checksum,
-    pub done: bool,
+    /// How the agency has said that it has no more bets, if it has.
+    pub done: Option<Status>,
+}
+
+/// How far the close of betting has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SealStep {
+    #[default]
+    Open,
+    /// What is stored is bound by the seal, and nothing can be stored any more.
+    Sealed,
+    /// The log has told of it.
+    Announced,
 }
 
 /// The state of the draw.
@@ -56,8 +68,12 @@ pub enum Draw {
 pub struct Register {
     accounts: BTreeMap<AgencyId, Account>,
     done: u32,
+    bets: u64,
+    seal: SealStep,
     draw: Draw,
     rules: Option<Rules>,
+    /// Roots that were computed, each with the number of bets that it is over. They are not on disk.
+    roots: BTreeMap<AgencyId, (u64, Hash)>,
 }
 
 impl Roster {
@@ -86,15 +102,39 @@ impl Register {
 
     pub fn update(&mut self, agency: AgencyId, change: impl FnOnce(&mut Account)) {
         let account = self.accounts.entry(agency).or_default();
-        let was_done = account.done;
+        let (was_done, had) = (account.done.is_some(), account.stored);
         change(account);
-        self.done = self.done - u32::from(was_done) + u32::from(account.done);
+        self.done = self.done - u32::from(was_done) + u32::from(account.done.is_some());
+        self.bets = self.bets - had + account.stored;
     }
 
     /// The agencies of 1 to `agencies` that are not done, in order.
     pub fn missing(&self, agencies: u32) -> impl Iterator<Item = AgencyId> {
-        let mut done = self.accounts().filter(|(_, account)| account.done).map(|(id, _)| id).peekable();
+        let mut done = self.accounts().filter(|(_, account)| account.done.is_some()).map(|(id, _)| id).peekable();
         (1..=agencies).map(AgencyId).filter(move |id| done.next_if_eq(id).is_none())
+    }
+
+    /// Whether nothing of this agency can be stored any more.
+    pub fn is_closed(&self, account: &Account) -> bool {
+        account.done.is_some() || self.seal != SealStep::Open || self.draw != Draw::Open
+    }
+
+    pub fn seal(&self) -> SealStep {
+        self.seal
+    }
+
+    /// Takes a step of the close. There is none back.
+    pub fn advance_seal(&mut self, step: SealStep) {
+        self.seal = self.seal.max(step);
+    }
+
+    /// The root of the agency's first bets, if it was computed over this number of them.
+    pub fn root(&self, agency: AgencyId, bets: u64) -> Option<Hash> {
+        self.roots.get(&agency).filter(|(over, _)| *over == bets).map(|(_, root)| *root)
+    }
+
+    pub fn set_root(&mut self, agency: AgencyId, bets: u64, root: Hash) {
+        self.roots.insert(agency, (bets, root));
     }
 
     pub fn draw(&self) -> Draw {
@@ -121,6 +161,11 @@ impl Register {
 
     pub fn record_rules(&mut self, rules: Rules) {
         self.rules = Some(rules);
+    }
+
+    /// Bets in all.
+    pub fn bets(&self) -> u64 {
+        self.bets
     }
 
     /// How many agencies are done.
@@ -158,7 +203,7 @@ impl fmt::Display for Roster {
 mod tests {
     use super::*;
 
-    const DONE: Account = Account { stored: 0, checksum: Checksum(0), done: true };
+    const DONE: Account = Account { stored: 0, checksum: Checksum(0), done: Some(Status::Undeclared) };
 
     #[test]
     fn agencies_that_are_done_count_once() {

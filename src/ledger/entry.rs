@@ -1,22 +1,37 @@
 //! The entries of the ledger's line, the verdicts on them, and the trait of the store that keeps them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::winners::Winners;
-use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules};
+use crate::domain::acta::{Acta, Signed, StoreSecrets};
+use crate::domain::seal::Declared;
+use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules, SealStep};
 
 /// What the ledger is asked to do.
 pub enum Entry {
     /// Append bets to the agency's others. With a `place`, those that are already stored are not stored again.
     Bets { agency: AgencyId, place: Option<Place>, rows: Rows },
     /// Mark the agency as done: it has no more bets.
-    Done { agency: AgencyId },
+    Done { agency: AgencyId, declaration: Option<Declaration> },
     /// Tell the agency's account, which includes all earlier entries in line.
     Account { agency: AgencyId },
+    /// Record that the log has announced the seal.
+    SealAnnounced,
     /// Record that the log has announced the draw.
     Announced,
     /// Fail, because an earlier entry of the same connection has failed.
     Void(StorageError),
+}
+
+/// What an agency says it has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declaration {
+    pub declared: Declared,
+    /// The agency's signature, which was found to be good.
+    pub signed: Option<Box<Signed>>,
+    /// Take it even if something else is stored.
+    pub is_forced: bool,
 }
 
 /// The result of an entry.
@@ -36,6 +51,10 @@ pub enum Verdict {
     Stale,
     /// Refused: the agency's checksum does not match the stored bets.
     Conflict,
+    /// Not judged: the root of the agency's bets has to be computed first, by [`Store::weigh`].
+    Unweighed,
+    /// Refused: the agency has declared something else than is stored, which is so many bets.
+    Unbalanced { stored: u64 },
     /// Nothing of the entry is stored.
     Failed(StorageError),
 }
@@ -49,9 +68,23 @@ pub struct StorageError(pub String);
 pub enum Held {
     ByUs,
     Before,
-    /// An agency is not done.
+    /// An agency is not done, or the seal is missing.
     NotDue,
 }
+
+/// The draw that is to be held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrawOrder {
+    pub number: u32,
+    /// The operator's signature, if the number came later and the central has keys.
+    pub signed: Option<Signed>,
+}
+
+/// Signs a statement with the central's key, if it has one.
+pub type Sign<'a> = &'a dyn Fn(&str) -> Result<Option<Signed>, StorageError>;
+
+/// Tells whether the central is stopping, so that long work ends.
+pub type IsStopping<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// The state of the lottery on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +93,9 @@ pub struct State {
     pub done: u32,
     /// The highest id of an agency that has bets or is done, 0 if there is none.
     pub highest: u32,
+    /// Bets in all.
+    pub bets: u64,
+    pub seal: SealStep,
     pub draw: Draw,
     /// Why the store refuses everything, once it cannot know any more what the disk holds.
     pub broken: Option<StorageError>,
@@ -71,9 +107,17 @@ pub trait Store: Send + Sync {
     /// Judges the entries in order, against what is stored and what earlier entries of the group add, and stores what they
     /// ask for. Returns a verdict for each. A group that changes nothing writes nothing.
     fn commit(&self, group: &[Entry]) -> Vec<Verdict>;
-    /// Holds the draw with the winning number of the rules, unless it was held before or one of the agencies 1 to
-    /// `agencies` is not done.
-    fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError>;
+    /// Which lottery this is, and its secret. None until both are on disk.
+    fn secrets(&self) -> Option<StoreSecrets>;
+    /// Computes the roots of these agencies' bets, so that what they declare can be judged.
+    fn weigh(&self, agencies: &[AgencyId], is_stopping: IsStopping<'_>) -> Result<(), StorageError>;
+    /// Closes betting and seals what is stored, unless this was done before or one of the agencies 1 to `agencies` is not
+    /// done.
+    fn seal(&self, agencies: u32, sign: Sign<'_>, is_stopping: IsStopping<'_>) -> Result<Held, StorageError>;
+    /// What is known of the lottery since it was sealed.
+    fn acta(&self) -> Option<Arc<Acta>>;
+    /// Holds the draw, whose winners these are, unless it was held before or the lottery is not sealed.
+    fn hold_draw(&self, order: &DrawOrder, winners: &Winners) -> Result<Held, StorageError>;
     /// Does housekeeping that no verdict should wait for. The thread that commits calls it once it has published a group's
     /// verdicts. After an error the store refuses everything.
     fn maintain(&self) -> Result<(), StorageError>;
@@ -81,8 +125,8 @@ pub trait Store: Send + Sync {
     /// The agencies of 1 to `agencies` that are not done, in order and `most` at most.
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId>;
     fn rules(&self) -> Rules;
-    /// Finds the winners of the draw that was held. This reads every bet, and so takes a while.
-    fn winners(&self) -> Result<Winners, StorageError>;
+    /// Finds the winners with this number. This reads every bet, and so takes a while.
+    fn winners(&self, number: u32) -> Result<Winners, StorageError>;
     /// Marks the lottery as closed in order. Nothing can be stored afterwards.
     fn close(&self) -> Result<(), StorageError>;
 }

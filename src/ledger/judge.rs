@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, StorageError, Verdict};
-use crate::domain::{Account, AgencyId, Draw, Place, Register};
+use super::entry::{Declaration, Entry, StorageError, Verdict};
+use crate::domain::acta::Signed;
+use crate::domain::seal::Declared;
+use crate::domain::{Account, AgencyId, Place, Register, Status};
 
 /// A judged group: the verdicts that hold if it can be written, and what has to be written.
 #[derive(Default)]
@@ -13,7 +15,10 @@ pub struct Judged {
     pub rows: Vec<u8>,
     /// The new accounts of agencies that have new bets or are newly done.
     pub accounts: BTreeMap<AgencyId, Account>,
-    pub done: Vec<AgencyId>,
+    pub done: Vec<(AgencyId, Status)>,
+    /// What newly done agencies have signed.
+    pub signed: Vec<(AgencyId, Declared, Signed)>,
+    pub is_seal_announced: bool,
     pub is_announced: bool,
     /// The places of the verdicts that are wrong if the group cannot be written.
     dependent: Vec<usize>,
@@ -27,10 +32,10 @@ impl Judged {
         for (place, entry) in group.iter().enumerate() {
             let verdict = judged.judge(entry, register);
             let depends = match entry {
-                Entry::Bets { agency, .. } | Entry::Done { agency } | Entry::Account { agency } => {
+                Entry::Bets { agency, .. } | Entry::Done { agency, .. } | Entry::Account { agency } => {
                     judged.accounts.contains_key(agency)
                 }
-                Entry::Announced => true,
+                Entry::SealAnnounced | Entry::Announced => true,
                 Entry::Void(_) => false,
             };
             if depends {
@@ -42,15 +47,15 @@ impl Judged {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.accounts.is_empty() && !self.is_announced
+        self.accounts.is_empty() && !self.is_announced && !self.is_seal_announced
     }
 
     /// The verdicts of a group that could not be written. An account that was asked for is the one on disk.
     pub fn failed(mut self, group: &[Entry], register: &Register, error: &StorageError) -> Vec<Verdict> {
         for place in self.dependent {
             self.verdicts[place] = match group[place] {
-                Entry::Account { agency } => account(register.account(agency), register.draw()),
-                Entry::Bets { .. } | Entry::Done { .. } | Entry::Announced | Entry::Void(_) => {
+                Entry::Account { agency } => account(register, register.account(agency)),
+                Entry::Bets { .. } | Entry::Done { .. } | Entry::SealAnnounced | Entry::Announced | Entry::Void(_) => {
                     Verdict::Failed(error.clone())
                 }
             };
@@ -63,7 +68,8 @@ impl Judged {
             |judged: &Judged, agency| judged.accounts.get(&agency).copied().unwrap_or_else(|| register.account(agency));
         match entry {
             Entry::Bets { agency, place, rows } => {
-                let Account { stored, checksum, done } = before(self, *agency);
+                let account = before(self, *agency);
+                let Account { stored, checksum, done } = account;
                 let already = match place {
                     Some(place) if place.first > stored => return Verdict::Gap,
                     Some(place) => (stored - place.first).min(rows.count()),
@@ -80,7 +86,7 @@ impl Judged {
                 }
                 // Bets that are all stored already are acknowledged even if the agency is closed: this may be a resend.
                 if !new.is_empty() {
-                    if done || register.draw() != Draw::Open {
+                    if register.is_closed(&account) {
                         return Verdict::Closed;
                     }
                     self.rows.extend_from_slice(new);
@@ -89,15 +95,28 @@ impl Judged {
                 }
                 Verdict::Stored { already }
             }
-            Entry::Done { agency } => {
+            Entry::Done { agency, declaration } => {
                 let account = before(self, *agency);
-                if !account.done {
-                    self.done.push(*agency);
-                    self.accounts.insert(*agency, Account { done: true, ..account });
+                let status = match weigh(*agency, &account, declaration.as_ref(), register) {
+                    Ok(status) => status,
+                    Err(verdict) => return verdict,
+                };
+                if account.done.is_none() {
+                    self.done.push((*agency, status));
+                    self.accounts.insert(*agency, Account { done: Some(status), ..account });
+                    if let (Status::Signed, Some(Declaration { declared, signed: Some(signed), .. })) =
+                        (status, declaration)
+                    {
+                        self.signed.push((*agency, *declared, signed.as_ref().clone()));
+                    }
                 }
                 Verdict::Marked
             }
-            Entry::Account { agency } => account(before(self, *agency), register.draw()),
+            Entry::Account { agency } => account(register, before(self, *agency)),
+            Entry::SealAnnounced => {
+                self.is_seal_announced = true;
+                Verdict::Marked
+            }
             Entry::Announced => {
                 self.is_announced = true;
                 Verdict::Marked
@@ -107,9 +126,27 @@ impl Judged {
     }
 }
 
-fn account(account: Account, draw: Draw) -> Verdict {
-    let Account { stored, checksum, done } = account;
-    Verdict::Account { stored, checksum, is_closed: done || draw != Draw::Open }
+/// How an agency is done that declares this, or the verdict if it is not.
+fn weigh(
+    agency: AgencyId,
+    account: &Account,
+    declaration: Option<&Declaration>,
+    register: &Register,
+) -> Result<Status, Verdict> {
+    let Some(Declaration { declared, signed, is_forced }) = declaration else { return Ok(Status::Undeclared) };
+    let is_balanced = declared.bets == account.stored
+        && register.root(agency, account.stored).ok_or(Verdict::Unweighed)? == declared.root;
+    match (is_balanced, signed) {
+        (true, Some(_)) => Ok(Status::Signed),
+        (true, None) => Ok(Status::Declared),
+        (false, _) if *is_forced => Ok(Status::Overridden),
+        (false, _) => Err(Verdict::Unbalanced { stored: account.stored }),
+    }
+}
+
+fn account(register: &Register, account: Account) -> Verdict {
+    let Account { stored, checksum, .. } = account;
+    Verdict::Account { stored, checksum, is_closed: register.is_closed(&account) }
 }
 
 #[cfg(test)]
@@ -129,6 +166,7 @@ mod tests {
 
     fn register(stored: u64, done: bool) -> Register {
         let mut register = Register::default();
+        let done = done.then_some(Status::Undeclared);
         register.set_account(ONE, Account { stored, checksum: Checksum(0), done });
         register
     }
@@ -159,11 +197,11 @@ mod tests {
             bets(Some(8), 1),
             Entry::Account { agency: ONE },
             bets(None, 1),
-            Entry::Done { agency: ONE },
+            Entry::Done { agency: ONE, declaration: None },
             bets(Some(7), 1),
             bets(Some(7), 2),
             bets(None, 1),
-            Entry::Done { agency: ONE },
+            Entry::Done { agency: ONE, declaration: None },
             Entry::Account { agency: ONE },
             bets(Some(0), 2),
         ];
@@ -185,9 +223,9 @@ mod tests {
         ];
         assert_eq!(without_checksums(judged.verdicts), expected);
         assert_eq!(judged.rows.iter().filter(|byte| **byte == b'\n').count(), 5);
-        assert_eq!(judged.done, [ONE]);
+        assert_eq!(judged.done, [(ONE, Status::Undeclared)]);
         let Account { stored, done, .. } = judged.accounts[&ONE];
-        assert_eq!((stored, done), (8, true));
+        assert_eq!((stored, done), (8, Some(Status::Undeclared)));
     }
 
     #[test]
@@ -200,8 +238,8 @@ mod tests {
             bets(Some(3), 1),
             Entry::Account { agency: ONE },
             bets(Some(3), 1),
-            Entry::Done { agency: ONE },
-            Entry::Done { agency: ONE },
+            Entry::Done { agency: ONE, declaration: None },
+            Entry::Done { agency: ONE, declaration: None },
             Entry::Account { agency: AgencyId(2) },
         ];
         let register = register(3, false);
@@ -228,14 +266,14 @@ mod tests {
             numbers.iter().fold(Checksum::default(), |checksum, number| checksum.extended(&row(*number)))
         };
         let mut register = Register::default();
-        register.set_account(ONE, Account { stored: 3, checksum: chain(&[0, 1, 2]), done: false });
+        register.set_account(ONE, Account { stored: 3, checksum: chain(&[0, 1, 2]), done: None });
         let judge = |first, before: &[u64], numbers: &[u64]| {
             let place = Some(Place { first, before: Some(chain(before)) });
             let entry = Entry::Bets { agency: ONE, place, rows: rows_of(numbers) };
             let mut judged = Judged::new(&[entry], &register, Vec::new());
             (judged.verdicts.remove(0), judged.accounts.get(&ONE).copied())
         };
-        let whole = Some(Account { stored: 5, checksum: chain(&[0, 1, 2, 3, 4]), done: false });
+        let whole = Some(Account { stored: 5, checksum: chain(&[0, 1, 2, 3, 4]), done: None });
         let stored = |already| Verdict::Stored { already };
         assert_eq!(judge(3, &[0, 1, 2], &[3, 4]), (stored(0), whole));
         assert_eq!(judge(1, &[0], &[1, 2, 3, 4]), (stored(2), whole));
@@ -250,7 +288,12 @@ mod tests {
 
     #[test]
     fn a_group_that_adds_nothing_is_empty() {
-        let group = [bets(Some(0), 3), bets(Some(5), 1), Entry::Done { agency: ONE }, Entry::Account { agency: ONE }];
+        let group = [
+            bets(Some(0), 3),
+            bets(Some(5), 1),
+            Entry::Done { agency: ONE, declaration: None },
+            Entry::Account { agency: ONE },
+        ];
         assert!(Judged::new(&group, &register(3, true), Vec::new()).is_empty());
         assert!(!Judged::new(&[Entry::Announced], &register(3, true), Vec::new()).is_empty());
     }

@@ -240,7 +240,12 @@ impl<O, W> Inner<O, W> {
 fn weight(entry: &Entry) -> usize {
     let rows = match entry {
         Entry::Bets { rows, .. } => rows.bytes().len(),
-        Entry::Done { .. } | Entry::Account { .. } | Entry::Announced | Entry::Void(_) => 0,
+        Entry::Done { declaration, .. } => {
+            let signed = declaration.as_ref().and_then(|declaration| declaration.signed.as_ref());
+            signed
+                .map_or(0, |signed| signed.signature.len() + signed.certificates.iter().map(String::len).sum::<usize>())
+        }
+        Entry::Account { .. } | Entry::SealAnnounced | Entry::Announced | Entry::Void(_) => 0,
     };
     rows + ENTRY
 }
@@ -283,13 +288,13 @@ mod tests {
         line.hurry();
         assert_eq!(orders(&line.next_group().unwrap()), [1]);
         line.put(&sender, bets(1), 2);
-        line.put(&sender, Entry::Done { agency: ONE }, 3);
+        line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 3);
         let error = StorageError("full".to_owned());
         let behind = line.fail(error.clone());
         assert_eq!(orders(&behind), [2, 3], "who put them there believed that the first would be stored");
         assert!(line.is_empty());
 
-        line.put(&sender, Entry::Done { agency: ONE }, 4);
+        line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 4);
         assert!(line.claim(&mut other, true, || ()));
         line.put(&other, bets(1), 5);
         assert!(line.claim(&mut sender, true, || ()));

@@ -13,7 +13,7 @@ mod winners;
 
 use line::Leaving;
 
-pub use entry::{Entry, Held, State, StorageError, Store, Verdict};
+pub use entry::{Declaration, DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
 pub use line::{Claim, Line};
 pub use winners::Winners;
 
@@ -81,7 +81,9 @@ impl<O, W> Ledger<O, W> {
             let verdict = match entry {
                 // It asks what is stored, which the failure did not change.
                 Entry::Account { .. } => self.store.commit(&[entry]).pop(),
-                Entry::Bets { .. } | Entry::Done { .. } | Entry::Announced | Entry::Void(_) => None,
+                Entry::Bets { .. } | Entry::Done { .. } | Entry::SealAnnounced | Entry::Announced | Entry::Void(_) => {
+                    None
+                }
             };
             (order, verdict.unwrap_or_else(|| Verdict::Failed(error.clone())))
         };
@@ -91,11 +93,13 @@ impl<O, W> Ledger<O, W> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use parking_lot::Mutex;
 
     use super::*;
+    use crate::domain::acta::{Acta, StoreSecrets};
     use crate::domain::{AgencyId, Checksum, Rules};
 
     const ONE: AgencyId = AgencyId(1);
@@ -122,7 +126,23 @@ mod tests {
             group.iter().map(judge).collect()
         }
 
-        fn hold_draw(&self, _: u32) -> Result<Held, StorageError> {
+        fn secrets(&self) -> Option<StoreSecrets> {
+            None
+        }
+
+        fn weigh(&self, _: &[AgencyId], _: IsStopping<'_>) -> Result<(), StorageError> {
+            unreachable!("nothing is declared")
+        }
+
+        fn seal(&self, _: u32, _: Sign<'_>, _: IsStopping<'_>) -> Result<Held, StorageError> {
+            unreachable!("nothing is sealed")
+        }
+
+        fn acta(&self) -> Option<Arc<Acta>> {
+            None
+        }
+
+        fn hold_draw(&self, _: &DrawOrder, _: &Winners) -> Result<Held, StorageError> {
             unreachable!("no draw is held")
         }
 
@@ -142,7 +162,7 @@ mod tests {
             Rules::DEFAULT
         }
 
-        fn winners(&self) -> Result<Winners, StorageError> {
+        fn winners(&self, _: u32) -> Result<Winners, StorageError> {
             unreachable!("nobody asks for winners")
         }
 
@@ -168,13 +188,13 @@ mod tests {
             let (first, mut second) = (Claim::default(), Claim::default());
             match self.admissions.fetch_add(1, Ordering::Relaxed) {
                 0 => {
-                    self.line.put(&first, Entry::Done { agency: ONE }, 2);
+                    self.line.put(&first, Entry::Done { agency: ONE, declaration: None }, 2);
                     self.line.put(&first, Entry::Account { agency: ONE }, 3);
                 }
-                1 => self.line.put(&first, Entry::Done { agency: ONE }, 4),
+                1 => self.line.put(&first, Entry::Done { agency: ONE, declaration: None }, 4),
                 2 => {
                     assert!(self.line.claim(&mut second, true, || ()));
-                    self.line.put(&second, Entry::Done { agency: ONE }, 5);
+                    self.line.put(&second, Entry::Done { agency: ONE, declaration: None }, 5);
                 }
                 _ => {}
             }
@@ -190,7 +210,7 @@ mod tests {
         let ledger = Ledger::new(Box::new(FullAtFirst::default()));
         let line = &ledger.line;
         let connections = Connections { line, admissions: AtomicU32::new(0), heard: Mutex::default() };
-        line.put(&Claim::default(), Entry::Done { agency: ONE }, 1);
+        line.put(&Claim::default(), Entry::Done { agency: ONE, declaration: None }, 1);
         line.close();
         assert_eq!(ledger.write_until_closed(&connections), Err(StorageError("cannot be closed".to_owned())));
         let told = Verdict::Account { stored: 0, checksum: Checksum(0), is_closed: false };

@@ -82,6 +82,11 @@ impl Winners {
         self.spans.values().map(|span| span.count).sum()
     }
 
+    /// How many of the agency's bets have won.
+    pub fn count(&self, agency: AgencyId) -> u64 {
+        self.spans.get(&agency).map_or(0, |span| span.count)
+    }
+
     /// The agency's documents from place `from` on, as many as fit into `max_bytes`.
     pub fn page(&self, agency: AgencyId, from: u64, max_bytes: usize) -> io::Result<Page> {
         let span = self.spans.get(&agency).copied().unwrap_or_default();

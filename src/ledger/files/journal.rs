@@ -1,5 +1,6 @@
 //! The journal: everything that `bets.csv` cannot say by itself, which is how much of it is committed, its checksums, the
-//! DONE marks and the draw.
+//! DONE marks, the seal and the draw. What does not fit a record lies in a file of its own, whose length and checksum the
+//! record holds.
 //!
 //! It is a file of text records of 64 bytes. Each record is padded with dots and ends with its CRC-32 in hexadecimal and a
 //! line feed. The first records are a snapshot, which replaced the old journal as a whole by a rename. A log follows, in
@@ -13,7 +14,7 @@
 
 use std::fmt;
 
-use crate::domain::{Account, AgencyId, Checksum, Roster, Rules};
+use crate::domain::{Account, AgencyId, Checksum, LotteryId, Roster, Rules, Status, WinningNumber};
 
 pub const RECORD: usize = 64;
 
@@ -25,9 +26,9 @@ pub const MAX_JOURNAL: u64 = 256 * 1024 * 1024;
 
 const BODY: usize = RECORD - "01234567\n".len();
 /// The format that is written, and the newest one that is read.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// The oldest format that is read. It had no [`Record::Announced`], so its draws count as announced, no [`Record::Rules`] and
-/// no checksums of agencies.
+/// no checksums of agencies. The second had no [`Record::Lottery`] and no seal.
 pub const FIRST_FORMAT: u64 = 1;
 
 /// One record. On disk the number of its commit stands before it.
@@ -54,15 +55,36 @@ pub enum Record {
     },
     Done {
         agency: AgencyId,
+        status: Status,
     },
+    /// Which lottery this is, and the checksum of the file of its secrets. Only snapshots have it.
+    Lottery {
+        lottery: LotteryId,
+        crc: u32,
+    },
+    /// The file of signed declarations is committed up to this length.
+    Declarations(Extent),
+    /// Betting is closed, and this is the acta.
+    Sealed(Extent),
+    /// The log has announced the seal.
+    SealAnnounced,
+    /// With the acta that has the number, if this record is the one that puts it in place.
     Draw {
         number: u32,
+        acta: Option<Extent>,
     },
     /// The log has announced the draw.
     Announced,
     Rules(Rules),
     /// A central uses the files: until the next snapshot, `bets.csv` may have an uncommitted tail.
     InUse,
+}
+
+/// The length of a file, and the checksum of its content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    pub length: u64,
+    pub crc: u32,
 }
 
 /// The records of a journal that was read.
@@ -192,18 +214,33 @@ fn parse(place: u64, record: &[u8]) -> Option<(u64, Record)> {
         "snapshot" => Record::Snapshot { records: number()?, format: number()? },
         "agency" => {
             let agency = AgencyId(small(number()?)?);
-            let (stored, done) = (number()?, number()? == 1);
+            let (stored, done) = (number()?, number()?);
+            let done = if done == 0 { None } else { Some(status_of(done)?) };
             // The first format has no checksum here.
             let checksum = Checksum(number().and_then(small).unwrap_or(0));
             Record::Agency { agency, account: Account { stored, checksum, done } }
         }
         "block" => Record::Block { index: number()?, crc: small(number()?)? },
         "bets" => Record::Bets { length: number()?, crc: small(number()?)? },
-        "done" => Record::Done { agency: AgencyId(small(number()?)?) },
-        "draw" => Record::Draw { number: small(number()?)? },
+        "done" => {
+            let agency = AgencyId(small(number()?)?);
+            // The formats before have no status.
+            Record::Done { agency, status: number().map_or(Some(Status::Undeclared), status_of)? }
+        }
+        "lottery" => Record::Lottery { lottery: fields.next()?.parse().ok()?, crc: fields.next()?.parse().ok()? },
+        "declared" => Record::Declarations(Extent { length: number()?, crc: small(number()?)? }),
+        "sealed" => Record::Sealed(Extent { length: number()?, crc: small(number()?)? }),
+        "told" => Record::SealAnnounced,
+        "draw" => {
+            let (drawn, acta) = (small(number()?)?, number());
+            let crc = number().and_then(small);
+            Record::Draw { number: drawn, acta: acta.map(|length| Some(Extent { length, crc: crc? })).unwrap_or(None) }
+        }
         "announced" => Record::Announced,
         "rules" => {
-            let (winning_number, last) = (small(number()?)?, fields.next()?);
+            let (number, last) = (fields.next()?, fields.next()?);
+            let winning_number =
+                if number == "later" { WinningNumber::Later } else { WinningNumber::Known(number.parse().ok()?) };
             let roster = if last == "auto" { Roster::Auto } else { Roster::Fixed(last.parse().ok()?) };
             Record::Rules(Rules { roster, winning_number })
         }
@@ -219,12 +256,17 @@ impl fmt::Display for Record {
             Record::Snapshot { records, format } => write!(out, "snapshot:{records}:{format}"),
             Record::Agency { agency, account } => {
                 let Account { stored, checksum: Checksum(checksum), done } = account;
-                write!(out, "agency:{agency}:{stored}:{}:{checksum}", u8::from(*done))
+                write!(out, "agency:{agency}:{stored}:{}:{checksum}", done.map_or(0, code_of))
             }
             Record::Block { index, crc } => write!(out, "block:{index}:{crc}"),
             Record::Bets { length, crc } => write!(out, "bets:{length}:{crc}"),
-            Record::Done { agency } => write!(out, "done:{agency}"),
-            Record::Draw { number } => write!(out, "draw:{number}"),
+            Record::Done { agency, status } => write!(out, "done:{agency}:{}", code_of(*status)),
+            Record::Lottery { lottery, crc } => write!(out, "lottery:{lottery}:{crc}"),
+            Record::Declarations(extent) => write!(out, "declared:{extent}"),
+            Record::Sealed(extent) => write!(out, "sealed:{extent}"),
+            Record::SealAnnounced => out.write_str("told"),
+            Record::Draw { number, acta: None } => write!(out, "draw:{number}"),
+            Record::Draw { number, acta: Some(extent) } => write!(out, "draw:{number}:{extent}"),
             Record::Announced => out.write_str("announced"),
             Record::Rules(Rules { roster, winning_number }) => write!(out, "rules:{winning_number}:{roster}"),
             Record::InUse => out.write_str("inuse"),
@@ -232,18 +274,52 @@ impl fmt::Display for Record {
     }
 }
 
+impl Extent {
+    pub fn of(bytes: &[u8]) -> Extent {
+        Extent::default().extended(bytes)
+    }
+
+    /// That of the file with these bytes behind its others.
+    pub fn extended(self, bytes: &[u8]) -> Extent {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.crc);
+        hasher.update(bytes);
+        Extent { length: self.length + bytes.len() as u64, crc: hasher.finalize() }
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.length, self.crc)
+    }
+}
+
+/// The codes of an agency that is done. 1 is what the formats before have.
+const STATUSES: [Status; 4] = [Status::Undeclared, Status::Declared, Status::Signed, Status::Overridden];
+
+fn code_of(status: Status) -> usize {
+    STATUSES.iter().position(|other| *other == status).map_or(0, |place| place + 1)
+}
+
+fn status_of(code: u64) -> Option<Status> {
+    STATUSES.get(usize::try_from(code).ok()?.checked_sub(1)?).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample() -> (Vec<u8>, Vec<Record>, Vec<Record>) {
-        let account = Account { stored: 17, checksum: Checksum(u32::MAX), done: true };
+        let account = Account { stored: 17, checksum: Checksum(u32::MAX), done: Some(Status::Signed) };
         let snapshot_entries = vec![
             Record::Agency { agency: AgencyId(3), account },
             Record::Block { index: 0, crc: u32::MAX },
             Record::Bets { length: 1 << 40, crc: 7 },
         ];
-        let log = vec![Record::InUse, Record::Bets { length: 1 << 41, crc: 8 }, Record::Done { agency: AgencyId(4) }];
+        let log = vec![
+            Record::InUse,
+            Record::Bets { length: 1 << 41, crc: 8 },
+            Record::Done { agency: AgencyId(4), status: Status::Declared },
+        ];
         let mut bytes = snapshot(&snapshot_entries, GROWTH);
         let mut written = Vec::new();
         push(&mut written, 4, 1, &log[0]);
@@ -263,13 +339,16 @@ mod tests {
     fn the_longest_record_fits() {
         let mut bytes = Vec::new();
         push(&mut bytes, 0, 999_999_999_999, &Record::Bets { length: u64::MAX, crc: u32::MAX });
-        push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX });
-        let account = Account { stored: u64::MAX, checksum: Checksum(u32::MAX), done: true };
+        push(&mut bytes, 0, u64::MAX, &Record::Draw { number: u32::MAX, acta: None });
+        let acta = Some(Extent { length: 999_999_999, crc: u32::MAX });
+        push(&mut bytes, 0, 999_999_999_999, &Record::Draw { number: u32::MAX, acta });
+        push(&mut bytes, 0, 0, &Record::Lottery { lottery: LotteryId(u128::MAX), crc: u32::MAX });
+        let account = Account { stored: u64::MAX, checksum: Checksum(u32::MAX), done: Some(Status::Overridden) };
         push(&mut bytes, 0, 0, &Record::Agency { agency: AgencyId(u32::MAX), account });
-        let rules = Rules { roster: Roster::Fixed(u32::MAX), winning_number: u32::MAX };
+        let rules = Rules { roster: Roster::Fixed(u32::MAX), winning_number: WinningNumber::Known(u32::MAX) };
         push(&mut bytes, 0, u64::MAX, &Record::Rules(rules));
-        push(&mut bytes, 0, 0, &Record::Rules(Rules { roster: Roster::Auto, winning_number: 0 }));
-        assert_eq!(bytes.len(), 5 * RECORD);
+        push(&mut bytes, 0, 0, &Record::Rules(Rules { roster: Roster::Auto, winning_number: WinningNumber::Later }));
+        assert_eq!(bytes.len(), 7 * RECORD);
         assert!(bytes.chunks(RECORD).enumerate().all(|(place, record)| parse(place as u64, record).is_some()));
     }
 

@@ -3,10 +3,13 @@
 mod blocks;
 #[cfg(test)]
 mod checkpoint_tests;
+mod close;
 mod disk;
 mod journal;
+mod papers;
 mod recovery;
 mod rows;
+mod seal;
 #[cfg(test)]
 mod simulated_disk;
 #[cfg(test)]
@@ -21,11 +24,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::judge::Judged;
 use super::winners::Winners;
-use super::{Entry, Held, State, StorageError, Store, Verdict};
-use crate::domain::{AgencyId, Draw, Register, Rules, SaidRules};
+use super::{DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
+use crate::domain::acta::{Acta, Signed, StoreSecrets};
+use crate::domain::seal::Declared;
+use crate::domain::{AgencyId, Draw, Register, Rules, SaidRules, SealStep, Status};
 use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
-use journal::GROWTH;
+use journal::{Extent, GROWTH};
 use rows::{WinnerFinder, for_each_chunk};
 use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
@@ -75,8 +80,11 @@ pub struct Files {
 #[derive(Default)]
 struct Change<'a> {
     rows: &'a [u8],
-    done: &'a [AgencyId],
-    draw: Option<u32>,
+    done: &'a [(AgencyId, Status)],
+    signed: &'a [(AgencyId, Declared, Signed)],
+    seal: Option<Extent>,
+    is_seal_announced: bool,
+    draw: Option<(u32, Extent)>,
     is_announced: bool,
     rules: Option<Rules>,
 }
@@ -126,9 +134,10 @@ impl Store for Files {
         if judged.is_empty() {
             return judged.verdicts;
         }
-        let Judged { rows, done, is_announced, .. } = &judged;
+        let Judged { rows, done, signed, is_seal_announced, is_announced, .. } = &judged;
         let rules = self.register.read().rules().is_none().then_some(self.rules);
-        let change = Change { rows, done, draw: None, is_announced: *is_announced, rules };
+        let (is_seal_announced, is_announced) = (*is_seal_announced, *is_announced);
+        let change = Change { rows, done, signed, is_seal_announced, is_announced, rules, ..Change::default() };
         let committed = writer.commit(&*self.folder, &self.register.read(), &change);
         if let Err(error) = committed {
             return judged.failed(group, &self.register.read(), &error);
@@ -136,6 +145,9 @@ impl Store for Files {
         let mut register = self.register.write();
         register.record_rules(self.rules);
         judged.accounts.iter().for_each(|(agency, account)| register.set_account(*agency, *account));
+        if judged.is_seal_announced {
+            register.advance_seal(SealStep::Announced);
+        }
         if judged.is_announced {
             register.announce_draw();
         }
@@ -143,20 +155,24 @@ impl Store for Files {
         judged.verdicts
     }
 
-    fn hold_draw(&self, agencies: u32) -> Result<Held, StorageError> {
-        let number = self.rules.winning_number;
-        let mut writer = self.writer.lock();
-        let State { done, draw, .. } = self.state();
-        if draw != Draw::Open {
-            return Ok(Held::Before);
-        }
-        if agencies == 0 || done != agencies {
-            return Ok(Held::NotDue);
-        }
-        let change = Change { draw: Some(number), ..Change::default() };
-        writer.commit(&*self.folder, &self.register.read(), &change)?;
-        self.register.write().hold_draw(number);
-        Ok(Held::ByUs)
+    fn secrets(&self) -> Option<StoreSecrets> {
+        self.writer.lock().papers.lasting_secrets().cloned()
+    }
+
+    fn weigh(&self, agencies: &[AgencyId], is_stopping: IsStopping<'_>) -> Result<(), StorageError> {
+        self.weigh_all(agencies.iter().copied(), is_stopping)
+    }
+
+    fn seal(&self, agencies: u32, sign: Sign<'_>, is_stopping: IsStopping<'_>) -> Result<Held, StorageError> {
+        self.close_betting(agencies, sign, is_stopping)
+    }
+
+    fn acta(&self) -> Option<Arc<Acta>> {
+        self.writer.lock().papers.acta.clone()
+    }
+
+    fn hold_draw(&self, order: &DrawOrder, winners: &Winners) -> Result<Held, StorageError> {
+        self.record_draw(order, winners)
     }
 
     fn maintain(&self) -> Result<(), StorageError> {
@@ -171,6 +187,8 @@ impl Store for Files {
         State {
             done: register.done(),
             highest: register.highest(),
+            bets: register.bets(),
+            seal: register.seal(),
             draw: register.draw(),
             broken: self.broken.get().cloned(),
         }
@@ -184,11 +202,8 @@ impl Store for Files {
         self.rules
     }
 
-    fn winners(&self) -> Result<Winners, StorageError> {
+    fn winners(&self, number: u32) -> Result<Winners, StorageError> {
         let (bets, length) = self.writer.lock().committed_bets();
-        let Draw::Held { number, .. } = self.register.read().draw() else {
-            return Err(StorageError("the draw was not held".to_owned()));
-        };
         let finder = WinnerFinder::new(number);
         let found = Winners::collect(
             || self.folder.scratch(Winners::IN_MEMORY),

@@ -13,10 +13,11 @@ use time::{OffsetDateTime, macros::format_description};
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, MAX_JOURNAL, Record};
+use super::papers::{Extents, Papers};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
 use super::{BETS, JOURNAL, Limits, Notice, Tell};
-use crate::domain::{Account, Draw, Register, Rules, SaidRules};
+use crate::domain::{Account, Draw, Register, Rules, SaidRules, SealStep, WinningNumber};
 use crate::ledger::line::MAX_GROUP;
 
 /// The name of a file that keeps what was cut off `bets.csv`: this and the time.
@@ -42,6 +43,8 @@ pub struct Recovered {
     pub kept_in: Option<String>,
     /// Records of an incomplete write at the end of the journal.
     pub dropped_records: usize,
+    /// Betting is closed, and what is stored is sealed.
+    pub is_sealed: bool,
     /// The number drawn, if the draw was held.
     pub drawn: Option<u32>,
 }
@@ -61,6 +64,7 @@ struct Replayed {
     /// The register counts the rows up to this byte of `bets.csv`.
     counted: u64,
     in_use: bool,
+    papers: Extents,
 }
 
 pub fn open(
@@ -92,9 +96,13 @@ pub fn open(
     let committed = replayed.checksums.length();
     check_bets(&*bets, length, &replayed, &tell).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
-    let Replayed { mut register, checksums, in_use, .. } = replayed;
+    let Replayed { mut register, checksums, in_use, papers, .. } = replayed;
     let rules = settle_rules(&mut register, said)
         .map_err(|what| OpenError { is_misconfigured: true, ..OpenError::at(&folder.path(BETS), &what) })?;
+    let papers = Papers::open(folder, papers)?;
+    for line in papers.acta.iter().flat_map(|acta| acta.lines()) {
+        register.set_root(line.agency, line.bets, line.root);
+    }
     let mut tail = vec![0; (length - committed) as usize];
     let mut kept_in = None;
     if !tail.is_empty() {
@@ -111,12 +119,13 @@ pub fn open(
         dropped_rows: memchr_iter(b'\n', &tail).count(),
         kept_in,
         dropped_records: journal.torn_records,
+        is_sealed: register.seal() != SealStep::Open,
         drawn: match register.draw() {
             Draw::Open => None,
             Draw::Held { number, .. } => Some(number),
         },
     };
-    let writer = Writer::start(folder, bets, checksums, &register, limits, tell)
+    let writer = Writer::start(folder, bets, checksums, papers, &register, limits, tell)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, rules, recovered))
 }
@@ -131,7 +140,7 @@ pub fn explain(error: &io::Error) -> String {
 fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, String> {
     let mut said = said;
     if let (None, Draw::Held { number, .. }) = (register.rules(), register.draw()) {
-        said.winning_number = Some(number);
+        said.winning_number = Some(WinningNumber::Known(number));
     }
     let rules = said.resolve(register.rules()).ok_or_else(|| {
         let Rules { roster, winning_number } = register.rules().unwrap_or(Rules::DEFAULT);
@@ -209,6 +218,7 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     let is_first_format = journal.format == journal::FIRST_FORMAT;
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
     let (mut counted, mut counted_blocks) = (0, 0);
+    let mut papers = Extents::default();
     for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
         match *entry {
             Record::Snapshot { .. } => return Err("it holds a second snapshot".to_owned()),
@@ -223,8 +233,16 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
             Record::Bets { length: new_length, .. } => {
                 return Err(format!("{BETS} shrinks from {length} to {new_length} bytes"));
             }
-            Record::Done { agency } => register.update(agency, |account| account.done = true),
-            Record::Draw { number } => {
+            Record::Done { agency, status } => register.update(agency, |account| account.done = Some(status)),
+            Record::Lottery { lottery, crc } => papers.lottery = Some((lottery, crc)),
+            Record::Declarations(extent) => papers.declarations = extent,
+            Record::Sealed(extent) => {
+                papers.acta = Some(extent);
+                register.advance_seal(SealStep::Sealed);
+            }
+            Record::SealAnnounced => register.advance_seal(SealStep::Announced),
+            Record::Draw { number, acta } => {
+                papers.acta = acta.or(papers.acta);
                 register.hold_draw(number);
                 if is_first_format {
                     register.announce_draw();
@@ -243,7 +261,7 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
     let checksums = Checksums::resume(block, length, blocks, last)
         .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
-    Ok(Replayed { register, checksums, counted, in_use })
+    Ok(Replayed { register, checksums, counted, in_use, papers })
 }
 
 fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) -> Result<(), String> {

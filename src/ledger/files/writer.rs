@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::blocks::{Checksums, Mark};
 use super::disk::{Folder, Medium, write_anew};
-use super::journal::{self, MAX_JOURNAL, RECORD, Record};
+use super::journal::{self, Extent, MAX_JOURNAL, RECORD, Record};
+use super::papers::{DECLARATIONS, Papers, SECRETS};
 use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
-use crate::domain::{Draw, Register};
+use crate::domain::{Draw, Register, SealStep};
 
 /// A new snapshot is due at this size of the log, or after this many bytes of rows. This bounds what a start after a crash
 /// has to replay.
@@ -27,6 +28,7 @@ pub struct Writer {
     limits: Limits,
     bets: Arc<dyn Medium>,
     checksums: Checksums,
+    pub papers: Papers,
     /// None until a snapshot could be written. Until then the journal on disk is the one that the start has read.
     log: Option<Log>,
     tell: Tell,
@@ -75,12 +77,14 @@ impl Writer {
         folder: &dyn Folder,
         bets: Box<dyn Medium>,
         checksums: Checksums,
+        papers: Papers,
         register: &Register,
         limits: Limits,
         tell: Tell,
     ) -> Result<Writer, Failure> {
         let (log, buffer, broken) = (None, Vec::new(), Arc::default());
-        let mut writer = Writer { limits, bets: Arc::from(bets), checksums, log, tell, is_told: false, buffer, broken };
+        let bets = Arc::from(bets);
+        let mut writer = Writer { limits, bets, checksums, papers, log, tell, is_told: false, buffer, broken };
         match writer.replace_journal(folder, register, true) {
             Ok(log) => writer.log = Some(log),
             Err(Failure::Undone(reason)) => {
@@ -105,12 +109,16 @@ impl Writer {
             None => self.replace_journal(folder, register, true).map_err(|failure| self.note(failure))?,
         };
         let before = self.checksums.mark();
-        let result = self.try_commit(&mut log, change, &before);
+        let result = self.try_commit(folder, &mut log, change, &before);
         self.log = Some(log);
-        if result.is_err() {
-            self.checksums.reset(before);
+        match result {
+            Ok(declarations) => self.papers.extents.declarations = declarations,
+            Err(failure) => {
+                self.checksums.reset(before);
+                return Err(self.note(failure));
+            }
         }
-        result.map_err(|failure| self.note(failure))
+        Ok(())
     }
 
     fn check(&self) -> Result<(), StorageError> {
@@ -124,7 +132,14 @@ impl Writer {
         }
     }
 
-    fn try_commit(&mut self, log: &mut Log, change: &Change<'_>, before: &Mark) -> Result<(), Failure> {
+    /// Returns the new extent of the signed declarations.
+    fn try_commit(
+        &mut self,
+        folder: &dyn Folder,
+        log: &mut Log,
+        change: &Change<'_>,
+        before: &Mark,
+    ) -> Result<Extent, Failure> {
         if !change.rows.is_empty() {
             self.checksums.update(change.rows);
             self.bets
@@ -132,7 +147,14 @@ impl Writer {
                 .map_err(|error| self.undo(before.length, undone(BETS, "write", error)))?;
             self.bets.sync().map_err(|error| fatal(BETS, "sync", error))?;
         }
-        let records = self.records_of(log, change, before.whole);
+        let declarations = match change.signed {
+            [] => self.papers.extents.declarations,
+            signed => self
+                .papers
+                .append(folder, signed)
+                .map_err(|error| self.undo(before.length, undone(DECLARATIONS, "write", error)))?,
+        };
+        let records = self.records_of(log, change, before.whole, declarations);
         let room = log.make_room(records.len() as u64, self.limits.growth);
         room.map_err(|failure| self.undo(before.length, failure))?;
         // The space was allocated before, so this is no full disk, and part of the records may be written.
@@ -140,10 +162,10 @@ impl Writer {
         log.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
         log.end += records.len() as u64;
         log.group += 1;
-        Ok(())
+        Ok(declarations)
     }
 
-    fn records_of(&self, log: &Log, change: &Change<'_>, old_blocks: usize) -> Vec<u8> {
+    fn records_of(&self, log: &Log, change: &Change<'_>, old_blocks: usize, declarations: Extent) -> Vec<u8> {
         let mut records = Vec::new();
         let mut push = |entry| journal::push(&mut records, log.end / RECORD as u64, log.group + 1, &entry);
         change.rules.into_iter().for_each(|rules| push(Record::Rules(rules)));
@@ -151,8 +173,16 @@ impl Writer {
             new_blocks(&self.checksums, old_blocks).for_each(&mut push);
             push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
         }
-        change.done.iter().for_each(|agency| push(Record::Done { agency: *agency }));
-        change.draw.into_iter().for_each(|number| push(Record::Draw { number }));
+        // A torn write may leave records without those behind them: a DONE never stands before what it needs.
+        if !change.signed.is_empty() {
+            push(Record::Declarations(declarations));
+        }
+        change.done.iter().for_each(|(agency, status)| push(Record::Done { agency: *agency, status: *status }));
+        change.seal.into_iter().for_each(|extent| push(Record::Sealed(extent)));
+        if change.is_seal_announced {
+            push(Record::SealAnnounced);
+        }
+        change.draw.into_iter().for_each(|(number, acta)| push(Record::Draw { number, acta: Some(acta) }));
         if change.is_announced {
             push(Record::Announced);
         }
@@ -222,6 +252,7 @@ impl Writer {
     }
 
     fn replace_journal(&mut self, folder: &dyn Folder, register: &Register, in_use: bool) -> Result<Log, Failure> {
+        self.papers.write_secrets(folder).map_err(|error| undone(SECRETS, "write", error))?;
         let snapshot = self.snapshot(register, in_use);
         let file = snapshot.write(folder)?;
         self.put_in_place(folder, snapshot, file)
@@ -234,6 +265,7 @@ impl Writer {
         let Snapshot { bytes, end, checksums, .. } = snapshot;
         // Only now: until the new journal is in use, records have to use the block size of the old one.
         self.checksums = checksums;
+        self.papers.note_journal();
         self.is_told = false;
         let due = self.limits.due(end, self.checksums.length());
         Ok(Log { file, end, length: bytes.len() as u64, group: FIRST_GROUP, due })
@@ -244,15 +276,23 @@ impl Writer {
     }
 
     pub fn snapshot(&self, register: &Register, in_use: bool) -> Snapshot {
-        let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done);
-        let mut records: Vec<Record> = agencies.map(|(agency, account)| Record::Agency { agency, account }).collect();
+        let agencies = register.accounts().filter(|(_, account)| account.stored > 0 || account.done.is_some());
+        let papers = &self.papers.extents;
+        let lottery = papers.lottery.map(|(lottery, crc)| Record::Lottery { lottery, crc });
+        let agencies = agencies.map(|(agency, account)| Record::Agency { agency, account });
+        let mut records: Vec<Record> = lottery.into_iter().chain(agencies).collect();
         let mut checksums = self.checksums.clone();
         checksums.coarsen(self.limits.blocks);
         records.extend(new_blocks(&checksums, 0));
         records.push(Record::Bets { length: checksums.length(), crc: checksums.last() });
         records.extend(register.rules().map(Record::Rules));
+        if papers.declarations.length > 0 {
+            records.push(Record::Declarations(papers.declarations));
+        }
+        records.extend(papers.acta.map(Record::Sealed));
+        records.extend((register.seal() == SealStep::Announced).then_some(Record::SealAnnounced));
         if let Draw::Held { number, is_announced } = register.draw() {
-            records.push(Record::Draw { number });
+            records.push(Record::Draw { number, acta: None });
             records.extend(is_announced.then_some(Record::Announced));
         }
         let mut bytes = journal::snapshot(&records, self.limits.growth);

@@ -1,0 +1,149 @@
+//! The close of a lottery: the roots of what is stored, the seal over them, and the draw. Each step is on disk before anybody
+//! hears of it: the new acta first, then the journal's record of it, and then its name.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::papers::ACTA;
+use super::writer::Writer;
+use super::{BETS, Change, Files, seal};
+use crate::domain::acta::{Acta, ActaDraw, ActaLine, FORMAT, Signed};
+use crate::domain::seal::{Declared, Sealed};
+use crate::domain::tree::Tree;
+use crate::domain::{AgencyId, Draw, SealStep, Secret, Status, WinningNumber};
+use crate::ledger::{DrawOrder, Held, IsStopping, Sign, StorageError, Winners};
+
+impl Files {
+    /// Seals what is stored, if every agency is done.
+    pub(super) fn close_betting(
+        &self,
+        agencies: u32,
+        sign: Sign<'_>,
+        is_stopping: IsStopping<'_>,
+    ) -> Result<Held, StorageError> {
+        self.weigh_all((1..=agencies).map(AgencyId), is_stopping)?;
+        let mut writer = self.writer.lock();
+        if writer.papers.acta.is_some() {
+            writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
+            return Ok(Held::Before);
+        }
+        let Some(acta) = self.closing_acta(&writer, agencies)? else { return Ok(Held::NotDue) };
+        let acta = Acta { signed: sign(&acta.sealed().statement())?, ..acta };
+        let extent = writer.papers.write_acta(&*self.folder, &acta).map_err(|error| cannot_write(&error))?;
+        let change = Change { seal: Some(extent), ..Change::default() };
+        writer.commit(&*self.folder, &self.register.read(), &change)?;
+        self.register.write().advance_seal(SealStep::Sealed);
+        writer.papers.take_acta(acta, extent);
+        writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
+        Ok(Held::ByUs)
+    }
+
+    /// Puts the draw into the acta, and records it.
+    pub(super) fn record_draw(&self, order: &DrawOrder, winners: &Winners) -> Result<Held, StorageError> {
+        let mut writer = self.writer.lock();
+        let Some(sealed) = writer.papers.acta.clone() else { return Ok(Held::NotDue) };
+        if sealed.draw.is_some() {
+            writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
+            return Ok(Held::Before);
+        }
+        // A draw of a format without seals was held before its seal.
+        let (number, is_new) = match self.register.read().draw() {
+            Draw::Held { number, .. } => (number, false),
+            Draw::Open => (order.number, true),
+        };
+        let later = self.rules.winning_number == WinningNumber::Later;
+        let draw = ActaDraw { number, later, drawn_at: now(), signed: order.signed.clone() };
+        let mut acta = Acta { draw: Some(draw), ..(*sealed).clone() };
+        for line in &mut acta.agencies {
+            line.winners = Some(winners.count(AgencyId(line.agency)));
+        }
+        let extent = writer.papers.write_acta(&*self.folder, &acta).map_err(|error| cannot_write(&error))?;
+        let change = Change { draw: Some((number, extent)), ..Change::default() };
+        writer.commit(&*self.folder, &self.register.read(), &change)?;
+        self.register.write().hold_draw(number);
+        writer.papers.take_acta(acta, extent);
+        writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
+        Ok(if is_new { Held::ByUs } else { Held::Before })
+    }
+
+    /// Computes the roots that are not known yet. No lock is held meanwhile.
+    pub(super) fn weigh_all(
+        &self,
+        agencies: impl Iterator<Item = AgencyId>,
+        is_stopping: IsStopping<'_>,
+    ) -> Result<(), StorageError> {
+        let (bets, length, store_secret) = {
+            let writer = self.writer.lock();
+            let (bets, length) = writer.committed_bets();
+            (bets, length, writer.papers.secrets.secret)
+        };
+        let mut unknown: BTreeMap<AgencyId, Secret> = BTreeMap::new();
+        {
+            let mut register = self.register.write();
+            for agency in agencies {
+                match register.account(agency).stored {
+                    0 => register.set_root(agency, 0, Tree::default().root()),
+                    stored if register.root(agency, stored).is_some() => {}
+                    _ => _ = unknown.insert(agency, store_secret.of_agency(agency)),
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let trees = seal::trees(&*bets, length, &unknown, is_stopping)
+            .map_err(|error| StorageError(format!("{BETS}: cannot compute the hash trees: {error}")))?;
+        let mut register = self.register.write();
+        for (agency, tree) in trees {
+            register.set_root(agency, tree.leaves(), tree.root());
+        }
+        Ok(())
+    }
+
+    /// The acta of the lottery as it is stored now. None if an agency is not done, or has stored more since its root was
+    /// computed.
+    fn closing_acta(&self, writer: &Writer, agencies: u32) -> Result<Option<Acta>, StorageError> {
+        let register = self.register.read();
+        let is_due = register.draw() != Draw::Open || (agencies > 0 && register.done() == agencies);
+        if !is_due {
+            return Ok(None);
+        }
+        let mut signatures: BTreeMap<AgencyId, (Declared, Signed)> = writer
+            .papers
+            .signatures(&*self.folder)
+            .map_err(StorageError)?
+            .into_iter()
+            .map(|(agency, declared, signed)| (agency, (declared, signed)))
+            .collect();
+        let mut lines = Vec::new();
+        for agency in (1..=agencies).map(AgencyId) {
+            let account = register.account(agency);
+            let Some(root) = register.root(agency, account.stored) else { return Ok(None) };
+            let status = account.done.unwrap_or(Status::Undeclared);
+            let declared = Declared { bets: account.stored, root };
+            let signed =
+                signatures.remove(&agency).filter(|(signed, _)| status == Status::Signed && *signed == declared);
+            let signed = signed.map(|(_, signed)| signed);
+            lines.push(ActaLine { agency: agency.0, bets: account.stored, root, status, signed, winners: None });
+        }
+        let (lottery, sealed_at) = (writer.papers.secrets.lottery, now());
+        let seal_lines: Vec<_> = lines.iter().map(ActaLine::seal_line).collect();
+        let Sealed { total, seal, .. } = Sealed::of(lottery, &seal_lines, sealed_at);
+        let agencies = lines;
+        Ok(Some(Acta { format: FORMAT, lottery, agencies, total, seal, sealed_at, signed: None, draw: None }))
+    }
+}
+
+fn cannot_write(error: &io::Error) -> StorageError {
+    StorageError(format!("{ACTA}: cannot write: {error}"))
+}
+
+fn cannot_name(error: &io::Error) -> StorageError {
+    StorageError(format!("{ACTA}: cannot be put in place: {error}"))
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

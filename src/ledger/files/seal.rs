@@ -1,0 +1,176 @@
+//! The hash trees over what is stored, computed by one pass over `bets.csv` in memory that does not grow with the bets.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use memchr::memchr_iter;
+
+use super::disk::Medium;
+use super::rows::{agency_of, for_each_chunk};
+use crate::domain::seal::Leaves;
+use crate::domain::tree::Tree;
+use crate::domain::{AgencyId, Hash, Secret};
+use crate::ledger::entry::IsStopping;
+
+/// Threads that hash leaves. More than these would wait for the one that reads and puts the leaves into the trees.
+const MAX_THREADS: usize = 4;
+
+/// The tree of an agency while it grows.
+struct Growing {
+    leaves: Leaves,
+    /// Rows that were read so far.
+    read: u64,
+    tree: Tree,
+}
+
+/// Rows whose leaves are to be hashed.
+#[derive(Default)]
+struct Piece {
+    rows: Vec<u8>,
+    runs: Vec<Run>,
+}
+
+/// Rows of one agency, one behind another.
+struct Run {
+    agency: AgencyId,
+    leaves: Leaves,
+    /// The place of the first one among the agency's bets.
+    first: u64,
+    /// Where they end in the piece.
+    end: usize,
+}
+
+/// Those of one run, in order.
+type Hashed = Vec<(AgencyId, Vec<Hash>)>;
+
+/// The trees over these agencies' bets in the first bytes of `bets.csv`.
+pub fn trees(
+    bets: &dyn Medium,
+    length: u64,
+    secrets: &BTreeMap<AgencyId, Secret>,
+    is_stopping: IsStopping<'_>,
+) -> io::Result<BTreeMap<AgencyId, Tree>> {
+    let start = |(agency, secret): (&AgencyId, &Secret)| {
+        (*agency, Growing { leaves: secret.leaves(), read: 0, tree: Tree::default() })
+    };
+    let mut growing: BTreeMap<AgencyId, Growing> = secrets.iter().map(start).collect();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(1, MAX_THREADS);
+    thread::scope(|scope| {
+        // A piece goes to each thread in turn, so their leaves come back in the order of the rows.
+        let lanes: Vec<(Sender<Piece>, Receiver<Hashed>)> = (0..threads)
+            .map(|_| {
+                let (give, pieces) = bounded::<Piece>(1);
+                let (done, take) = bounded(1);
+                scope.spawn(move || pieces.iter().try_for_each(|piece| done.send(hash(&piece))));
+                (give, take)
+            })
+            .collect();
+        let ended = || io::Error::other("a thread has ended");
+        let mut given = 0;
+        let mut take = |growing: &mut BTreeMap<AgencyId, Growing>, piece: usize| {
+            let hashed = lanes[piece % threads].1.recv().map_err(|_| ended())?;
+            for (agency, leaves) in hashed {
+                let tree = growing.get_mut(&agency).map(|growing| &mut growing.tree);
+                tree.into_iter().for_each(|tree| leaves.iter().for_each(|leaf| tree.push(*leaf)));
+            }
+            Ok::<_, io::Error>(())
+        };
+        for_each_chunk(bets, 0, length, |rows| {
+            if is_stopping() {
+                return Err(io::Error::other("the central is stopping"));
+            }
+            if given >= threads {
+                take(&mut growing, given - threads)?;
+            }
+            let piece = split(rows, &mut growing)?;
+            lanes[given % threads].0.send(piece).map_err(|_| ended())?;
+            given += 1;
+            Ok(())
+        })?;
+        (given.saturating_sub(threads)..given).try_for_each(|piece| take(&mut growing, piece))?;
+        drop(lanes);
+        Ok(growing.into_iter().map(|(agency, growing)| (agency, growing.tree)).collect())
+    })
+}
+
+/// The rows of those agencies whose trees are wanted.
+fn split(rows: &[u8], growing: &mut BTreeMap<AgencyId, Growing>) -> io::Result<Piece> {
+    let mut piece = Piece { rows: Vec::with_capacity(rows.len()), runs: Vec::new() };
+    // Rows of one agency mostly follow one another, since they come in batches.
+    let mut run: Option<(AgencyId, &[u8])> = None;
+    let mut start = 0;
+    for end in memchr_iter(b'\n', rows).map(|line_feed| line_feed + 1) {
+        let row = &rows[start..end];
+        start = end;
+        match run {
+            Some((_, digits)) if row.strip_prefix(digits).is_some() => {}
+            _ => {
+                let agency = agency_of(row).ok_or_else(|| io::Error::other("a row does not start with an agency"))?;
+                let comma = memchr::memchr(b',', row).map_or(0, |comma| comma + 1);
+                run = Some((agency, &row[..comma]));
+                if let Some(growing) = growing.get(&agency) {
+                    let (leaves, first) = (growing.leaves.clone(), growing.read);
+                    piece.runs.push(Run { agency, leaves, first, end: piece.rows.len() });
+                }
+            }
+        }
+        let Some((agency, _)) = run else { continue };
+        if let (Some(growing), Some(run)) = (growing.get_mut(&agency), piece.runs.last_mut()) {
+            growing.read += 1;
+            piece.rows.extend_from_slice(row);
+            run.end = piece.rows.len();
+        }
+    }
+    Ok(piece)
+}
+
+fn hash(piece: &Piece) -> Hashed {
+    let mut start = 0;
+    let hash = |run: &Run| {
+        let rows = &piece.rows[start..run.end];
+        start = run.end;
+        let rows = rows.split_inclusive(|byte| *byte == b'\n');
+        (run.agency, (run.first..).zip(rows).map(|(place, row)| run.leaves.leaf(place, row)).collect())
+    };
+    piece.runs.iter().map(hash).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+
+    #[test]
+    fn each_agency_has_the_tree_of_its_own_rows() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let secrets: BTreeMap<AgencyId, Secret> =
+            (1..=4).map(|agency| (AgencyId(agency), Secret([agency as u8; 32]))).collect();
+        let (mut rows, mut naive) = (Vec::new(), BTreeMap::<AgencyId, Tree>::new());
+        secrets.keys().for_each(|agency| _ = naive.entry(*agency).or_default());
+        // Those of agency 11 are nobody's business, and begin as those of agency 1 do. Agency 4 has none.
+        let mut agency = 1;
+        for number in 0..30_000 {
+            if random.u8(..) < 60 {
+                agency = [1, 2, 3, 11][random.usize(..4)];
+            }
+            let row = format!("{agency},{},{number}\r\n", "x".repeat(random.usize(..40)));
+            rows.extend_from_slice(row.as_bytes());
+            if let Some(secret) = secrets.get(&AgencyId(agency)) {
+                let tree = naive.entry(AgencyId(agency)).or_default();
+                tree.push(secret.leaves().leaf(tree.leaves(), row.as_bytes()));
+            }
+        }
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&rows, 0).unwrap();
+        let found = trees(&file, rows.len() as u64, &secrets, &|| false).unwrap();
+        let roots = |trees: &BTreeMap<AgencyId, Tree>| -> Vec<(AgencyId, u64, Hash)> {
+            trees.iter().map(|(agency, tree)| (*agency, tree.leaves(), tree.root())).collect()
+        };
+        assert_eq!(roots(&found), roots(&naive));
+        assert!(trees(&file, rows.len() as u64, &secrets, &|| true).is_err(), "a stop ends it");
+    }
+}
