@@ -13,6 +13,7 @@ use rustls::{ServerConfig, version};
 use super::Who;
 use super::certificate::Facts;
 use super::identity::{Identity, Paths, Warning};
+use super::signature::Signer;
 use super::tls_error::TlsError;
 use super::verify;
 use crate::domain::Role;
@@ -32,6 +33,7 @@ pub(super) struct Current {
     generation: u64,
     pub config: Arc<ServerConfig>,
     verifier: Arc<dyn ClientCertVerifier>,
+    signer: Signer,
 }
 
 /// How one client's certificates were judged, and when they have to be judged again.
@@ -73,6 +75,11 @@ impl Acceptance {
         Ok(warnings)
     }
 
+    /// Signs with the central's key, as the files had it when they were last read.
+    pub fn signer(&self) -> Signer {
+        self.current.read().signer.clone()
+    }
+
     pub(super) fn current(&self) -> Arc<Current> {
         Arc::clone(&self.current.read())
     }
@@ -88,6 +95,7 @@ impl Current {
 
     fn new(identity: Identity, generation: u64) -> Result<Current, String> {
         let verifier = verify::of_clients(&identity)?;
+        let signer = Signer::new(Arc::clone(&identity.certified));
         let mut config = ServerConfig::builder_with_provider(identity.provider)
             .with_protocol_versions(&[&version::TLS13])
             .map_err(|error| error.to_string())?
@@ -98,7 +106,7 @@ impl Current {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
-        Ok(Current { generation, config: Arc::new(config), verifier })
+        Ok(Current { generation, config: Arc::new(config), verifier, signer })
     }
 }
 

@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ClientConnection, version};
 use super::Stream;
 use super::certificate::party;
 use super::identity::{Identity, Paths, Warning};
+use super::signature::Signer;
 use super::tls::TlsStream;
 use super::verify::OfCentral;
 use crate::domain::{Quoted, Role};
@@ -21,6 +22,7 @@ use crate::error::{Error, Result};
 pub struct Connector {
     config: Arc<ClientConfig>,
     host: ServerName<'static>,
+    signer: Signer,
 }
 
 impl Connector {
@@ -45,6 +47,7 @@ impl Connector {
 
     pub(super) fn new(identity: Identity, host: ServerName<'static>) -> Result<Connector, String> {
         let verifier = OfCentral::new(&identity)?;
+        let signer = Signer::new(Arc::clone(&identity.certified));
         let mut config = ClientConfig::builder_with_provider(identity.provider)
             .with_protocol_versions(&[&version::TLS13])
             .map_err(|error| error.to_string())?
@@ -54,7 +57,12 @@ impl Connector {
         // Each connection has a whole handshake, in which each side judges the other.
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
-        Ok(Connector { config: Arc::new(config), host })
+        Ok(Connector { config: Arc::new(config), host, signer })
+    }
+
+    /// Signs with the client's own key.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Begins TLS on a stream that is connected. [`Stream::handshake`] has to be called until it is over.

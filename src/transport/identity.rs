@@ -51,7 +51,7 @@ pub enum Warning {
 /// See the module. It has no `Debug`, since it holds the key.
 pub(super) struct Identity {
     pub role: Role,
-    pub certified: CertifiedKey,
+    pub certified: Arc<CertifiedKey>,
     pub roots: Arc<RootCertStore>,
     pub crls: Vec<CertificateRevocationListDer<'static>>,
     pub provider: Arc<CryptoProvider>,
@@ -88,6 +88,7 @@ impl Identity {
             None => Vec::new(),
         };
         check_chain(paths, &certified, role, &roots, &crls, &provider, now)?;
+        let certified = Arc::new(certified);
         Ok(Identity { role, certified, roots: Arc::new(roots), crls, provider, warnings })
     }
 }

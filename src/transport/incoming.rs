@@ -122,6 +122,10 @@ impl<S: Stream> Stream for Incoming<S> {
         }
     }
 
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        self.stream().map(Stream::certificates).unwrap_or_default()
+    }
+
     fn recheck(&mut self) -> io::Result<()> {
         self.stream_mut()?.recheck()
     }

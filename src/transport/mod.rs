@@ -10,6 +10,7 @@ mod incoming;
 #[cfg(test)]
 pub mod memory;
 mod records;
+mod signature;
 #[cfg(test)]
 pub mod testing;
 mod tls;
@@ -21,6 +22,7 @@ pub use certificate::party;
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
+pub use signature::{Signer, verify as verify_signature};
 pub use tls_error::TlsError;
 
 use std::io;
@@ -57,6 +59,11 @@ pub trait Stream: io::Read + io::Write + Send {
     /// Whom the peer has proved to be. Nobody before its handshake is over.
     fn who(&self) -> Who {
         Who::Plain
+    }
+
+    /// The peer's certificates (DER), its own first. None before its handshake is over, or without TLS.
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        Vec::new()
     }
 
     /// Judges the peer's certificate again, if what it is judged by has changed, or if it may have expired. An error is its

@@ -124,8 +124,11 @@ impl Authority {
     }
 
     pub fn issue(&self, spec: &Spec<'_>) -> Issued {
-        let key = KeyPair::generate().unwrap();
-        Issued { cert: spec.params().signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
+        self.issue_for(spec, &KeyPair::generate().unwrap())
+    }
+
+    pub fn issue_for(&self, spec: &Spec<'_>, key: &KeyPair) -> Issued {
+        Issued { cert: spec.params().signed_by(key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }
 
     /// A list of revoked certificates that is to be replaced in so many days.
@@ -179,7 +182,7 @@ pub(super) fn unchecked(issued: &Issued, trusted: &Authority, crl: Option<&str>)
     let provider = Arc::new(ring::default_provider());
     let certs = CertificateDer::pem_slice_iter(issued.cert.as_bytes()).collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
-    let certified = CertifiedKey::from_der(certs, key, &provider).unwrap();
+    let certified = Arc::new(CertifiedKey::from_der(certs, key, &provider).unwrap());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap()).unwrap();
     let crls =

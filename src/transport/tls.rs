@@ -247,6 +247,13 @@ impl<S: Stream> Stream for TlsStream<S> {
         }
     }
 
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        if self.failure.is_some() || self.is_handshaking() {
+            return Vec::new();
+        }
+        self.connection.peer_certificates().unwrap_or_default().iter().map(|one| one.to_vec()).collect()
+    }
+
     fn recheck(&mut self) -> io::Result<()> {
         self.check()?;
         if self.is_handshaking() { Ok(()) } else { self.judge() }

@@ -5,7 +5,8 @@ use rustls::HandshakeKind;
 use super::*;
 use crate::transport::incoming::Incoming;
 use crate::transport::memory;
-use crate::transport::testing::{CAPACITY, Dribble, Lottery, SEVEN, kind, meet, tls_error, transfer};
+use crate::transport::testing::{CAPACITY, Dribble, Lottery, SEVEN, Spec, kind, meet, tls_error, transfer, write_keys};
+use crate::transport::{Signer, verify_signature};
 
 #[test]
 fn bytes_arrive_whole_however_they_are_cut() {
@@ -215,4 +216,29 @@ fn an_end_is_believed_only_if_it_was_said() {
     assert_eq!(read_all(&mut client), (None, Some(io::ErrorKind::UnexpectedEof)));
     assert_eq!(read_all(&mut server), (None, None));
     assert_eq!(server.read(&mut [0; 9]).unwrap(), 0);
+}
+
+#[test]
+fn each_end_knows_the_other_ones_certificates_and_can_check_its_signature() {
+    let lottery = Lottery::new();
+    let (client, server) = lottery.ends(CAPACITY);
+    assert_eq!((client.certificates(), server.certificates()), (vec![], vec![]));
+    let (client, mut server) = lottery.linked(CAPACITY);
+    let (agency, central) = (lottery.connector.signer().clone(), lottery.acceptance.signer());
+    let verify = |signer: &Signer, stream: &dyn Stream| {
+        let signed = signer.sign("a statement\n").unwrap();
+        let chain = stream.certificates();
+        assert_eq!(chain.len(), 1);
+        verify_signature("a statement\n", &signed.signature, &chain[0])
+    };
+    assert_eq!((verify(&agency, &server), verify(&central, &client)), (Ok(()), Ok(())));
+    assert!(verify(&central, &server).is_err());
+
+    let another = lottery.authority.issue(&Spec::central());
+    write_keys(lottery.folder.path(), &another);
+    assert_eq!(verify(&lottery.acceptance.signer(), &client), Ok(()));
+    lottery.acceptance.reload().unwrap();
+    assert!(verify(&lottery.acceptance.signer(), &client).is_err(), "it has another key now");
+    server.tls().failure = Some(TlsError::Protocol(String::new()));
+    assert_eq!(server.certificates(), [[0_u8; 0]; 0]);
 }
