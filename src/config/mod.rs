@@ -66,6 +66,17 @@ pub struct ServerConfig {
     pub stop_timeout: Duration,
     /// With an inferred roster: time without a new agency that must pass before the draw.
     pub quiet_time: Duration,
+    pub unbalanced: Unbalanced,
+    /// Take a DONE only with the agency's signature.
+    pub require_signed: bool,
+}
+
+/// What becomes of a DONE that declares something else than is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unbalanced {
+    Refuse,
+    /// It is taken, and the acta says so.
+    Accept,
 }
 
 /// What a connection without TLS gets of the central.

@@ -10,8 +10,8 @@ use log::LevelFilter;
 
 use super::setting::{Entry, Flags, Setting, Settings, Value};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{Plain, ServerConfig, tls, values};
-use crate::domain::{Quoted, Roster, SaidRules};
+use super::{Plain, ServerConfig, Unbalanced, tls, values};
+use crate::domain::{Quoted, Roster, SaidRules, WinningNumber};
 use crate::error::{Error, Result};
 use crate::transport::Paths;
 
@@ -45,9 +45,13 @@ const STORE: Setting<PathBuf> = shared("STORE_DIR", Setting::new("store", "DIR",
     .about("Folder of bets.csv and its journal")
     .hint(ValueHint::DirPath)
     .default(".");
-const WINNING_NUMBER: Setting<u32> = Setting::new("winning-number", "NUMBER", |text| values::whole(text, 0..=u32::MAX))
-    .about("Number that wins the draw")
+const WINNING_NUMBER: Setting<WinningNumber> = Setting::new("winning-number", "NUMBER", values::winning_number)
+    .about("Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed")
     .default("7574");
+const UNBALANCED: Setting<Unbalanced> = Setting::new("unbalanced", "WHAT", values::unbalanced)
+    .about("What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta")
+    .choices(&values::UNBALANCED)
+    .default("refuse");
 const WORKERS: Setting<usize> = Setting::new("workers", "THREADS", |text| values::whole(text, 1..=1_024))
     .about("Threads that answer requests")
     .default("64");
@@ -102,6 +106,10 @@ pub struct ServerArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
+    /// Take an agency's DONE only with its signature over what it has sent; this needs --keys
+    #[arg(long)]
+    pub require_signed: bool,
+
     /// Stop when standard input ends, as the demo's processes do
     #[arg(long, hide = true)]
     pub stop_on_eof: bool,
@@ -147,6 +155,7 @@ impl Settings for ServerArgs {
         &FRAME_DEADLINE,
         &STOP_TIMEOUT,
         &QUIET_TIME,
+        &UNBALANCED,
     ];
 }
 
@@ -188,7 +197,12 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         frame_deadline: sources.pick(&FRAME_DEADLINE)?.value,
         stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
         quiet_time: sources.pick(&QUIET_TIME)?.value,
+        unbalanced: sources.pick(&UNBALANCED)?.value,
+        require_signed: args.require_signed,
     };
+    if config.require_signed && config.tls.is_none() {
+        return Err(Error::bad_input("--require-signed is for a central with keys: give --keys DIR too"));
+    }
     Ok((config, sources.into_provenance()))
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::{Mode, Plain};
-use crate::domain::{MAX_AGENCIES, Roster, is_digits};
+use super::{Mode, Plain, Unbalanced};
+use crate::domain::{MAX_AGENCIES, Roster, WinningNumber, is_digits};
 
 /// A longer duration is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,6 +63,24 @@ pub fn plain(text: &str) -> Result<Plain, String> {
         "none" => Ok(Plain::Nothing),
         _ => Err(PLAIN.join(" or ")),
     }
+}
+
+/// What `--unbalanced` can be.
+pub const UNBALANCED: [&str; 2] = ["refuse", "accept"];
+
+pub fn unbalanced(text: &str) -> Result<Unbalanced, String> {
+    match text {
+        "refuse" => Ok(Unbalanced::Refuse),
+        "accept" => Ok(Unbalanced::Accept),
+        _ => Err(UNBALANCED.join(" or ")),
+    }
+}
+
+pub fn winning_number(text: &str) -> Result<WinningNumber, String> {
+    if text == "later" {
+        return Ok(WinningNumber::Later);
+    }
+    whole(text, 0..=u32::MAX).map(WinningNumber::Known).map_err(|allowed| format!("{allowed} or later"))
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {

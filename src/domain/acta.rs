@@ -1,6 +1,8 @@
 //! The documents that people keep of a lottery: the acta of its central, the receipt of an agency, the ticket of a bet. Each
 //! is JSON in one form alone, and its last field is a checksum over the rest, so that no byte of it can change unnoticed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -144,6 +146,14 @@ struct Checked<T> {
     #[serde(flatten)]
     document: T,
     sha256: Hash,
+}
+
+impl Signed {
+    /// From a signature's text and certificates in DER.
+    pub fn new(signature: &str, certificates: &[Vec<u8>]) -> Signed {
+        let certificates = certificates.iter().map(|certificate| STANDARD.encode(certificate)).collect();
+        Signed { signature: signature.to_owned(), certificates }
+    }
 }
 
 impl Acta {

@@ -17,7 +17,7 @@ pub use bet::{Bet, BetError, Field, WINNING_NUMBER, has_won};
 pub use chain::{Checksum, Place};
 pub use plain::{PlainBet, plain_bet};
 pub use register::{Account, AgencyId, Draw, MAX_AGENCIES, Phase, Register, Roster, SealStep};
-pub use role::{EXPIRY_DAYS, Role};
+pub use role::{EXPIRY_DAYS, OPERATOR_TOKEN, Role};
 pub use row::Rows;
 pub use rules::{Rules, SaidRules, WinningNumber};
 pub use seal::{LotteryId, Secret, Status};

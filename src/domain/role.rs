@@ -10,6 +10,9 @@ const PREFIX: &str = "urn:quiniela:";
 /// A certificate that expires within so many days is worth a warning.
 pub const EXPIRY_DAYS: i64 = 30;
 
+/// The file in a store that lets whoever can read it hold the draw, if there are no keys.
+pub const OPERATOR_TOKEN: &str = "operator.token";
+
 /// A party of a lottery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {

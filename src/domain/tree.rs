@@ -109,6 +109,29 @@ impl PathFinder {
     }
 }
 
+/// A tree whose nodes are all kept, to tell the path of any leaf.
+#[derive(Clone, Debug)]
+pub struct Levels(Vec<Vec<Hash>>);
+
+impl Levels {
+    pub fn new(leaves: Vec<Hash>) -> Levels {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            // A node without a neighbour goes up as it is.
+            let pairs = level.chunks(2).filter_map(|pair| pair.iter().copied().reduce(Hash::of_node));
+            levels.push(pairs.collect());
+        }
+        Levels(levels)
+    }
+
+    /// The hashes from the leaf's neighbour up to the root. `None` if there is no such leaf.
+    pub fn path(&self, place: usize) -> Option<Vec<Hash>> {
+        self.0.first()?.get(place)?;
+        let neighbour = |(height, level): (usize, &Vec<Hash>)| level.get((place >> height) ^ 1).copied();
+        Some(self.0.iter().enumerate().filter_map(neighbour).collect())
+    }
+}
+
 /// The root of the tree of so many leaves in which this leaf has this place and this path (RFC 9162, section 2.1.3.2).
 /// `None` if no such tree has a path of this length.
 pub fn root_of_path(leaf: Hash, place: u64, leaves: u64, path: &[Hash]) -> Option<Hash> {
@@ -277,22 +300,13 @@ mod tests {
 
         #[test]
         fn every_leaf_leads_to_the_root(leaves in 1..5000_u64) {
-            // The paths of all leaves at once: level by level, a node without a neighbour goes up as it is.
-            let mut level: Vec<Hash> = (0..leaves as usize).map(|number| Hash::of_leaf(&[&leaf(number)])).collect();
-            let first = level.clone();
-            let mut paths = vec![Vec::new(); leaves as usize];
-            let mut height = 0;
-            while level.len() > 1 {
-                for (place, path) in paths.iter_mut().enumerate() {
-                    path.extend(level.get((place >> height) ^ 1).copied());
-                }
-                level = level.chunks(2).map(|pair| pair.iter().copied().reduce(Hash::of_node).unwrap()).collect();
-                height += 1;
+            let first: Vec<Hash> = (0..leaves as usize).map(|number| Hash::of_leaf(&[&leaf(number)])).collect();
+            let (root, levels) = (tree(leaves as usize).root(), Levels::new(first.clone()));
+            for (place, leaf) in (0..).zip(first) {
+                let path = levels.path(place as usize).unwrap();
+                prop_assert_eq!(root_of_path(leaf, place, leaves, &path), Some(root));
             }
-            prop_assert_eq!(level[0], tree(leaves as usize).root());
-            for (place, path) in (0..).zip(&paths) {
-                prop_assert_eq!(root_of_path(first[place as usize], place, leaves, path), Some(level[0]));
-            }
+            prop_assert_eq!(levels.path(leaves as usize), None);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +63,7 @@ pub struct Acceptor {
     frame_deadline: Duration,
     /// New connections could not all be accepted, and the poll will not tell of them again.
     accept_again: bool,
+    seal_is_told: bool,
     draw_is_told: bool,
     reminded: Instant,
 }
@@ -93,6 +95,7 @@ impl Acceptor {
             writer,
             frame_deadline: config.frame_deadline,
             accept_again: false,
+            seal_is_told: false,
             draw_is_told: false,
             reminded: Instant::now(),
         })
@@ -229,8 +232,16 @@ impl Acceptor {
         if self.central.claims_draw() {
             self.pool.queue.push(Job::HoldDraw);
         }
-        if self.central.lottery.step() == Step::Drawn && !self.draw_is_told {
-            self.draw_is_told = true;
+        if self.central.claims_weighing() {
+            self.pool.queue.push(Job::Weigh);
+        }
+        let lottery = &self.central.lottery;
+        let is_news = match (lottery.step(), lottery.seal()) {
+            (Step::Drawn, _) => !mem::replace(&mut self.draw_is_told, true),
+            (_, Some(_)) => !mem::replace(&mut self.seal_is_told, true),
+            (_, None) => false,
+        };
+        if is_news {
             self.connections.values().for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Draw));
         }
         Ok(())
@@ -259,6 +270,7 @@ impl Acceptor {
         let _ = poll.registry().deregister(&mut listener);
         drop(listener);
         Event::success("close_listener").log();
+        central.begin_stop();
         pool.begin_stop();
         connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Stop));
         let mut events = Events::with_capacity(EVENTS);

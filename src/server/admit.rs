@@ -68,6 +68,17 @@ impl Gate {
         }))
     }
 
+    /// Lets a peer ask what the operator asks. Without keys anybody may, and holding the draw needs more.
+    pub fn admit_operator(&self, peer: &Peer) -> Result<(), Refusal> {
+        match peer.who {
+            Who::Plain if self.plain == Plain::All => Ok(()),
+            Who::Plain => Err(Refusal::NeedsTls),
+            Who::Party(Role::Operator) => Ok(()),
+            Who::Party(role) => Err(Refusal::Identity(format!("this certificate speaks for {}", party(role)))),
+            Who::Nobody => Err(Refusal::Identity("this certificate speaks for no party".to_owned())),
+        }
+    }
+
     /// Notes that an agency was heard of. True if that makes an inferred roster another.
     pub fn note(&self, agency: Admitted) -> bool {
         self.roster == Roster::Auto && self.seen.lock().insert(agency.0)

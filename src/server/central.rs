@@ -1,8 +1,13 @@
 //! Turns each request into its outcome, or into an entry in the ledger's line. It knows no socket and writes no reply.
 
+mod declare;
 mod draw;
+mod operator;
 
-use std::sync::Arc;
+pub use operator::Token;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::admit::{Admitted, Gate};
@@ -12,14 +17,16 @@ use super::keys::Keys;
 use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
 use crate::config::{Plain, ServerConfig};
+use crate::domain::acta::StoreSecrets;
 use crate::domain::{AgencyId, Bet, Place, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Ledger, StorageError, Store, Verdict};
 use crate::logging::{self, Event};
-use crate::transport::Peer;
+use crate::transport::{Peer, Stream};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
-use crate::wire::{Ask, BatchHeader, Command, Documents, Refusal, Request};
+use crate::wire::{Ask, BatchHeader, Documents, Refusal, Reply, Request};
+use declare::Declarations;
 
 /// Documents in one frame: what is left of it behind `WINNERS|OK|<total>|`, with a line feed.
 const MAX_PAGE_BYTES: usize = MAX_FRAME - "WINNERS|OK|18446744073709551615|\n".len();
@@ -33,6 +40,11 @@ pub struct Central {
     pub lottery: Lottery,
     quiet_time: Duration,
     pub disk: DiskHealth,
+    /// The store's, once it has any that last.
+    secrets: OnceLock<StoreSecrets>,
+    declarations: Declarations,
+    token: Option<Token>,
+    is_stopping: AtomicBool,
 }
 
 /// What an entry was put in line for.
@@ -41,6 +53,8 @@ pub enum Order {
         asked: Asked,
         from: Arc<dyn Client>,
     },
+    /// The mark that the log has told of the seal.
+    SealAnnouncement,
     /// The mark that the log has told of the draw.
     Announcement,
 }
@@ -58,19 +72,33 @@ pub enum Answer {
     Now(Outcome),
     /// Once the ledger has settled what was put in line.
     Settled,
-    /// Once the draw is announced.
-    AtDraw,
+    /// Likewise, and no request is taken before.
+    SettledAlone,
+    /// Once the lottery has come so far.
+    Awaits(Awaited),
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The seal, for WAIT_SEAL.
+    Seal(AgencyId),
+    /// The draw, for WAIT_DRAW.
+    Draw,
+    /// The draw, for HOLD_DRAW.
+    Drawn,
 }
 
 /// Who asks: the peer, its connection, and the connection's claim of room in the line.
 pub struct Asker<'a> {
     pub peer: &'a Peer,
+    pub stream: &'a dyn Stream,
     pub client: &'a Arc<dyn Client>,
     pub claim: &'a mut Claim,
 }
 
 impl Central {
-    pub fn new(config: &ServerConfig, keys: Option<Keys>, store: Box<dyn Store>) -> Central {
+    pub fn new(config: &ServerConfig, keys: Option<Keys>, token: Option<Token>, store: Box<dyn Store>) -> Central {
         let roster = store.rules().roster;
         Central {
             ledger: Ledger::new(store),
@@ -79,6 +107,38 @@ impl Central {
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
             disk: DiskHealth::default(),
+            secrets: OnceLock::new(),
+            declarations: Declarations::new(config),
+            token,
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Ends what takes long.
+    pub fn begin_stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Which lottery this is. None until the store can promise that it stays so.
+    fn secrets(&self) -> Option<&StoreSecrets> {
+        self.secrets.get().or_else(|| {
+            let secrets = self.ledger.store.secrets()?;
+            Some(self.secrets.get_or_init(|| secrets))
+        })
+    }
+
+    /// The answer to what a connection waits for, if the lottery has come so far.
+    pub fn awaited(&self, awaited: Awaited) -> Option<Reply> {
+        match awaited {
+            Awaited::Draw => self.lottery.is_drawn().then_some(Reply::Draw(Ok(()))),
+            Awaited::Seal(agency) => self.lottery.seal().map(|seal| {
+                let stranger = || Refusal::Other(format!("agency {agency} is not one of the sealed lottery"));
+                Reply::Seal(seal.shown(agency).ok_or_else(stranger))
+            }),
+            Awaited::Drawn => {
+                let drawn = self.lottery.drawn().filter(|_| self.lottery.is_drawn());
+                drawn.map(|drawn| Reply::Drawn(Ok(drawn.clone())))
+            }
         }
     }
 
@@ -127,9 +187,15 @@ impl Central {
                 batch.take(lines);
                 self.take_batch(asker, batch)
             }
-            Ask::WaitSeal | Ask::GetDraw => Answer::Now(Outcome::WaitDraw { result: Err(Refusal::NotReady) }),
-            Ask::Done { .. } => {
-                self.put(asker, admitted, Asked::Done { agency }, |agency| Entry::Done { agency: agency.id() })
+            Ask::Done { declaration } => self.take_done(asker, admitted, agency, declaration),
+            Ask::WaitSeal => match admitted {
+                Ok(agency) => Answer::Awaits(Awaited::Seal(agency.id())),
+                Err(refusal) => Answer::Now(Outcome::WaitSeal { agency, refusal }),
+            },
+            Ask::GetDraw => {
+                let drawn = || self.lottery.drawn().filter(|_| self.lottery.is_drawn()).cloned();
+                let result = admitted.and_then(|_| drawn().ok_or(Refusal::NotReady));
+                Answer::Now(Outcome::Drawn { result })
             }
             Ask::Hello { more } => self
                 .put(asker, admitted, Asked::Hello { agency, more }, |agency| Entry::Account { agency: agency.id() }),
@@ -138,14 +204,10 @@ impl Central {
                 Answer::Now(Outcome::Winners { agency, result })
             }
             Ask::WaitDraw => match admitted {
-                Ok(_) => Answer::AtDraw,
+                Ok(_) => Answer::Awaits(Awaited::Draw),
                 Err(refusal) => Answer::Now(Outcome::WaitDraw { result: Err(refusal) }),
             },
         }
-    }
-
-    pub fn take_command(&self, _peer: &Peer, _command: Command<'_>) -> Answer {
-        Answer::Now(Outcome::WaitDraw { result: Err(Refusal::NotReady) })
     }
 
     /// Takes bets that came in the dialect of keys and values.
@@ -285,11 +347,19 @@ impl Audience<Order, Arc<dyn Client>> for Central {
                 Order::Request { asked, from } => {
                     is_done |= verdict == Verdict::Marked;
                     let is_known = self.disk.note(&verdict);
-                    let outcome = asked.settle(verdict, is_drawn);
+                    let Some((asked, from)) = self.note_declaration(asked, from, &verdict) else { continue };
+                    let outcome = asked.settle(verdict, is_drawn, self.secrets());
                     if !is_known {
                         outcome.log();
                     }
                     settled.push((from, outcome));
+                }
+                Order::SealAnnouncement => {
+                    if verdict == Verdict::Marked {
+                        self.lottery.advance(Step::Drawing, Step::Sealed);
+                    } else {
+                        self.lottery.step_back(Step::Due);
+                    }
                 }
                 Order::Announcement => {
                     if verdict == Verdict::Marked {

@@ -25,6 +25,8 @@ pub enum Job {
     /// To be served in the lane for handshakes.
     Handshake(Arc<Connection>),
     HoldDraw,
+    /// Compute the roots that declarations wait for.
+    Weigh,
     ReloadKeys,
     /// The worker that takes it ends.
     End,

@@ -22,7 +22,13 @@ impl DiskHealth {
                 *self.0.lock() = None;
                 false
             }
-            Verdict::Account { .. } | Verdict::Closed | Verdict::Gap | Verdict::Stale | Verdict::Conflict => false,
+            Verdict::Account { .. }
+            | Verdict::Closed
+            | Verdict::Gap
+            | Verdict::Stale
+            | Verdict::Conflict
+            | Verdict::Unweighed
+            | Verdict::Unbalanced { .. } => false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use log::Level;
 use mio::net::TcpStream;
 
+use crate::domain::acta::Signed;
 use crate::error::Result;
 use crate::logging::{Event, EventResult};
 use crate::transport::{Acceptance, Incoming, Paths, Stream, Warning};
@@ -27,6 +28,11 @@ impl Keys {
     /// A connection that may be plain or TLS.
     pub fn accept(&self, stream: TcpStream) -> Box<dyn Stream> {
         Box::new(Incoming::new(stream, Arc::clone(&self.acceptance)))
+    }
+
+    /// The central's signature under a statement.
+    pub fn sign(&self, statement: &str) -> std::result::Result<Signed, String> {
+        self.acceptance.signer().sign(statement)
     }
 
     /// Reads the files again. If one is bad, the keys stay as they were.

@@ -1,13 +1,18 @@
 //! Where the lottery stands, and who holds its draw. The acceptor reads a small copy of it that never blocks.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::Waker;
+use parking_lot::Mutex;
 
-use crate::ledger::Winners;
+use crate::domain::AgencyId;
+use crate::domain::acta::Acta;
+use crate::domain::tree::Levels;
+use crate::ledger::{DrawOrder, Winners};
 use crate::logging::Event;
+use crate::wire::{Drawn, SealShown};
 
 /// The steps of a lottery, in the order in which they are taken. A step back is possible only before the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,21 +20,59 @@ use crate::logging::Event;
 pub enum Step {
     /// Agencies are at work.
     Open,
-    /// The draw can be held, or one that was held has to be announced.
+    /// Betting can be closed, or the draw can be held, or one that was held has to be announced.
     Due,
-    /// A worker holds it.
+    /// A worker seals the lottery, or holds the draw.
     Drawing,
+    /// The seal is on disk and announced, and the number of the draw comes later.
+    Sealed,
     /// The draw is held, announced and told to whoever asks.
     Drawn,
     /// Nobody can tell what the disk holds.
     Failed,
 }
 
-const STEPS: [Step; 5] = [Step::Open, Step::Due, Step::Drawing, Step::Drawn, Step::Failed];
+const STEPS: [Step; 6] = [Step::Open, Step::Due, Step::Drawing, Step::Sealed, Step::Drawn, Step::Failed];
+
+/// The acta at the close, and the tree over its lines.
+pub struct Seal {
+    pub acta: Arc<Acta>,
+    levels: Levels,
+}
+
+impl Seal {
+    fn new(acta: Arc<Acta>) -> Seal {
+        let levels = Levels::new(acta.lines().map(|line| line.leaf()).collect());
+        Seal { acta, levels }
+    }
+
+    /// What an agency is shown of it. None if it is not one of the lottery's.
+    pub fn shown(&self, AgencyId(agency): AgencyId) -> Option<SealShown> {
+        let place = agency.checked_sub(1)? as usize;
+        let line = self.acta.agencies.get(place)?;
+        Some(SealShown {
+            bets: line.bets,
+            root: line.root,
+            status: line.status,
+            agencies: self.acta.agencies.len() as u32,
+            total: self.acta.total,
+            seal: self.acta.seal,
+            time: self.acta.sealed_at,
+            path: self.levels.path(place)?,
+            signature: self.acta.signed.as_ref().map(|signed| signed.signature.clone()),
+        })
+    }
+}
 
 /// See the module.
 pub struct Lottery {
     step: AtomicU8,
+    /// Known once it is on disk and the log has told of it.
+    seal: OnceLock<Seal>,
+    /// The draw that the operator wants, until it is held.
+    order: Mutex<Option<DrawOrder>>,
+    /// The draw that was held.
+    drawn: OnceLock<Drawn>,
     /// Known once they are found and the log has told of the draw.
     winners: OnceLock<Winners>,
     start: Instant,
@@ -43,6 +86,9 @@ impl Lottery {
     pub fn new() -> Lottery {
         Lottery {
             step: AtomicU8::new(Step::Open as u8),
+            seal: OnceLock::new(),
+            order: Mutex::default(),
+            drawn: OnceLock::new(),
             winners: OnceLock::new(),
             start: Instant::now(),
             newest_agency: AtomicU64::new(0),
@@ -91,6 +137,41 @@ impl Lottery {
     pub fn quiet_for(&self) -> Duration {
         let newest = Duration::from_millis(self.newest_agency.load(Ordering::SeqCst));
         self.start.elapsed().saturating_sub(newest)
+    }
+
+    pub fn seal(&self) -> Option<&Seal> {
+        self.seal.get()
+    }
+
+    pub fn keep_seal(&self, acta: Arc<Acta>) {
+        self.seal.get_or_init(|| Seal::new(acta));
+        // Agencies wait for it.
+        self.wake();
+    }
+
+    /// Notes the draw that the operator wants. The error is the number of another that is being held.
+    pub fn order(&self, order: DrawOrder) -> Result<(), u32> {
+        let mut current = self.order.lock();
+        match &*current {
+            Some(DrawOrder { number, .. }) if *number != order.number => return Err(*number),
+            Some(_) => {}
+            None => *current = Some(order),
+        }
+        drop(current);
+        self.advance(Step::Sealed, Step::Due);
+        Ok(())
+    }
+
+    pub fn ordered(&self) -> Option<DrawOrder> {
+        self.order.lock().clone()
+    }
+
+    pub fn drawn(&self) -> Option<&Drawn> {
+        self.drawn.get()
+    }
+
+    pub fn keep_drawn(&self, drawn: Drawn) {
+        self.drawn.get_or_init(|| drawn);
     }
 
     pub fn winners(&self) -> Option<&Winners> {

@@ -31,14 +31,14 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::ServerConfig;
-use crate::domain::Rules;
+use crate::domain::{OPERATOR_TOKEN as TOKEN, Rules, WinningNumber};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Store as _;
 use crate::ledger::files::{Files, Notice, Recovered};
 use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
-use central::Central;
+use central::{Central, Token};
 use keys::Keys;
 
 /// What the kernel keeps of the replies to a peer that does not read them, in bytes. Left to itself, it would keep MiBs for each.
@@ -60,7 +60,8 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     })?;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, files.rules(), address);
-    let central = Arc::new(Central::new(config, keys, Box::new(files)));
+    let token = make_token(config, files.rules())?;
+    let central = Arc::new(Central::new(config, keys, token, Box::new(files)));
     log_recovery(&recovered, central.missing());
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
     std::thread::Builder::new()
@@ -71,6 +72,16 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, central, ended)
         .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
     acceptor.run(config)
+}
+
+/// Without keys, a draw whose number comes later is held by whoever can read this file.
+fn make_token(config: &ServerConfig, rules: Rules) -> Result<Option<Token>> {
+    if config.tls.is_some() || rules.winning_number != WinningNumber::Later {
+        return Ok(None);
+    }
+    let path = config.store.join(TOKEN);
+    let made = Token::make(&path).map_err(|error| Error::at_path(Kind::Storage, &path, "write this file", &error))?;
+    Ok(Some(made))
 }
 
 fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
@@ -128,6 +139,9 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     }
     if let Some(file) = &recovered.kept_in {
         event = event.with("dropped_rows", recovered.dropped_rows).with("kept_in", file);
+    }
+    if recovered.is_sealed {
+        event = event.with("sealed", true);
     }
     if let Some(number) = recovered.drawn {
         event = event.with("drawn", number);

@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use log::Level;
 use parking_lot::Mutex;
 
+use crate::domain::acta::StoreSecrets;
 use crate::domain::{AgencyId, Phase};
-use crate::ledger::Verdict;
+use crate::ledger::{Declaration, Verdict};
 use crate::logging::{Event, EventResult};
-use crate::wire::{Documents, Malformed, Refusal, Reply, Standing, Verb};
+use crate::wire::{Documents, Drawn, Malformed, Refusal, Reply, Stand, Standing, Verb};
 
 /// A request that stands in line.
 #[derive(Debug)]
 pub enum Asked {
     Bet { agency: AgencyId, document: String, number: String },
     Batch { agency: AgencyId, count: u32 },
-    Done { agency: AgencyId },
+    Done { agency: AgencyId, declaration: Option<Declaration> },
     Hello { agency: AgencyId, more: bool },
 }
 
@@ -49,6 +50,17 @@ pub enum Outcome {
     WaitDraw {
         result: Result<(), Refusal>,
     },
+    WaitSeal {
+        agency: AgencyId,
+        refusal: Refusal,
+    },
+    /// What GET_DRAW or HOLD_DRAW was answered.
+    Drawn {
+        result: Result<Drawn, Refusal>,
+    },
+    Status {
+        result: Result<Stand, Refusal>,
+    },
     /// The frame was no request.
     Malformed(Malformed),
 }
@@ -74,15 +86,29 @@ impl Outcomes {
 }
 
 impl Asked {
-    /// The outcome that a verdict means. `is_drawn` says that the draw was held and announced.
-    pub fn settle(self, verdict: Verdict, is_drawn: bool) -> Outcome {
+    /// The outcome that a verdict means. `is_drawn` says that the draw was held and announced; `secrets` are the store's, once
+    /// it has any that last.
+    pub fn settle(self, verdict: Verdict, is_drawn: bool, secrets: Option<&StoreSecrets>) -> Outcome {
         match self {
             Asked::Bet { agency, document, number } => {
                 Outcome::Bet { agency, document, number, result: stored(verdict) }
             }
             Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: stored(verdict) },
-            Asked::Done { agency } => Outcome::Done { agency, result: stored(verdict).map(|_| ()) },
-            Asked::Hello { agency, more } => Outcome::Hello { agency, result: standing(verdict, is_drawn, more) },
+            Asked::Done { agency, .. } => Outcome::Done { agency, result: stored(verdict).map(|_| ()) },
+            Asked::Hello { agency, more } => {
+                let secrets = secrets.filter(|_| more);
+                let identity = secrets.map(|secrets| (secrets.lottery, secrets.secret.of_agency(agency)));
+                let standing = standing(verdict, is_drawn, more);
+                Outcome::Hello { agency, result: standing.map(|standing| Standing { identity, ..standing }) }
+            }
+        }
+    }
+
+    /// The agency and what it declares, if it has asked to be done.
+    pub fn done(&self) -> Option<(AgencyId, Option<Declaration>)> {
+        match self {
+            Asked::Done { agency, declaration } => Some((*agency, declaration.clone())),
+            Asked::Bet { .. } | Asked::Batch { .. } | Asked::Hello { .. } => None,
         }
     }
 
@@ -90,7 +116,7 @@ impl Asked {
         match self {
             Asked::Bet { agency, document, number } => Outcome::Bet { agency, document, number, result: Err(refusal) },
             Asked::Batch { agency, count } => Outcome::Batch { agency, count, result: Err(refusal) },
-            Asked::Done { agency } => Outcome::Done { agency, result: Err(refusal) },
+            Asked::Done { agency, .. } => Outcome::Done { agency, result: Err(refusal) },
             Asked::Hello { agency, .. } => Outcome::Hello { agency, result: Err(refusal) },
         }
     }
@@ -104,6 +130,9 @@ fn stored(verdict: Verdict) -> Result<u64, Refusal> {
         Verdict::Gap => Err(Refusal::Gap),
         Verdict::Stale => Err(Refusal::Stale),
         Verdict::Conflict => Err(Refusal::Conflict),
+        Verdict::Unbalanced { stored } => Err(Refusal::Unbalanced { stored }),
+        // The central computes what is missing, and asks for a verdict again.
+        Verdict::Unweighed => Err(Refusal::NotReady),
         Verdict::Failed(error) => Err(Refusal::Storage(error.0)),
     }
 }
@@ -131,6 +160,9 @@ impl Outcome {
             Outcome::Done { result, .. } | Outcome::WaitDraw { result } => result.as_ref().err(),
             Outcome::Hello { result, .. } => result.as_ref().err(),
             Outcome::Winners { result, .. } => result.as_ref().err(),
+            Outcome::WaitSeal { refusal, .. } => Some(refusal),
+            Outcome::Drawn { result } => result.as_ref().err(),
+            Outcome::Status { result } => result.as_ref().err(),
             Outcome::Malformed(malformed) => Some(&malformed.refusal),
         }
     }
@@ -177,7 +209,10 @@ impl Outcome {
                 Event::fail("receive_message").with("client_id", agency)
             }
             Outcome::WaitDraw { result: Ok(()) } => return,
-            Outcome::WaitDraw { .. } => Event::fail("receive_message"),
+            Outcome::Drawn { result: Ok(_) } | Outcome::Status { result: Ok(_) } => return,
+            Outcome::Drawn { result: Err(Refusal::NotReady) } => return,
+            Outcome::WaitSeal { agency, .. } => Event::fail("receive_message").with("client_id", agency),
+            Outcome::WaitDraw { .. } | Outcome::Drawn { .. } | Outcome::Status { .. } => Event::fail("receive_message"),
             Outcome::Malformed(Malformed { verb, .. }) => match verb {
                 Some(Verb::Bet) => Event::fail("apuesta_almacenada"),
                 Some(Verb::Batch { count }) => Event::fail("apuesta_recibida").with("cantidad", count),
@@ -208,6 +243,9 @@ impl Outcome {
             Outcome::Hello { result, .. } => Reply::Hello(result),
             Outcome::Winners { result, .. } => Reply::Winners(result.map(|(documents, _)| documents)),
             Outcome::WaitDraw { result } => Reply::Draw(result),
+            Outcome::WaitSeal { refusal, .. } => Reply::Seal(Err(refusal)),
+            Outcome::Drawn { result } => Reply::Drawn(result),
+            Outcome::Status { result } => Reply::Status(result),
             Outcome::Malformed(Malformed { verb, refusal }) => Reply::refusal(verb, refusal),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem;
 
+use super::central::Awaited;
 use super::kept::{Blocks, Kept};
 use super::outcome::Outcome;
 use crate::transport::{self, Stream};
@@ -30,8 +31,8 @@ enum Answer {
     Ready(Vec<u8>),
     /// The ledger's verdict.
     Unsettled(Form),
-    /// `DRAW|OK`, once the draw is announced.
-    Draw,
+    /// What the lottery has to come to first.
+    Awaited(Awaited),
 }
 
 /// How a reply is written.
@@ -47,8 +48,6 @@ pub enum Form {
 pub struct Collected {
     /// A request could not be stored.
     pub has_failed: bool,
-    /// The reply to WAIT_DRAW was among them.
-    pub has_drawn: bool,
 }
 
 impl Owed {
@@ -73,13 +72,17 @@ impl Owed {
         self.answers.push_back(Answer::Unsettled(form));
     }
 
-    pub fn push_draw(&mut self) {
-        self.answers.push_back(Answer::Draw);
+    pub fn push_awaited(&mut self, awaited: Awaited) {
+        self.answers.push_back(Answer::Awaited(awaited));
     }
 
-    /// Drops the reply to WAIT_DRAW: the session ends.
-    pub fn drop_draw(&mut self) {
-        self.answers.retain(|answer| !matches!(answer, Answer::Draw));
+    /// Drops what the lottery has not come to: the session ends.
+    pub fn drop_awaited(&mut self) {
+        self.answers.retain(|answer| !matches!(answer, Answer::Awaited(_)));
+    }
+
+    pub fn has_awaited(&self) -> bool {
+        matches!(self.answers.back(), Some(Answer::Awaited(_)))
     }
 
     /// True if no request may be taken before some answers are sent.
@@ -100,8 +103,12 @@ impl Owed {
     }
 
     /// Takes the answers that are ready, up to the first that is not. `next` gives the outcomes of what was put in line, in
-    /// order.
-    pub fn collect(&mut self, mut next: impl FnMut() -> Option<Outcome>, is_drawn: bool) -> Collected {
+    /// order, and `awaited` what the lottery has come to.
+    pub fn collect(
+        &mut self,
+        mut next: impl FnMut() -> Option<Outcome>,
+        awaited: impl Fn(Awaited) -> Option<Reply>,
+    ) -> Collected {
         let mut collected = Collected::default();
         while let Some(answer) = self.answers.front_mut() {
             match answer {
@@ -115,11 +122,10 @@ impl Owed {
                     collected.has_failed |= outcome.is_storage_failure();
                     form.push(&mut self.unsent, &outcome.reply());
                 }
-                Answer::Draw if is_drawn => {
-                    collected.has_drawn = true;
-                    Form::Text.push(&mut self.unsent, &Reply::Draw(Ok(())));
+                Answer::Awaited(what) => {
+                    let Some(reply) = awaited(*what) else { break };
+                    Form::Text.push(&mut self.unsent, &reply);
                 }
-                Answer::Draw => break,
             }
             self.answers.pop_front();
         }

@@ -93,6 +93,7 @@ impl Worker {
                     }
                     Job::ReloadKeys => self.central.reload_keys(),
                     Job::HoldDraw => self.central.hold_draw(),
+                    Job::Weigh => self.central.weigh(),
                     Job::End => return,
                 }
                 next = self.queue.pop_overflow();

@@ -57,8 +57,8 @@ enum State {
     Talking,
     /// The bets of this batch arrive in further frames.
     InBatch(Batch),
-    /// No request is taken before the draw is announced.
-    AtDraw,
+    /// No request is taken before the last one is answered: the ledger or the lottery takes its time.
+    Waiting,
     /// No request is taken any more. The answers owed are sent, then the connection closes.
     Ending(End),
 }
@@ -183,8 +183,8 @@ impl Session {
             if let State::Ending(end) = self.state {
                 return self.finish(end, input);
             }
-            let is_at_draw = matches!(self.state, State::AtDraw);
-            if !is_at_draw {
+            let is_waiting = matches!(self.state, State::Waiting);
+            if !is_waiting {
                 let expects_nothing = !self.owed.has_unsettled();
                 if !central.claim(&mut self.asker(at), expects_nothing) {
                     return Ok(Pass::Park);
@@ -199,8 +199,8 @@ impl Session {
             if read_in_all >= PASS_BYTES {
                 return Ok(Pass::Again);
             }
-            // During the wait for the draw, the session reads only a little, to notice that the peer has gone.
-            let most = if is_at_draw { input.room_ahead() } else { self.stop_budget.unwrap_or(READ_BYTES) };
+            // During such a wait the session reads only a little, to notice that the peer has gone.
+            let most = if is_waiting { input.room_ahead() } else { self.stop_budget.unwrap_or(READ_BYTES) };
             let read = if most > 0 { input.read(&mut *self.stream, most)? } else { Read::Nothing };
             match read {
                 Read::Some(read) => {
@@ -254,11 +254,11 @@ impl Session {
 
     /// Sends the answers that are ready.
     fn deliver(&mut self, central: &Central, at: &At<'_>) -> io::Result<()> {
-        let collected = self.owed.collect(|| at.outcomes.pop(), central.lottery.is_drawn());
+        let collected = self.owed.collect(|| at.outcomes.pop(), |what| central.awaited(what));
         if collected.has_failed {
             self.end(End::Storage);
         }
-        if collected.has_drawn && matches!(self.state, State::AtDraw) {
+        if matches!(self.state, State::Waiting) && !self.owed.has_unsettled() && !self.owed.has_awaited() {
             self.state = State::Talking;
         }
         if self.owed.has_unsent() {
@@ -276,7 +276,7 @@ impl Session {
     fn end(&mut self, end: End) {
         if !matches!(self.state, State::Ending(_)) {
             self.state = State::Ending(end);
-            self.owed.drop_draw();
+            self.owed.drop_awaited();
         }
     }
 
@@ -335,7 +335,7 @@ impl Session {
         let owes_rest = match self.state {
             State::Talking => has_untaken || self.stream.is_handshaking() || self.stream.has_part(),
             State::InBatch(_) => true,
-            State::AtDraw | State::Ending(_) => false,
+            State::Waiting | State::Ending(_) => false,
         };
         let is_our_turn = self.owed.has_unsettled() || self.claim.is_waiting();
         let run = |clock: &mut Option<Instant>, runs| {
@@ -352,7 +352,7 @@ impl Session {
         Note {
             deadline: ends.into_iter().flatten().min(),
             has_unsent,
-            waits_for_draw: matches!(self.state, State::AtDraw),
+            waits_for_draw: self.owed.has_awaited(),
             owes: !self.owed.is_empty() || is_our_turn || matches!(self.state, State::Ending(_)),
         }
     }
@@ -362,7 +362,7 @@ impl Session {
     }
 
     fn asker<'a>(&'a mut self, at: &'a At<'_>) -> Asker<'a> {
-        Asker { peer: &self.peer, client: &at.client, claim: &mut self.claim }
+        Asker { peer: &self.peer, stream: &*self.stream, client: &at.client, claim: &mut self.claim }
     }
 
     /// At INFO, but for the health check, which asks every other second.

@@ -46,6 +46,8 @@ fn config() -> ServerConfig {
         frame_deadline: LONG,
         stop_timeout: LONG,
         quiet_time: LONG,
+        unbalanced: crate::config::Unbalanced::Refuse,
+        require_signed: false,
     }
 }
 
@@ -60,7 +62,7 @@ impl Stage {
         let session = Session::new(Box::new(ours), peer, frame_deadline);
         let (queue, jobs) = Queue::new(1);
         Stage {
-            central: Central::new(&config, None, Box::new(files)),
+            central: Central::new(&config, None, None, Box::new(files)),
             connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),

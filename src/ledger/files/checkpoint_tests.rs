@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::disk::Folder as _;
 use super::simulated_disk::{Call, ENOSPC, Fault, SimFolder};
-use super::simulation::{AGENCIES, LIMITS, WINNING_NUMBER, account, one_bet, open, open_and_count, store};
+use super::simulation::{AGENCIES, LIMITS, WINNING_NUMBER, account, close, one_bet, open, open_and_count, store};
 use super::{BETS, JOURNAL};
 use crate::domain::{AgencyId, Draw};
 use crate::ledger::{Audience, Claim, Entry, Held, Ledger, Store as _, Verdict};
@@ -105,13 +105,13 @@ fn a_checkpoint_holds_no_lock_while_it_writes() {
 fn a_draw_that_is_held_while_a_snapshot_is_written_is_in_the_next() {
     let folder = SimFolder::new(Rng::with_seed(1));
     let (files, _) = open(&folder).unwrap();
-    let done = (1..=AGENCIES).map(|agency| Entry::Done { agency: AgencyId(agency) });
+    let done = (1..=AGENCIES).map(|agency| Entry::Done { agency: AgencyId(agency), declaration: None });
     files.commit(&done.collect::<Vec<_>>());
     let snapshot = files.writer.lock().snapshot(&files.register.read(), true);
     let written = snapshot.write(&folder);
-    assert_eq!(files.hold_draw(AGENCIES), Ok(Held::ByUs));
+    assert_eq!(close(&files), (Ok(Held::ByUs), Ok(Held::ByUs)));
     files.writer.lock().end_checkpoint(&folder, snapshot, written).unwrap();
-    assert_eq!(folder.names().unwrap(), [BETS, JOURNAL]);
+    assert_eq!(folder.names().unwrap(), ["acta.json", BETS, JOURNAL, "secrets.json"]);
     let held = Draw::Held { number: WINNING_NUMBER, is_announced: false };
     assert_eq!(open(&folder.after_power_loss(&mut Rng::with_seed(1))).unwrap().0.state().draw, held);
 }

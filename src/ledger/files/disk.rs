@@ -66,6 +66,15 @@ pub fn write_anew(folder: &dyn Folder, name: &str, bytes: &[u8]) -> io::Result<B
     write().inspect_err(|_| _ = folder.remove(name))
 }
 
+/// Writes a new file that its owner alone can read. It replaces one of the same name, and a link.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    RealFolder::options().create_new(true).open(path)?.write_all_at(bytes, 0)
+}
+
 /// A folder of the file system.
 pub struct RealFolder {
     path: PathBuf,

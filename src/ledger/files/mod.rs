@@ -27,13 +27,14 @@ use super::winners::Winners;
 use super::{DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
-use crate::domain::{AgencyId, Draw, Register, Rules, SaidRules, SealStep, Status};
+use crate::domain::{AgencyId, Register, Rules, SaidRules, SealStep, Status};
 use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
 use journal::{Extent, GROWTH};
 use rows::{WinnerFinder, for_each_chunk};
 use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
+pub use disk::write_private;
 pub use recovery::{OpenError, Recovered};
 
 /// The bets, in a form that any CSV reader understands.
@@ -225,16 +226,16 @@ impl Store for Files {
 mod tests {
     use super::simulated_disk::SimFolder;
     use super::*;
-    use crate::domain::{Bet, Roster, Rows};
+    use crate::domain::{Bet, Draw, Roster, Rows, WinningNumber};
 
-    const SAID: SaidRules = SaidRules { roster: Some(Roster::Fixed(2)), winning_number: Some(7) };
+    const SAID: SaidRules = SaidRules { roster: Some(Roster::Fixed(2)), winning_number: Some(WinningNumber::Known(7)) };
 
     fn open(path: &Path) -> (Files, Recovered) {
         Files::open(path, SAID, Box::new(|_| ())).unwrap()
     }
 
     fn done(agency: u32) -> Entry {
-        Entry::Done { agency: AgencyId(agency) }
+        Entry::Done { agency: AgencyId(agency), declaration: None }
     }
 
     #[test]
@@ -242,8 +243,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (files, recovered) = open(folder.path());
         assert_eq!(recovered, Recovered::default());
-        assert_eq!(files.rules(), Rules { roster: Roster::Fixed(2), winning_number: 7 });
-        assert_eq!(files.hold_draw(0), Ok(Held::NotDue), "there is no lottery without agencies");
+        assert_eq!(files.rules(), Rules { roster: Roster::Fixed(2), winning_number: WinningNumber::Known(7) });
+        let seal = |files: &Files, agencies| files.seal(agencies, &|_| Ok(None), &|| false);
+        let hold_draw = |files: &Files| {
+            let winners = files.winners(7)?;
+            files.hold_draw(&DrawOrder { number: 7, signed: None }, &winners)
+        };
+        assert_eq!(seal(&files, 0), Ok(Held::NotDue), "there is no lottery without agencies");
         let mut rows = Rows::new(AgencyId(2));
         for (document, number) in [("11", "7"), ("12", "8"), ("13", "7")] {
             rows.push(&Bet::new(["Ana", "Paz", document, "2000-01-01", number]).unwrap());
@@ -251,21 +257,27 @@ mod tests {
         let group = [Entry::Bets { agency: AgencyId(2), place: None, rows }, done(2)];
         assert_eq!(files.commit(&group), [Verdict::Stored { already: 0 }, Verdict::Marked]);
         assert_eq!((files.missing(2, 5), files.missing(9, 3).len()), (vec![AgencyId(1)], 3));
-        assert_eq!(files.hold_draw(2), Ok(Held::NotDue));
-        assert!(files.winners().is_err(), "nothing was drawn");
+        assert_eq!((seal(&files, 2), hold_draw(&files)), (Ok(Held::NotDue), Ok(Held::NotDue)));
         assert_eq!(files.commit(&[done(1)]), [Verdict::Marked]);
-        assert_eq!(files.hold_draw(2), Ok(Held::ByUs));
-        assert_eq!(files.hold_draw(2), Ok(Held::Before));
+        assert_eq!(hold_draw(&files), Ok(Held::NotDue), "there is no draw without a seal");
+        assert_eq!((seal(&files, 2), seal(&files, 2)), (Ok(Held::ByUs), Ok(Held::Before)));
+        assert_eq!((hold_draw(&files), hold_draw(&files)), (Ok(Held::ByUs), Ok(Held::Before)));
+        let acta = files.acta().unwrap();
+        let lines: Vec<_> = acta.agencies.iter().map(|line| (line.bets, line.status, line.winners)).collect();
+        assert_eq!(lines, [(0, Status::Undeclared, Some(0)), (3, Status::Undeclared, Some(2))]);
+        let secrets = files.secrets().unwrap();
+        assert_eq!(secrets.lottery, acta.lottery);
         let draw = Draw::Held { number: 7, is_announced: false };
-        assert_eq!(files.state(), State { done: 2, highest: 2, draw, broken: None });
-        let page = files.winners().unwrap().page(AgencyId(2), 0, 100).unwrap();
+        let state = State { done: 2, highest: 2, bets: 3, seal: SealStep::Sealed, draw, broken: None };
+        assert_eq!(files.state(), state);
+        let page = files.winners(7).unwrap().page(AgencyId(2), 0, 100).unwrap();
         assert_eq!((page.documents.as_str(), page.total), ("11,13", 2));
         files.close().unwrap();
         assert!(matches!(files.commit(&[Entry::Announced])[..], [Verdict::Failed(_)]), "it is closed");
         drop(files);
         let (files, recovered) = open(folder.path());
-        assert_eq!(recovered, Recovered { bets: 3, drawn: Some(7), ..Recovered::default() });
-        assert_eq!(files.state(), State { done: 2, highest: 2, draw, broken: None });
+        assert_eq!(recovered, Recovered { bets: 3, is_sealed: true, drawn: Some(7), ..Recovered::default() });
+        assert_eq!((files.state(), files.acta(), files.secrets()), (state, Some(acta), Some(secrets)));
     }
 
     /// How the error of a start reads that is refused, and whether the files are said to be sound.
@@ -288,7 +300,8 @@ mod tests {
         files.close().unwrap();
         drop(files);
 
-        let (message, is_misconfigured) = refused(folder.path(), SaidRules { winning_number: Some(8), ..SAID });
+        let (message, is_misconfigured) =
+            refused(folder.path(), SaidRules { winning_number: Some(WinningNumber::Known(8)), ..SAID });
         assert!(message.contains("--winning-number 7") && is_misconfigured, "{message}");
         let sound = std::fs::read(&journal).unwrap();
         std::fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(268_435_457).unwrap();
@@ -318,7 +331,7 @@ mod tests {
             for agency in (1..=12).map(AgencyId) {
                 let mut rows = Rows::new(agency);
                 (0..rows_of_each).for_each(|_| rows.push(&Bet::new(["A", "B", "1", "2000-01-01", "7"]).unwrap()));
-                files.commit(&[Entry::Bets { agency, place: None, rows }, Entry::Done { agency }]);
+                files.commit(&[Entry::Bets { agency, place: None, rows }, Entry::Done { agency, declaration: None }]);
                 files.maintain().unwrap();
             }
             let journal = journal::read(&folder.bytes(JOURNAL)).unwrap();

@@ -325,7 +325,7 @@ impl fmt::Display for OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AgencyId, Checksum};
+    use crate::domain::{AgencyId, Checksum, Status};
 
     const ONE: AgencyId = AgencyId(1);
 
@@ -357,10 +357,10 @@ mod tests {
 
     #[test]
     fn the_format_before_is_counted_anew_and_its_draw_was_announced() {
-        let account = Account { stored: 7, checksum: Checksum(9), done: true };
-        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(3), Record::Draw { number: 5 }];
+        let account = Account { stored: 7, checksum: Checksum(9), done: Some(Status::Undeclared) };
+        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(3), Record::Draw { number: 5, acta: None }];
         let old = replay(&journal(journal::FIRST_FORMAT, snapshot.clone(), Vec::new()), 16).unwrap();
-        let done = Account { done: true, ..Account::default() };
+        let done = Account { done: Some(Status::Undeclared), ..Account::default() };
         assert_eq!((old.counted, old.register.account(ONE)), (0, done));
         assert_eq!(old.register.draw(), Draw::Held { number: 5, is_announced: true });
         let new = replay(&journal(2, snapshot, vec![Record::InUse, bets(4)]), 16).unwrap();
@@ -370,10 +370,10 @@ mod tests {
 
     #[test]
     fn rules_are_recorded_by_a_start_only_if_the_lottery_has_begun() {
-        let said = SaidRules { roster: None, winning_number: Some(5) };
+        let said = SaidRules { roster: None, winning_number: Some(WinningNumber::Known(5)) };
         let mut register = Register::default();
         let rules = settle_rules(&mut register, said).unwrap();
-        assert_eq!((rules.winning_number, register.rules()), (5, None));
+        assert_eq!((rules.winning_number, register.rules()), (WinningNumber::Known(5), None));
         register.update(ONE, |account| account.stored = 1);
         settle_rules(&mut register, said).unwrap();
         assert_eq!(register.rules(), Some(rules));

@@ -70,7 +70,7 @@ pub fn trees(
             .collect();
         let ended = || io::Error::other("a thread has ended");
         let mut given = 0;
-        let mut take = |growing: &mut BTreeMap<AgencyId, Growing>, piece: usize| {
+        let take = |growing: &mut BTreeMap<AgencyId, Growing>, piece: usize| {
             let hashed = lanes[piece % threads].1.recv().map_err(|_| ended())?;
             for (agency, leaves) in hashed {
                 let tree = growing.get_mut(&agency).map(|growing| &mut growing.tree);

@@ -13,12 +13,16 @@ use super::disk::Folder as _;
 use super::simulated_disk::{Call, ENOSPC, Fault, SimFolder};
 use super::writer::Snapshot;
 use super::{BETS, Files, Limits, OpenError, Recovered};
-use crate::domain::{AgencyId, Bet, Draw, Place, Roster, Rows, SaidRules};
-use crate::ledger::{Entry, Held, Store, Verdict};
+use crate::domain::acta::Signed;
+use crate::domain::seal::{Declared, Sealed};
+use crate::domain::tree::Tree;
+use crate::domain::{AgencyId, Bet, Draw, Hash, Place, Roster, Rows, SaidRules, SealStep, Status, WinningNumber};
+use crate::ledger::{Declaration, DrawOrder, Entry, Held, StorageError, Store, Verdict};
 
 pub const AGENCIES: u32 = 3;
 pub const WINNING_NUMBER: u32 = 1;
-const RULES: SaidRules = SaidRules { roster: Some(Roster::Fixed(AGENCIES)), winning_number: Some(WINNING_NUMBER) };
+const RULES: SaidRules =
+    SaidRules { roster: Some(Roster::Fixed(AGENCIES)), winning_number: Some(WinningNumber::Known(WINNING_NUMBER)) };
 
 /// These are so small that most lotteries complete blocks, extend the journal and replace it.
 pub const LIMITS: Limits = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 640, rows_behind: 1500 };
@@ -32,6 +36,10 @@ struct Agencies {
     /// The number of bets that were sent before a DONE that was not acknowledged.
     before_done: BTreeMap<u32, u64>,
     done: Vec<u32>,
+    /// How those are done whose DONE was acknowledged.
+    statuses: BTreeMap<u32, Status>,
+    /// The seal, and its time.
+    sealed: Option<(Hash, u64)>,
     draw: Draw,
 }
 
@@ -108,6 +116,35 @@ fn compare(files: &Files, recovered: &Recovered, folder: &SimFolder, agencies: &
         next[agency - 1] += 1;
     }
     assert_eq!(next.iter().sum::<u64>(), stored_rows, "{context}: rows in the file");
+    compare_seal(files, &bytes, agencies, context);
+}
+
+/// The acta must be the one that was told, and its lines those of what is stored.
+fn compare_seal(files: &Files, bytes: &[u8], agencies: &Agencies, context: &str) {
+    let acta = files.acta();
+    let told = acta.as_ref().map(|acta| (acta.seal, acta.sealed_at));
+    assert!(agencies.sealed.is_none() || told == agencies.sealed, "{context}: the seal is lost, or another");
+    let (register, state) = (files.register.read(), files.state());
+    assert_eq!(acta.is_some(), state.seal != SealStep::Open, "{context}");
+    let drawn = acta.as_ref().and_then(|acta| acta.draw.as_ref()).map(|draw| draw.number);
+    let held = if let Draw::Held { number, .. } = state.draw { Some(number) } else { None };
+    assert_eq!(held, drawn, "{context}: a draw without its seal and its acta");
+    for (agency, status) in &agencies.statuses {
+        assert_eq!(register.account(AgencyId(*agency)).done, Some(*status), "{context}: how {agency} is done");
+    }
+    let Some(acta) = acta else { return };
+    let secret = files.writer.lock().papers.secrets.secret;
+    for line in &acta.agencies {
+        let (mut tree, leaves) = (Tree::default(), secret.of_agency(AgencyId(line.agency)).leaves());
+        let start = format!("{},", line.agency);
+        let rows = bytes.split_inclusive(|byte| *byte == b'\n').filter(|row| row.starts_with(start.as_bytes()));
+        rows.for_each(|row| tree.push(leaves.leaf(tree.leaves(), row)));
+        assert_eq!((line.bets, line.root), (tree.leaves(), tree.root()), "{context}: line of {}", line.agency);
+        assert_eq!(Some(line.status), register.account(AgencyId(line.agency)).done, "{context}");
+        assert_eq!(line.signed.is_some(), line.status == Status::Signed, "{context}: the signature of {}", line.agency);
+    }
+    let lines: Vec<_> = acta.lines().collect();
+    assert_eq!(Sealed::of(acta.lottery, &lines, acta.sealed_at), acta.sealed(), "{context}: the seal");
 }
 
 /// Commits groups of batches and DONE marks, and holds the draw, until the store is broken or the number of groups is reached.
@@ -130,7 +167,8 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, contex
             if !agencies.done.contains(&agency) {
                 agencies.before_done.insert(agency, sent);
             }
-            group.push(Entry::Done { agency: AgencyId(agency) });
+            drop(agencies);
+            group.push(Entry::Done { agency: AgencyId(agency), declaration: declaration(files, agency, rng) });
         }
         for (entry, verdict) in group.iter().zip(files.commit(&group)) {
             match (entry, verdict) {
@@ -138,7 +176,17 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, contex
                     let end = place.unwrap().first + rows.count();
                     agencies.lock().acknowledged.insert(agency.0, end);
                 }
-                (Entry::Done { agency }, Verdict::Marked) => agencies.lock().done.push(agency.0),
+                (Entry::Done { agency, declaration }, Verdict::Marked) => {
+                    let mut agencies = agencies.lock();
+                    let is_new = !agencies.done.contains(&agency.0);
+                    agencies.done.push(agency.0);
+                    // One that was done before stays as it was.
+                    if is_new {
+                        agencies.statuses.insert(agency.0, status_of(declaration.as_ref()));
+                    }
+                }
+                // Bets of the same group stand before what was declared.
+                (Entry::Done { .. }, Verdict::Unweighed | Verdict::Unbalanced { .. }) => {}
                 (_, Verdict::Failed(_) | Verdict::Closed | Verdict::Gap) => {}
                 (_, other) => panic!("{context}: {other:?}"),
             }
@@ -164,8 +212,42 @@ fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, contex
     }
 }
 
+/// What an agency declares that knows what is stored: nothing, its root, or its root with a signature.
+fn declaration(files: &Files, agency: u32, rng: &mut Rng) -> Option<Declaration> {
+    let kind = rng.u8(0..3);
+    let agency = AgencyId(agency);
+    files.weigh(&[agency], &|| false).ok().filter(|()| kind > 0)?;
+    let register = files.register.read();
+    let bets = register.account(agency).stored;
+    let declared = Declared { bets, root: register.root(agency, bets)? };
+    let signed = (kind == 2).then(|| Box::new(Signed::new("ED25519:AA==", &[vec![agency.0 as u8; 99]])));
+    Some(Declaration { declared, signed, is_forced: false })
+}
+
+fn status_of(declaration: Option<&Declaration>) -> Status {
+    match declaration {
+        None => Status::Undeclared,
+        Some(Declaration { signed: None, .. }) => Status::Declared,
+        Some(Declaration { signed: Some(_), .. }) => Status::Signed,
+    }
+}
+
+/// Seals the lottery, and holds its draw.
+pub fn close(files: &Files) -> (Result<Held, StorageError>, Result<Held, StorageError>) {
+    let signed = |statement: &str| Ok(Some(Signed::new(statement, &[])));
+    let sealed = files.seal(AGENCIES, &signed, &|| false);
+    let held = files
+        .winners(WINNING_NUMBER)
+        .and_then(|winners| files.hold_draw(&DrawOrder { number: WINNING_NUMBER, signed: None }, &winners));
+    (sealed, held)
+}
+
 fn hold_draw(files: &Files, agencies: &Mutex<Agencies>) -> bool {
-    let is_held = matches!(files.hold_draw(AGENCIES), Ok(Held::ByUs));
+    let (sealed, held) = close(files);
+    if let (Ok(Held::ByUs | Held::Before), Some(acta)) = (sealed, files.acta()) {
+        agencies.lock().sealed = Some((acta.seal, acta.sealed_at));
+    }
+    let is_held = matches!(held, Ok(Held::ByUs));
     if is_held {
         agencies.lock().draw = files.state().draw;
     }
@@ -289,7 +371,7 @@ fn a_start_on_a_full_disk_tells_what_is_there_and_stores_once_there_is_space() {
         }
         assert_eq!(*told.lock(), start, "it is told once");
         assert!(files.close().is_err());
-        assert_eq!(folder.names().unwrap(), ["bets.csv", "journal"]);
+        assert_eq!(folder.names().unwrap(), ["bets.csv", "journal", "secrets.json"]);
     }
     let (files, _) = open(&folder).unwrap();
     folder.calm();

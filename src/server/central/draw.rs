@@ -1,10 +1,13 @@
 //! The central's part in the draw: when it is due, and the worker's steps to hold and announce it.
 
+use std::sync::atomic::Ordering;
+
 use super::super::lottery::Step;
 use super::{Central, Order};
-use crate::domain::{Draw, Roster};
-use crate::ledger::{Entry, Held, State, StorageError};
+use crate::domain::{Draw, Roster, SealStep, WinningNumber};
+use crate::ledger::{DrawOrder, Entry, Held, State, StorageError};
 use crate::logging::{self, Event};
+use crate::wire::Drawn;
 
 /// Maximum missing agencies that the log names. It counts the others.
 const MISSING_SHOWN: usize = 10;
@@ -16,7 +19,7 @@ impl Central {
         let state = store.state();
         let agencies = self.gate.agencies(state.highest);
         let missing = agencies.saturating_sub(state.done) as usize;
-        if state.draw != Draw::Open || missing == 0 {
+        if state.seal != SealStep::Open || state.draw != Draw::Open || missing == 0 {
             return None;
         }
         let first = store.missing(agencies, MISSING_SHOWN).iter().map(|id| id.0.to_string()).collect::<Vec<_>>();
@@ -52,7 +55,7 @@ impl Central {
 
     fn is_due(&self, state: &State) -> bool {
         let agencies = self.gate.agencies(state.highest);
-        state.draw != Draw::Open || (agencies > 0 && state.done == agencies)
+        state.seal != SealStep::Open || state.draw != Draw::Open || (agencies > 0 && state.done == agencies)
     }
 
     /// Holds the draw, or takes up one that was held before and not announced.
@@ -67,25 +70,42 @@ impl Central {
 
     fn try_draw(&self) -> std::result::Result<(), StorageError> {
         let store = &self.ledger.store;
-        let agencies = self.gate.agencies(store.state().highest);
-        match store.hold_draw(agencies)? {
-            Held::ByUs | Held::Before => {}
-            Held::NotDue => {
-                // An agency was heard of meanwhile.
-                self.lottery.step_back(Step::Open);
-                self.look_at_store();
+        let state = store.state();
+        if !self.seal(&state)? {
+            // An agency was heard of meanwhile.
+            self.lottery.step_back(Step::Open);
+            self.look_at_store();
+            return Ok(());
+        }
+        let ordered = self.lottery.ordered();
+        let number = match (state.draw, store.rules().winning_number, &ordered) {
+            (Draw::Held { number, .. }, ..) | (_, WinningNumber::Known(number), _) => number,
+            (_, WinningNumber::Later, Some(order)) => order.number,
+            (_, WinningNumber::Later, None) if state.seal == SealStep::Announced => {
+                self.lottery.advance(Step::Drawing, Step::Sealed);
                 return Ok(());
             }
-        }
+            (_, WinningNumber::Later, None) => {
+                self.ledger.line.put_own(Entry::SealAnnounced, Order::SealAnnouncement);
+                return Ok(());
+            }
+        };
+        // They are found once, even if the draw has to be tried again.
+        let winners = match self.lottery.winners() {
+            Some(winners) => winners,
+            None => self.lottery.keep_winners(store.winners(number)?),
+        };
+        store.hold_draw(&DrawOrder { number, signed: ordered.and_then(|order| order.signed) }, winners)?;
         let Draw::Held { number, is_announced } = store.state().draw else { return Ok(()) };
-        // They are found once, and the line is written once, even if its mark has to be tried again.
-        if self.lottery.winners().is_none() {
-            let winners = self.lottery.keep_winners(store.winners()?);
+        let signed = store.acta().and_then(|acta| acta.draw.as_ref()?.signed.clone());
+        if self.lottery.drawn().is_none() {
+            // The line is written once, even if its mark has to be tried again.
             if !is_announced {
                 Event::success("sorteo").with("numero", number).with("cant_ganadores", winners.total()).log();
                 // The mark says that the log has told of the draw.
                 logging::flush();
             }
+            self.lottery.keep_drawn(Drawn { number, signature: signed.map(|signed| signed.signature) });
         }
         if is_announced {
             self.lottery.advance(Step::Drawing, Step::Drawn);
@@ -93,5 +113,27 @@ impl Central {
             self.ledger.line.put_own(Entry::Announced, Order::Announcement);
         }
         Ok(())
+    }
+
+    /// Seals the lottery, or takes up a seal that is on disk. False if an agency is not done.
+    fn seal(&self, state: &State) -> std::result::Result<bool, StorageError> {
+        if self.lottery.seal().is_some() {
+            return Ok(true);
+        }
+        let store = &self.ledger.store;
+        let sign = |statement: &str| match &self.keys {
+            None => Ok(None),
+            Some(keys) => keys.sign(statement).map(Some).map_err(StorageError),
+        };
+        let is_stopping = || self.is_stopping.load(Ordering::SeqCst);
+        let held = store.seal(self.gate.agencies(state.highest), &sign, &is_stopping)?;
+        let Some(acta) = store.acta().filter(|_| held != Held::NotDue) else { return Ok(false) };
+        if held == Held::ByUs || (state.seal == SealStep::Sealed && state.draw == Draw::Open) {
+            Event::success("cierre").with("bets", acta.total).with("sello", acta.seal).log();
+            // Agencies may only hear of it once the log has.
+            logging::flush();
+        }
+        self.lottery.keep_seal(acta);
+        Ok(true)
     }
 }

@@ -68,7 +68,7 @@ impl Session {
                 self.state = State::InBatch(central.open_batch(&self.peer, agency, header));
             }
             Ok(Message::Operator(command)) => {
-                let answer = central.take_command(&self.peer, command);
+                let answer = central.take_command(&self.asker(at), command);
                 self.owe(Form::Text, answer);
             }
             Ok(Message::Agency(request)) => {
@@ -81,9 +81,13 @@ impl Session {
     fn owe(&mut self, form: Form, answer: Answer) {
         match answer {
             Answer::Settled => self.owed.push_unsettled(form),
-            Answer::AtDraw => {
-                self.owed.push_draw();
-                self.state = State::AtDraw;
+            Answer::SettledAlone => {
+                self.owed.push_unsettled(form);
+                self.state = State::Waiting;
+            }
+            Answer::Awaits(awaited) => {
+                self.owed.push_awaited(awaited);
+                self.state = State::Waiting;
             }
             Answer::Now(outcome) => {
                 outcome.log();
