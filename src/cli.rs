@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::compose;
 use crate::config::{AgencyArgs, HealthArgs, ServerArgs};
 use crate::demo;
+use crate::draw;
 use crate::echo_check;
 use crate::gen_data;
 use crate::keys;
@@ -35,6 +36,7 @@ pub enum Command {
     GenCompose(compose::Args),
     GenData(gen_data::Args),
     Keys(keys::Args),
+    Draw(draw::Args),
     Demo(demo::Args),
     /// Prints the completion script of a shell.
     ///

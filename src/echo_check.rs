@@ -4,15 +4,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::config::ClientKeys;
+use crate::dialog::{self, Dialog, left};
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
 use crate::output::print;
-use crate::resolve;
-use crate::transport::{self, Connector, Read, Stream};
+use crate::transport::Connector;
 use crate::wire::{HEALTH_MESSAGE, HEALTH_SOURCE};
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -83,76 +82,20 @@ fn connect_for_health(address: SocketAddr, deadline: Instant) -> io::Result<TcpS
 }
 
 fn check(address: &str, message: &str, connector: Option<&Connector>, deadline: Instant) -> io::Result<()> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let resolving = resolve::start(address, || ())?;
-    for address in resolving.recv_timeout(left(deadline)?).map_err(|_| out_of_time())?? {
-        match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(stream) => return exchange(stream, message, connector, deadline),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+    exchange(dialog::connect(address, deadline)?, message, connector, deadline)
 }
 
-/// Sends the line and reads it back, over TLS if there are keys.
+/// Sends the line and reads it back, over TLS if there are keys. The peer may close the connection after it or keep it open.
 fn exchange(stream: TcpStream, message: &str, connector: Option<&Connector>, deadline: Instant) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
-    let mut stream = mio::net::TcpStream::from_std(stream);
-    let mut poll = Poll::new()?;
-    poll.registry().register(&mut stream, Token(0), Interest::READABLE | Interest::WRITABLE)?;
-    let mut stream: Box<dyn Stream> = match connector {
-        Some(connector) => Box::new(connector.connect(stream)?),
-        None => Box::new(stream),
-    };
-    let (line, mut events) = (format!("{message}\n"), Events::with_capacity(4));
-    let (mut unsent, mut expected) = (line.as_bytes(), line.as_bytes());
-    loop {
-        if stream.is_handshaking() {
-            stream.handshake()?;
-        }
-        if !stream.is_handshaking() {
-            // Sending and reading take turns: a server that echoes as it reads would otherwise block on a line that is
-            // longer than the socket buffers. After a failure to send, the answer is short or wrong.
-            unsent = transport::send(&mut *stream, unsent).map_or(&[], |sent| &unsent[sent..]);
-            read_back(&mut *stream, &mut expected)?;
-            if expected.is_empty() {
-                return Ok(());
-            }
-        }
-        match poll.poll(&mut events, Some(left(deadline)?)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
-    }
-}
-
-/// Reads what is there, and takes it off what is still expected. Checks the line alone: the peer may close the connection
-/// after it or keep it open.
-fn read_back(stream: &mut dyn Stream, expected: &mut &[u8]) -> io::Result<()> {
-    let mut buffer = [0; 4096];
-    while !expected.is_empty() {
-        let read = match transport::read(stream, &mut buffer)? {
-            Read::Some(read) => &buffer[..read],
-            Read::Nothing => break,
-            Read::End => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before the whole line came back"));
-            }
-        };
-        *expected = expected.strip_prefix(read).ok_or_else(|| {
+    let line = format!("{message}\n");
+    let mut expected = line.as_bytes();
+    Dialog::new(stream, connector, deadline)?.exchange(line.as_bytes(), |read| {
+        expected = expected.strip_prefix(read).ok_or_else(|| {
             let shown = String::from_utf8_lossy(read).into_owned();
             io::Error::new(io::ErrorKind::InvalidData, format!("another answer: {}", Quoted(&shown)))
         })?;
-    }
-    Ok(())
-}
-
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(out_of_time()) } else { Ok(left) }
-}
-
-fn out_of_time() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+        Ok(expected.is_empty())
+    })
 }
 
 #[cfg(test)]
@@ -168,7 +111,7 @@ mod tests {
 
     use crate::error::Kind;
     use crate::transport::testing::{Authority, Spec};
-    use crate::transport::{Acceptance, Incoming, Paths};
+    use crate::transport::{Acceptance, Incoming, Paths, Stream as _};
 
     const LONG: Duration = Duration::from_secs(60);
 

@@ -4,7 +4,9 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 mod demo;
+mod dialog;
 pub mod domain;
+mod draw;
 mod echo_check;
 pub mod error;
 mod gen_data;
@@ -40,10 +42,11 @@ use signals::StopSignal;
 ///   `ledger`, and its verdicts become replies.
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
+/// - `draw`: the operator's part in a draw whose number comes later.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
-/// They share [`domain`] (the lottery's rules, without I/O), `transport`, [`logging`], `output`, `resolve`, [`error`]
+/// They share [`domain`] (the lottery's rules, without I/O), `transport`, `dialog`, [`logging`], `output`, `resolve`, [`error`]
 /// and `signals`. Only what tests and documents use is public. The rules that keep the rooms apart: the domain does no
 /// I/O, server and agency never import each other, only `config` reads the environment for settings, and only `main`
 /// ends the process.
@@ -89,6 +92,7 @@ where
             ))
         }
         Command::Keys(args) => keys::run(&args),
+        Command::Draw(args) => draw::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Completions { shell } => {
             let mut script = Vec::new();

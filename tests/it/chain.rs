@@ -37,21 +37,23 @@ fn hello_tells_the_checksum_of_what_is_stored_to_whoever_asks_for_more() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(2).start();
     let mut client = central.client();
-    client.ask("HELLO|1|+", "HELLO|OK|0|open|00000000");
+    let identity = client.hello(1, "HELLO|OK|0|open|00000000");
     client.ask(&format!("BET|1|{ANA}"), "ACK|OK").ask("BET|2|Eva|Sosa, \"La\"|2|2000-01-01|0012", "ACK|OK");
     client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
     let (ana, eva) = ("1,Ana,Paz,1,2000-01-01,7574\r\n", "2,Eva,\"Sosa, \"\"La\"\"\",2,2000-01-01,12\r\n");
     let one = crc32(format!("{ana}{ana}").as_bytes());
-    client.ask("HELLO|1|+", &format!("HELLO|OK|2|open|{one}")).ask("HELLO|1", "HELLO|OK|2|open");
-    client.ask("HELLO|2|+", &format!("HELLO|OK|1|open|{}", crc32(eva.as_bytes())));
+    assert_eq!(client.hello(1, &format!("HELLO|OK|2|open|{one}")), identity);
+    client.ask("HELLO|1", "HELLO|OK|2|open");
+    let (lottery, secret) = client.hello(2, &format!("HELLO|OK|1|open|{}", crc32(eva.as_bytes())));
+    assert!(lottery == identity.0 && secret != identity.1);
     client.ask("HELLO|1|-", "HELLO|ERR|\"-\" stands where + is expected");
     // The checksum survives a crash, in the snapshot and after it.
     central.kill();
     let central = Central::on(&folder).agencies(2).start();
-    assert_eq!(central.ask("HELLO|1|+"), format!("HELLO|OK|2|open|{one}"));
+    assert_eq!(central.client().hello(1, &format!("HELLO|OK|2|open|{one}")), identity);
     central.stop();
     let central = Central::on(&folder).agencies(2).start();
-    central.client().ask("DONE|1", "ACK_DONE|OK").ask("HELLO|1|+", &format!("HELLO|OK|2|done|{one}"));
+    central.client().ask("DONE|1", "ACK_DONE|OK").hello(1, &format!("HELLO|OK|2|done|{one}"));
     central.stop();
 }
 

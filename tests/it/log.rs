@@ -105,9 +105,9 @@ fn a_reader_that_comes_back_learns_how_many_lines_it_missed() {
     }
     central.ends_well();
     assert!(missed > 0);
-    // A line each, behind the first: recover, accept_connections twice, agencia_finalizada, sorteo, close_connection,
-    // and five of the stop.
-    assert_eq!(lines.len() + missed, BETS + 11, "{missed} are told as missed");
+    // A line each, behind the first: recover, accept_connections twice, agencia_finalizada, cierre, sorteo,
+    // close_connection, and five of the stop.
+    assert_eq!(lines.len() + missed, BETS + 12, "{missed} are told as missed");
     assert!(told(&lines) < BETS && told(&lines) + missed >= BETS);
     assert!(tells(lines.last().unwrap(), "shutdown", "success"), "{:?}", lines.last());
     assert_held(&folder);

@@ -62,6 +62,10 @@ enum Form {
     Hello,
     Winners,
     Draw,
+    /// A DONE that declares what is not stored.
+    Unbalanced,
+    Seal,
+    Drawn,
     /// Of the dialect of keys and values.
     Keyed,
 }
@@ -86,6 +90,8 @@ struct Row<'a> {
 struct Kept {
     count: usize,
     checksum: String,
+    /// The lottery's id and the agency's secret.
+    identity: String,
 }
 
 impl Row<'_> {
@@ -113,6 +119,9 @@ impl Row<'_> {
             Form::Hello => ("HELLO|ERR|".to_owned(), "\n"),
             Form::Winners => ("WINNERS|ERR|".to_owned(), "\n"),
             Form::Draw => ("DRAW|ERR|".to_owned(), "\n"),
+            Form::Unbalanced => ("ACK_DONE|ERR|".to_owned(), "\n"),
+            Form::Seal => ("SEAL|ERR|".to_owned(), "\n"),
+            Form::Drawn => ("DRAWN|ERR|".to_owned(), "\n"),
             Form::Keyed => return assert_eq!(reply, "error", "{self}"),
         };
         let start = start + self.reason();
@@ -139,7 +148,9 @@ impl Row<'_> {
             Form::Done => "ACK_DONE|OK".to_owned(),
             Form::Hello => {
                 let phase = format!("{:?}", self.phase).to_lowercase();
-                let more = if self.request.name == "HELLO +" { format!("|{}", kept.checksum) } else { String::new() };
+                let Kept { checksum, identity, .. } = kept;
+                let is_more = self.request.name == "HELLO +";
+                let more = if is_more { format!("|{checksum}|{identity}") } else { String::new() };
                 format!("HELLO|OK|{}|{phase}{more}", kept.count)
             }
             Form::Winners if self.phase != Phase::Drawn => "WINNERS|ERR|not_ready".to_owned(),
@@ -149,6 +160,11 @@ impl Row<'_> {
                 let documents: Vec<String> = (0..count).map(|place| format!("{document}{place}")).collect();
                 format!("WINNERS|OK|{total}{}", documents.join(","))
             }
+            Form::Unbalanced => format!("ACK_DONE|ERR|unbalanced|{}", kept.count),
+            // It is answered at the close.
+            Form::Seal => return None,
+            Form::Drawn if self.phase != Phase::Drawn => "DRAWN|ERR|not_ready".to_owned(),
+            Form::Drawn => "DRAWN|OK|7574|-".to_owned(),
             Form::Draw if self.phase != Phase::Drawn => return None,
             Form::Draw => "DRAW|OK".to_owned(),
         })
@@ -171,7 +187,7 @@ fn other_than(agency: u32) -> u32 {
 fn requests(agency: u32, kept: &Kept, document: &str) -> Vec<Request> {
     let values = format!("Ana|Paz|{document}|2000-01-01|7574");
     let whole = |agency: u32| format!("BET|{agency}|{values}");
-    let (bet, other, Kept { count: place, checksum }) = (whole(agency), whole(other_than(agency)), kept);
+    let (bet, other, Kept { count: place, checksum, .. }) = (whole(agency), whole(other_than(agency)), kept);
     let keyed = |agency: u32| {
         format!("AGENCY_ID={agency},NOMBRE=Ana,APELLIDO=Paz,DOCUMENTO={document},NACIMIENTO=2000-01-01,NUMERO=7574")
     };
@@ -219,6 +235,9 @@ fn requests(agency: u32, kept: &Kept, document: &str) -> Vec<Request> {
         request("GET_WINNERS", Form::Winners, 0, &[&format!("GET_WINNERS|{agency}")]),
         request("GET_WINNERS paged", Form::Winners, 0, &[&format!("GET_WINNERS|{agency}|0")]),
         request("WAIT_DRAW", Form::Draw, 0, &[&format!("WAIT_DRAW|{agency}")]),
+        request("WAIT_SEAL", Form::Seal, 0, &[&format!("WAIT_SEAL|{agency}")]),
+        request("GET_DRAW", Form::Drawn, 0, &[&format!("GET_DRAW|{agency}")]),
+        request("DONE declared", Form::Unbalanced, 0, &[&format!("DONE|{agency}|999|{}", "ab".repeat(32))]),
         Request { bytes: frame(&keyed(agency)), ..request("keyed bet", Form::Keyed, 1, &[]) },
         Request { bytes: keyed_batch(&[agency; 2]), ..request("keyed batch", Form::Keyed, 2, &[]) },
         Request { bytes: keyed_batch(&[agency, other_than(agency)]), ..request("keyed mix", Form::Keyed, 0, &[]) },
@@ -298,8 +317,9 @@ impl Lottery<'_> {
     fn kept(&self, agency: u32) -> (Kept, String) {
         let reply = self.client_of(agency).send(&format!("HELLO|{agency}|+")).reply();
         let fields: Vec<&str> = reply.split('|').collect();
-        let ["HELLO", "OK", count, phase, checksum, ..] = fields[..] else { panic!("{reply}") };
-        (Kept { count: count.parse().unwrap(), checksum: checksum.to_owned() }, phase.to_owned())
+        let ["HELLO", "OK", count, phase, checksum, lottery, secret] = fields[..] else { panic!("{reply}") };
+        let identity = format!("{lottery}|{}", secret.trim_end());
+        (Kept { count: count.parse().unwrap(), checksum: checksum.to_owned(), identity }, phase.to_owned())
     }
 
     /// Stores the bets that are to be kept, and comes to the phase.
@@ -338,7 +358,7 @@ impl Lottery<'_> {
     fn try_what_may_not(&self, holder: &Holder, replies: &mut BTreeMap<String, Vec<u8>>) {
         let mut kept: BTreeMap<u32, Kept> = [OWN, OTHER].map(|agency| (agency, self.kept(agency).0)).into();
         for named in [0, UNKNOWN] {
-            kept.insert(named, Kept { count: 0, checksum: "00000000".to_owned() });
+            kept.insert(named, Kept { count: 0, checksum: "00000000".to_owned(), identity: String::new() });
         }
         let mut open = match &holder.wire {
             Wire::Connects(config) => Some(Client::connect_tls(self.central.port, config)),
@@ -384,14 +404,15 @@ impl Lottery<'_> {
             for holder in holders {
                 let (Some(named), Wire::Connects(config)) = (holder.agency, &holder.wire) else { continue };
                 let mut client = Client::connect_tls(self.central.port, config);
-                let names = requests(named, &Kept { count: 0, checksum: String::new() }, "").into_iter();
+                let names = requests(named, &Kept { count: 0, checksum: String::new(), identity: String::new() }, "")
+                    .into_iter();
                 for name in names.map(|request| request.name).filter(|name| (*name == "DONE") == is_done) {
                     let row = |kept: &Kept| {
                         let mut all = requests(named, kept, "propio").into_iter();
                         let request = all.find(|request| request.name == name).unwrap();
                         Row { holder, named, request, phase: self.phase }
                     };
-                    if !row(&Kept { count: 0, checksum: String::new() }).may() {
+                    if !row(&Kept { count: 0, checksum: String::new(), identity: String::new() }).may() {
                         continue;
                     }
                     let kept = self.kept(named).0;
@@ -469,7 +490,8 @@ fn run(place: &Place, holders: &[Holder], phase: Phase, replies: &mut BTreeMap<S
         lottery.finish(honest);
     }
     for mut client in waiting {
-        client.expect("DRAW|OK");
+        let reply = client.reply();
+        assert!(reply == "DRAW|OK" || reply.starts_with("SEAL|OK|"), "{reply}");
     }
     let Lottery { folder, central, .. } = lottery;
     let exit = central.stop();

@@ -79,16 +79,21 @@ fn the_other_requests_refuse_in_their_own_shape() {
     let folder = Folder::new();
     let central = Central::on(&folder).agencies(2).start();
     let mut client = central.client();
-    for (request, shape) in
-        [("DONE", "ACK_DONE"), ("HELLO", "HELLO"), ("WAIT_DRAW", "DRAW"), ("GET_WINNERS", "WINNERS")]
-    {
-        let form = if request == "GET_WINNERS" {
-            "GET_WINNERS <agency> or GET_WINNERS <agency> <from>"
-        } else {
-            "<request> <agency>"
+    for (request, shape) in [
+        ("DONE", "ACK_DONE"),
+        ("HELLO", "HELLO"),
+        ("WAIT_DRAW", "DRAW"),
+        ("WAIT_SEAL", "SEAL"),
+        ("GET_DRAW", "DRAWN"),
+        ("GET_WINNERS", "WINNERS"),
+    ] {
+        let form = match request {
+            "GET_WINNERS" => "GET_WINNERS <agency> or GET_WINNERS <agency> <from>",
+            "DONE" => "DONE <agency> or DONE <agency> <bets> <root>",
+            _ => "<request> <agency>",
         };
         client.ask(request, &format!("{shape}|ERR|1 fields, where the form is: {form}"));
-        client.ask(&format!("{request}|1|2|3"), &format!("{shape}|ERR|4 fields, where the form is: {form}"));
+        client.ask(&format!("{request}|1|2|3|4|5"), &format!("{shape}|ERR|6 fields, where the form is: {form}"));
         client.ask(&format!("{request}|-1"), &format!("{shape}|ERR|agency \"-1\" is not a whole number"));
         client.ask(&format!("{request}|3"), &format!("{shape}|ERR|agency 3 is unknown: the agencies are 1 to 2"));
         client.ask(&format!("{request}|1\nx"), &format!("{shape}|ERR|{request} is one line, and more follow it"));

@@ -6,6 +6,7 @@ mod checkpoint_tests;
 mod close;
 mod disk;
 mod journal;
+mod open_error;
 mod papers;
 mod recovery;
 mod rows;
@@ -35,7 +36,8 @@ use rows::{WinnerFinder, for_each_chunk};
 use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
 pub use disk::write_private;
-pub use recovery::{OpenError, Recovered};
+pub use open_error::OpenError;
+pub use recovery::Recovered;
 
 /// The bets, in a form that any CSV reader understands.
 pub const BETS: &str = "bets.csv";
@@ -101,7 +103,7 @@ impl Files {
     /// Opens the files of a folder and repairs what a crash can leave. Any other inconsistency is an error.
     pub fn open(path: &Path, said: SaidRules, tell: Tell) -> Result<(Files, Recovered), OpenError> {
         let folder = RealFolder::open(path).map_err(|error| {
-            OpenError::at(path, &format!("cannot make or open this folder: {}", recovery::explain(&error)))
+            OpenError::at(path, &format!("cannot make or open this folder: {}", open_error::explain(&error)))
         })?;
         if let Some(name) = folder.network() {
             tell(Notice::Network(name));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Folder, Medium, write_anew};
 use super::journal::Extent;
-use super::recovery::OpenError;
+use super::open_error::OpenError;
 use crate::domain::acta::{self, Acta, FORMAT, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
 use crate::domain::{AgencyId, Hash, LotteryId, Secret};

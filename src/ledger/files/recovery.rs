@@ -1,10 +1,8 @@
 //! Opens the ledger: reads the journal, checks every byte of `bets.csv` against it, cuts off rows that were never
 //! committed, and refuses any state that no crash can leave.
 
-use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::time::Duration;
 
 use memchr::memchr_iter;
@@ -13,6 +11,7 @@ use time::{OffsetDateTime, macros::format_description};
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
 use super::journal::{self, Journal, MAX_JOURNAL, Record};
+use super::open_error::OpenError;
 use super::papers::{Extents, Papers};
 use super::rows::{agency_of, for_each_chunk};
 use super::writer::Writer;
@@ -47,14 +46,6 @@ pub struct Recovered {
     pub is_sealed: bool,
     /// The number drawn, if the draw was held.
     pub drawn: Option<u32>,
-}
-
-/// The files are inconsistent or cannot be opened. No acknowledged data was changed.
-#[derive(Debug)]
-pub struct OpenError {
-    message: String,
-    /// The files are sound, but the settings do not fit them.
-    pub is_misconfigured: bool,
 }
 
 /// The state that the journal's records result in.
@@ -97,8 +88,8 @@ pub fn open(
     check_bets(&*bets, length, &replayed, &tell).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
     let Replayed { mut register, checksums, in_use, papers, .. } = replayed;
-    let rules = settle_rules(&mut register, said)
-        .map_err(|what| OpenError { is_misconfigured: true, ..OpenError::at(&folder.path(BETS), &what) })?;
+    let rules =
+        settle_rules(&mut register, said).map_err(|what| OpenError::misconfigured(&folder.path(BETS), &what))?;
     let papers = Papers::open(folder, papers)?;
     for line in papers.acta.iter().flat_map(|acta| acta.lines()) {
         register.set_root(line.agency, line.bets, line.root);
@@ -128,12 +119,6 @@ pub fn open(
     let writer = Writer::start(folder, bets, checksums, papers, &register, limits, tell)
         .map_err(|failure| OpenError::at(&folder.path(JOURNAL), &failure.to_string()))?;
     Ok((writer, register, rules, recovered))
-}
-
-/// An I/O error, and what to do about it if it is one of permissions.
-pub fn explain(error: &io::Error) -> String {
-    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-    format!("{error}{}", if is_denied { "; give this user access to it, or choose another --store" } else { "" })
 }
 
 /// The rules of the lottery. If it has begun and no rules are recorded, which the first format did not do, they are recorded.
@@ -305,23 +290,6 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
     })
 }
 
-impl OpenError {
-    pub fn at(path: &Path, what: &str) -> OpenError {
-        OpenError { message: format!("{}: {what}", path.display()), is_misconfigured: false }
-    }
-
-    /// The error for an I/O call that has failed.
-    fn of<'a>(folder: &'a dyn Folder, name: &'a str, action: &'a str) -> impl FnOnce(io::Error) -> OpenError + 'a {
-        move |error| OpenError::at(&folder.path(name), &format!("cannot {action}: {}", explain(&error)))
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.message)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -377,12 +345,5 @@ mod tests {
         register.update(ONE, |account| account.stored = 1);
         settle_rules(&mut register, said).unwrap();
         assert_eq!(register.rules(), Some(rules));
-    }
-
-    #[test]
-    fn an_error_says_what_to_do_if_a_person_can() {
-        let explained = |kind| explain(&io::Error::new(kind, "no"));
-        assert_eq!(explained(io::ErrorKind::Other), "no");
-        assert!(explained(io::ErrorKind::PermissionDenied).starts_with("no; "));
     }
 }

@@ -184,6 +184,17 @@ impl Client {
         self
     }
 
+    /// Asks HELLO for all fields. The reply begins with these; the lottery's id and the agency's secret follow. Returns both.
+    #[track_caller]
+    pub fn hello(&mut self, agency: u32, start: &str) -> (String, String) {
+        let reply = self.send(&format!("HELLO|{agency}|+")).reply();
+        let fields: Vec<&str> = reply.trim_end().split('|').collect();
+        let [.., lottery, secret] = fields[..] else { panic!("{reply}") };
+        assert_eq!(fields[..fields.len() - 2].join("|"), start, "{reply}");
+        assert_eq!((fields.len(), lottery.len(), secret.len()), (7, 32, 64), "{reply}");
+        (lottery.to_owned(), secret.to_owned())
+    }
+
     /// Sends a request and expects a reply.
     #[track_caller]
     pub fn ask(&mut self, request: &str, reply: &str) -> &mut Client {

@@ -1,0 +1,125 @@
+//! `quiniela draw`: the operator holds the draw of a sealed lottery whose number comes later.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::config::ClientKeys;
+use crate::dialog::{self, Dialog};
+use crate::domain::seal::draw_statement;
+use crate::domain::{Hash, LotteryId, OPERATOR_TOKEN};
+use crate::error::{Error, Kind, Result};
+use crate::output::print;
+use crate::transport::Connector;
+use crate::wire::frame::{self, HEADER};
+use crate::wire::{Command, Drawn, Reply, Stand};
+
+/// Holds the draw of a lottery that was begun with --winning-number later.
+///
+/// Betting has to be closed: every agency of the roster is done, and what is stored is sealed. The seal has to be named, so
+/// that whoever draws has looked at it: `quiniela audit STORE` prints it, and so does the central's log line `cierre`. With
+/// keys it takes the operator's; without, it runs on the central's machine, as a user who can read its store.
+///
+/// The exit code is 0 once the draw is held with this number, and 4 if the central refuses it.
+///
+/// Example: quiniela draw 7574 --seal 5f1b… --server localhost:12345 --keys keys/operator
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The winning number
+    number: u32,
+
+    /// The seal over which the draw is held, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    seal: Hash,
+
+    /// The central, as host:port
+    #[arg(long, value_name = "ADDRESS", default_value = "localhost:12345", value_hint = clap::ValueHint::Hostname)]
+    server: String,
+
+    /// The central's store, for a central without keys on this machine
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "keys")]
+    store: Option<PathBuf>,
+
+    /// Time limit for the whole command, such as 60s or 500ms
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = crate::config::parse_limit)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    keys: ClientKeys,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let Args { number, seal, server, store, timeout, keys } = args;
+    let deadline = Instant::now() + *timeout;
+    let host = server.rsplit_once(':').map_or(&**server, |(host, _)| host);
+    let connector = match keys.paths()? {
+        Some(paths) => Some(Connector::load(&paths, None, host)?.0),
+        None => None,
+    };
+    let unreachable = |error: io::Error| Error::unreachable(format!("{server}: {error}"));
+    let talk = || Dialog::new(dialog::connect(server, deadline)?, connector.as_ref(), deadline);
+    let mut dialog = talk().map_err(unreachable)?;
+    let proof = match (&connector, store) {
+        (Some(connector), _) => {
+            let statement = draw_statement(check(&stand(&mut dialog, server)?, seal)?, *seal, *number);
+            connector.signer().sign(&statement).map_err(Error::failed)?.signature
+        }
+        (None, Some(store)) => {
+            check(&stand(&mut dialog, server)?, seal)?;
+            let path = store.join(OPERATOR_TOKEN);
+            let text = fs::read_to_string(&path);
+            let text = text.map_err(|error| Error::at_path(Kind::BadInput, &path, "read this file", &error))?;
+            text.trim_end().to_owned()
+        }
+        (None, None) => {
+            return Err(Error::bad_input("give --keys DIR with the operator's keys, or the central's --store"));
+        }
+    };
+    let command = Command::HoldDraw { number: *number, seal: *seal, proof: &proof };
+    match ask(&mut dialog, &command, server)? {
+        Reply::Drawn(Ok(Drawn { number, .. })) => print(format!("drawn: {number}, over the seal {seal}\n")),
+        Reply::Drawn(Err(refusal)) | Reply::Ack(Err(refusal)) => {
+            Err(Error::refused(format!("the central does not hold the draw: {refusal}")))
+        }
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+fn stand(dialog: &mut Dialog, server: &str) -> Result<Stand> {
+    match ask(dialog, &Command::Status, server)? {
+        Reply::Status(Ok(stand)) => Ok(stand),
+        Reply::Status(Err(refusal)) | Reply::Ack(Err(refusal)) => {
+            Err(Error::refused(format!("the central does not tell where the lottery stands: {refusal}")))
+        }
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+/// Whether this is the seal that was named. If betting is open, the central knows better why.
+fn check(stand: &Stand, named: &Hash) -> Result<LotteryId> {
+    match stand.seal {
+        Some(seal) if seal != *named => Err(Error::refused(format!(
+            "this lottery's seal is {seal}, and not the one that was named; look at what was sealed: quiniela audit"
+        ))),
+        _ => stand.lottery.ok_or_else(|| Error::refused("the central's store could not be written yet")),
+    }
+}
+
+/// Sends a request, and waits for its reply.
+fn ask(dialog: &mut Dialog, command: &Command<'_>, server: &str) -> Result<Reply> {
+    let (mut request, mut answer) = (Vec::new(), Vec::new());
+    frame::push(&mut request, command);
+    let exchanged = dialog.exchange(&request, |piece| {
+        answer.extend_from_slice(piece);
+        let length = answer.first_chunk::<HEADER>().map(|length| u32::from_be_bytes(*length) as usize);
+        Ok(length.is_some_and(|length| answer.len() >= HEADER + length))
+    });
+    exchanged.map_err(|error| Error::unreachable(format!("{server}: {error}")))?;
+    let text = String::from_utf8_lossy(&answer[HEADER..]);
+    Reply::parse(&text, Some(command.verb())).map_err(|error| Error::failed(format!("{server}: {error}")))
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    Error::failed(format!("the central answered with: {reply}"))
+}
