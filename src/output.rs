@@ -97,6 +97,8 @@ impl WholeFile {
         while let Ok(next) = target.read_link() {
             target = folder_of(&target).join(next);
         }
+        // Otherwise the error would name the temporary file, which nobody knows.
+        folder_of(&target).metadata()?;
         // The umask applies to a new file as to any other.
         let mode = present.unwrap_or(Permissions::from_mode(0o666));
         let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
@@ -167,6 +169,7 @@ mod tests {
             let error = WholeFile::create(&path).err().unwrap();
             assert_eq!(error.kind, Kind::BadInput);
             assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+            assert!(!error.to_string().contains(".quiniela-"), "{error}");
         }
     }
 }

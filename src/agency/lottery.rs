@@ -57,9 +57,12 @@ impl LotteryRun<'_> {
             if !self.batches.resume(&standing, conversation.reactor)? {
                 return Err(self.another_file(conversation, &standing));
             }
-            self.has_matched = true;
+            let is_first = !std::mem::replace(&mut self.has_matched, true);
             if standing.phase != Phase::Open {
                 self.check_end(conversation, &standing)?;
+                if is_first {
+                    self.log_upload(conversation.reactor);
+                }
                 break standing.phase;
             }
             let event = Event::in_progress("upload").with("client_id", conversation.reactor.id);

@@ -6,7 +6,9 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::reactor::Reactor;
 
-const TEMPLATE: &str = "{prefix} [{bar:30}] {percent:>3}%  {msg}  {eta} left";
+/// 60 columns with millions of bets. The terminal echoes Ctrl-C on a line of its own, and clearing the bar then leaves its
+/// first line, which is empty.
+const TEMPLATE: &str = " \n{prefix} [{bar:8}] {percent:>3}% {msg}, {eta} left";
 
 /// Minimum time between two updates: drawing costs time.
 const REDRAW_PERIOD: Duration = Duration::from_millis(100);
@@ -36,6 +38,25 @@ impl Progress {
         self.drawn = Some(Instant::now());
         let rate = bets.saturating_sub(bets_before) as f64 / begun.elapsed().as_secs_f64().max(0.001);
         reactor.bar.set_position(byte);
-        reactor.bar.set_message(format!("{} bets, {}/s", HumanCount(bets), HumanCount(rate as u64)));
+        reactor.bar.set_message(message(bets, rate as u64));
+    }
+}
+
+fn message(bets: u64, rate: u64) -> String {
+    format!("{} bets, {}/s", HumanCount(bets), HumanCount(rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_fits_60_columns_and_has_an_empty_line_for_ctrl_c() {
+        let (first, line) = TEMPLATE.split_once('\n').unwrap();
+        assert_eq!(first.trim(), "");
+        let line = line.replace("{prefix}", "agency 5").replace("{bar:8}", "========").replace("{percent:>3}", "100");
+        let line = line.replace("{msg}", &message(1_000_000, 150_000)).replace("{eta}", "50s");
+        assert_eq!(line, "agency 5 [========] 100% 1,000,000 bets, 150,000/s, 50s left");
+        assert!(line.len() <= 60);
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rustix::termios::tcgetwinsize;
 
 use super::audit::FileSummary;
 use super::children::log_value;
@@ -15,8 +16,10 @@ use crate::output::{counted, print};
 /// Minimum time between two lines about the same agency, if there is no terminal for a bar.
 const LINE_PERIOD: Duration = Duration::from_secs(1);
 
-/// Maximum bars, so that they fit a small terminal.
+/// Maximum bars, however high the terminal is.
 const MOST_BARS: usize = 12;
+/// The lines around the bars, with that of the cursor.
+const OTHER_LINES: usize = 3;
 /// At most 60 columns.
 const TEMPLATE: &str = "{prefix:>10} [{bar:10}] {human_pos:>9} bets  {msg}";
 
@@ -38,6 +41,7 @@ struct Agency {
 impl Show {
     pub fn new(files: &[PathBuf]) -> Show {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
+        let most = most_bars(tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_row));
         let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ");
@@ -49,14 +53,14 @@ impl Show {
         // The terminal echoes Ctrl-C on a line of its own. Clearing the bars then leaves this line, which is empty.
         let first = text(" ".to_owned());
         let agency = |(id, path): (usize, &PathBuf)| {
-            let bar = bars.as_ref().filter(|_| id <= MOST_BARS).map_or_else(ProgressBar::hidden, |bars| {
+            let bar = bars.as_ref().filter(|_| id <= most).map_or_else(ProgressBar::hidden, |bars| {
                 bars.add(ProgressBar::new(count_lines(path)).with_style(style.clone()))
             });
             bar.set_prefix(format!("agency {id}"));
             Agency { bar, sent: 0, told: Instant::now() }
         };
         let agencies = (1..).zip(files).map(agency).collect();
-        let hidden = files.len().saturating_sub(MOST_BARS);
+        let hidden = files.len().saturating_sub(most);
         let last = (hidden > 0).then(|| text(format!("       and {hidden} more"))).flatten();
         Show { bars, agencies, drawn: false, _around: [first, last] }
     }
@@ -129,6 +133,11 @@ impl Drop for Show {
     }
 }
 
+/// The bars that a terminal has room for. Some terminals say that they have no lines.
+fn most_bars(lines: u16) -> usize {
+    if lines == 0 { MOST_BARS } else { MOST_BARS.min(usize::from(lines).saturating_sub(OTHER_LINES)) }
+}
+
 /// A line for each agency and one for all of them. `times` are in the order of the agencies.
 pub fn table(agencies: &[FileSummary], times: &[Duration], total: Duration) -> String {
     let line = |name: &str, bets: u64, winners: usize, time: Duration| {
@@ -172,6 +181,11 @@ mod tests {
              \x20    2          40        0     0.05\n\
              \x20  all        2596        7     1.30\n"
         );
+    }
+
+    #[test]
+    fn bars_fit_the_terminal_with_the_number_of_the_others() {
+        assert_eq!([0, 2, 8, 15, 60].map(most_bars), [12, 0, 5, 12, 12]);
     }
 
     #[test]

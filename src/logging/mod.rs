@@ -73,6 +73,15 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
         Event::fail("log").with("dropped", dropped).log();
         GATHERED.with_borrow_mut(|gathered| mem::take(&mut gathered.lines))
     })?;
+    // This fails only if the log has started already.
+    let _ = QUEUE.set(queue);
+    gather_lines();
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// From now on each event goes to the lines that its thread has gathered.
+fn gather_lines() {
     let config = ConfigBuilder::new()
         .set_time_format_custom(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
         .set_time_level(LevelFilter::Error)
@@ -84,11 +93,18 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
         // Lines of other crates do not have the form that readers of this log rely on.
         .add_filter_allow_str("quiniela")
         .build();
-    // Both fail only if the log has started already.
-    let _ = QUEUE.set(queue);
+    // This fails only if it was done before.
     let _ = WriteLogger::init(LevelFilter::Trace, config, Gatherer);
-    log::set_max_level(level);
-    Ok(())
+}
+
+/// What this thread logs during `work`, which must not send it by itself.
+#[cfg(test)]
+pub fn lines_of(work: impl FnOnce()) -> String {
+    gather_lines();
+    log::set_max_level(LevelFilter::Debug);
+    let _gathering = gather();
+    work();
+    GATHERED.with_borrow_mut(|gathered| String::from_utf8(mem::take(&mut gathered.lines)).unwrap())
 }
 
 /// Logs an event that others rely on, even if `level` would hide it. Later events obey `level`.

@@ -254,7 +254,7 @@ impl Acceptor {
         if self.accept_again {
             self.accept();
         }
-        if self.reminded.elapsed() >= REMINDER {
+        if now.duration_since(self.reminded) >= REMINDER {
             self.reminded = now;
             self.central.log_missing();
         }
@@ -313,4 +313,32 @@ fn cannot_wait(error: io::Error) -> Error {
 
 fn too_slow(timeout: Duration) -> Error {
     Error::failed(format!("not everything has ended within {}", humantime::format_duration(timeout)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AgencyId;
+    use crate::ledger::files::Files;
+    use crate::logging;
+    use crate::server::session::tests::config;
+
+    /// The acceptor's clock runs ahead here, so that the test does not wait.
+    #[test]
+    fn every_minute_the_log_tells_who_is_missing_until_nobody_is() {
+        let (config, folder) = (config(), tempfile::tempdir().unwrap());
+        let (files, _) = Files::open(folder.path(), config.rules, Box::new(|_| {})).unwrap();
+        let central = Arc::new(Central::new(&config, None, Box::new(files)));
+        let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let (stop, _switch) = StopSignal::by_hand().unwrap();
+        let (_ending, ended) = crossbeam_channel::bounded(1);
+        let mut acceptor = Acceptor::new(&config, listener, stop, Arc::clone(&central), ended).unwrap();
+        let start = acceptor.reminded;
+        let mut told = |seconds| logging::lines_of(|| acceptor.tick(start + Duration::from_secs(seconds)).unwrap());
+        let reminder = "INFO     action: wait_for_agencies | result: in_progress | done: 0 | missing: 1";
+        let reminders = [59, 60, 61, 119, 120].map(|seconds| told(seconds).matches(reminder).count());
+        assert_eq!(reminders, [0, 1, 0, 0, 1]);
+        central.note_done(AgencyId(1));
+        assert_eq!(told(180), "");
+    }
 }

@@ -320,6 +320,10 @@ impl Central {
         self.ledger.write_group_if_any(self);
     }
 
+    pub fn note_done(&self, agency: AgencyId) {
+        assert_eq!(self.ledger.store.commit(&[Entry::Done { agency }]), [Verdict::Marked]);
+    }
+
     pub fn stored_bets(&self) -> u64 {
         let verdict = self.ledger.store.commit(&[Entry::Account { agency: AgencyId(1) }]).pop();
         let Some(Verdict::Account { stored, .. }) = verdict else { panic!("{verdict:?}") };

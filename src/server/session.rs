@@ -385,4 +385,4 @@ fn is_late(since: Option<Instant>, limit: Duration) -> bool {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(super) mod tests;

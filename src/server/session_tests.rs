@@ -27,7 +27,8 @@ struct Stage {
     _folder: tempfile::TempDir,
 }
 
-fn config() -> ServerConfig {
+/// A central's settings, for one agency.
+pub fn config() -> ServerConfig {
     let written = |value| AsWritten { value, text: String::new() };
     ServerConfig {
         port: AsWritten { value: 0, text: String::new() },

@@ -117,6 +117,10 @@ fn a_file_of_another_form_or_without_bets_is_told_of() {
     assert_eq!(value(line, "stored"), Some("0"));
     let line = &one.lines[one.place_of(|line| tells(line, "upload", "success"))];
     assert_eq!((value(line, "stored"), value(line, "sent")), (Some("2"), Some("2")));
+    // It is told again to whoever starts an agency that is done.
+    let again = Agency::new(1, central.port, &folder).run();
+    let line = &again.lines[again.place_of(|line| tells(line, "upload", "success"))];
+    assert_eq!((value(line, "stored"), value(line, "sent")), (Some("2"), Some("0")));
     central.stop();
 }
 
