@@ -32,6 +32,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
+            [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
@@ -52,7 +53,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--tls-key', '--tls-key', [CompletionResultType]::ParameterName, 'The private key of our certificate, in PEM, instead of key.pem in --keys [env: TLS_KEY] [file: TLS_KEY]')
             [CompletionResult]::new('--tls-crl', '--tls-crl', [CompletionResultType]::ParameterName, 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: TLS_CRL] [file: TLS_CRL]')
             [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'With keys, what connections without TLS get: echo sends lines back, none closes them [env: TLS_PLAIN] [file: TLS_PLAIN] [default: echo]')
-            [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'Number that wins the draw [default: 7574]')
+            [CompletionResult]::new('--winning-number', '--winning-number', [CompletionResultType]::ParameterName, 'Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed [default: 7574]')
             [CompletionResult]::new('--workers', '--workers', [CompletionResultType]::ParameterName, 'Threads that answer requests [default: 64]')
             [CompletionResult]::new('--queue', '--queue', [CompletionResultType]::ParameterName, 'Connections with something to read that may wait for a worker; more are refused [default: 4096]')
             [CompletionResult]::new('--max-connections', '--max-connections', [CompletionResultType]::ParameterName, 'Connections open at once; more are refused [default: 20000]')
@@ -61,7 +62,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--frame-deadline', '--frame-deadline', [CompletionResultType]::ParameterName, 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]')
             [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Time that a stop may take, such as 5s or 500ms [default: 5s]')
             [CompletionResult]::new('--quiet-time', '--quiet-time', [CompletionResultType]::ParameterName, 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]')
+            [CompletionResult]::new('--unbalanced', '--unbalanced', [CompletionResultType]::ParameterName, 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
+            [CompletionResult]::new('--require-signed', '--require-signed', [CompletionResultType]::ParameterName, 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys')
             [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends, as the demo''s processes do')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -237,6 +240,20 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
         'quiniela;keys;help;help' {
             break
         }
+        'quiniela;draw' {
+            [CompletionResult]::new('--seal', '--seal', [CompletionResultType]::ParameterName, 'The seal over which the draw is held, 64 hexadecimal digits')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The central''s store, for a central without keys on this machine')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit for the whole command, such as 60s or 500ms')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Folder with the keys of an agency or of the operator; the check then uses TLS')
+            [CompletionResult]::new('--tls-ca', '--tls-ca', [CompletionResultType]::ParameterName, 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys')
+            [CompletionResult]::new('--tls-cert', '--tls-cert', [CompletionResultType]::ParameterName, 'Our own certificate, in PEM, instead of cert.pem in --keys')
+            [CompletionResult]::new('--tls-key', '--tls-key', [CompletionResultType]::ParameterName, 'The private key of our certificate, in PEM, instead of key.pem in --keys')
+            [CompletionResult]::new('--tls-crl', '--tls-crl', [CompletionResultType]::ParameterName, 'List of revoked certificates, in PEM, instead of crl.pem in --keys')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'quiniela;demo' {
             [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies to run, at most 500')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few')
@@ -265,6 +282,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('gen-compose', 'gen-compose', [CompletionResultType]::ParameterValue, 'Writes a Docker Compose file with the central and N agencies')
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
+            [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
@@ -314,6 +332,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;keys;show' {
+            break
+        }
+        'quiniela;help;draw' {
             break
         }
         'quiniela;help;demo' {

@@ -25,6 +25,9 @@ _quiniela() {
             quiniela,demo)
                 cmd="quiniela__subcmd__demo"
                 ;;
+            quiniela,draw)
+                cmd="quiniela__subcmd__draw"
+                ;;
             quiniela,echo-check)
                 cmd="quiniela__subcmd__echo__subcmd__check"
                 ;;
@@ -57,6 +60,9 @@ _quiniela() {
                 ;;
             quiniela__subcmd__help,demo)
                 cmd="quiniela__subcmd__help__subcmd__demo"
+                ;;
+            quiniela__subcmd__help,draw)
+                cmd="quiniela__subcmd__help__subcmd__draw"
                 ;;
             quiniela__subcmd__help,echo-check)
                 cmd="quiniela__subcmd__help__subcmd__echo__subcmd__check"
@@ -149,7 +155,7 @@ _quiniela() {
 
     case "${cmd}" in
         quiniela)
-            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys demo completions man help"
+            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -349,6 +355,106 @@ _quiniela() {
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__draw)
+            opts="-h --seal --server --store --timeout --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --seal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keys)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --tls-ca)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-cert)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-key)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --tls-crl)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -642,7 +748,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help)
-            opts="server agency echo-check health gen-compose gen-data keys demo completions man help"
+            opts="server agency echo-check health gen-compose gen-data keys draw demo completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -684,6 +790,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__demo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__draw)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1173,7 +1293,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --print-config --stop-on-eof --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --require-signed --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1326,6 +1446,10 @@ _quiniela() {
                     ;;
                 --quiet-time)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unbalanced)
+                    COMPREPLY=($(compgen -W "refuse accept" -- "${cur}"))
                     return 0
                     ;;
                 *)

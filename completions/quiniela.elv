@@ -29,6 +29,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+            cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
@@ -48,7 +49,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --tls-key 'The private key of our certificate, in PEM, instead of key.pem in --keys [env: TLS_KEY] [file: TLS_KEY]'
             cand --tls-crl 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: TLS_CRL] [file: TLS_CRL]'
             cand --plain 'With keys, what connections without TLS get: echo sends lines back, none closes them [env: TLS_PLAIN] [file: TLS_PLAIN] [default: echo]'
-            cand --winning-number 'Number that wins the draw [default: 7574]'
+            cand --winning-number 'Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed [default: 7574]'
             cand --workers 'Threads that answer requests [default: 64]'
             cand --queue 'Connections with something to read that may wait for a worker; more are refused [default: 4096]'
             cand --max-connections 'Connections open at once; more are refused [default: 20000]'
@@ -57,7 +58,9 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --frame-deadline 'Time from a frame''s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]'
             cand --stop-timeout 'Time that a stop may take, such as 5s or 500ms [default: 5s]'
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'
+            cand --unbalanced 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --require-signed 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -212,6 +215,19 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         }
         &'quiniela;keys;help;help'= {
         }
+        &'quiniela;draw'= {
+            cand --seal 'The seal over which the draw is held, 64 hexadecimal digits'
+            cand --server 'The central, as host:port'
+            cand --store 'The central''s store, for a central without keys on this machine'
+            cand --timeout 'Time limit for the whole command, such as 60s or 500ms'
+            cand --keys 'Folder with the keys of an agency or of the operator; the check then uses TLS'
+            cand --tls-ca 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys'
+            cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys'
+            cand --tls-key 'The private key of our certificate, in PEM, instead of key.pem in --keys'
+            cand --tls-crl 'List of revoked certificates, in PEM, instead of crl.pem in --keys'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
             cand --data 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few'
@@ -237,6 +253,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-compose 'Writes a Docker Compose file with the central and N agencies'
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+            cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
@@ -273,6 +290,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;keys;revoke'= {
         }
         &'quiniela;help;keys;show'= {
+        }
+        &'quiniela;help;draw'= {
         }
         &'quiniela;help;demo'= {
         }

@@ -33,6 +33,7 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "health" -d 'Check
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
@@ -57,7 +58,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-key -d 
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: TLS_CRL] [file: TLS_CRL]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l plain -d 'With keys, what connections without TLS get: echo sends lines back, none closes them [env: TLS_PLAIN] [file: TLS_PLAIN] [default: echo]' -r -f -a "echo\t''
 none\t''"
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l winning-number -d 'Number that wins the draw [default: 7574]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l winning-number -d 'Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed [default: 7574]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l workers -d 'Threads that answer requests [default: 64]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l queue -d 'Connections with something to read that may wait for a worker; more are refused [default: 4096]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l max-connections -d 'Connections open at once; more are refused [default: 20000]' -r
@@ -66,7 +67,10 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l peer-memory
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l frame-deadline -d 'Time from a frame\'s first byte to its last, and for a peer to take its replies, such as 10s or 500ms [default: 10s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeout -d 'Time that a stop may take, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l unbalanced -d 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]' -r -f -a "refuse\t''
+accept\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l require-signed -d 'Take an agency\'s DONE only with its signature over what it has sent; this needs --keys'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; only the default may be missing [default: config.yaml]' -r -F
@@ -181,6 +185,16 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revokes all certificates that a party has so far, or one of them'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "show" -d 'Tells every certificate that was made: whose it is, from when and until when, and whether it is revoked'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l seal -d 'The seal over which the draw is held, 64 hexadecimal digits' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l server -d 'The central, as host:port' -r -f -a "(__fish_print_hostnames)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l store -d 'The central\'s store, for a central without keys on this machine' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l timeout -d 'Time limit for the whole command, such as 60s or 500ms' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l keys -d 'Folder with the keys of an agency or of the operator; the check then uses TLS' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l tls -d 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
@@ -189,17 +203,18 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "request" -d 'Makes a key that stays here, and a request to have it certified'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "sign" -d 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'

@@ -184,6 +184,14 @@ impl Client {
         self
     }
 
+    /// The next bytes, so many.
+    #[track_caller]
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap_or_else(|error| panic!("{error}"));
+        bytes
+    }
+
     /// Asks HELLO for all fields. The reply begins with these; the lottery's id and the agency's secret follow. Returns both.
     #[track_caller]
     pub fn hello(&mut self, agency: u32, start: &str) -> (String, String) {
