@@ -34,6 +34,7 @@ mod protocol_doc;
 mod readme;
 mod rules;
 mod scripts;
+mod seal;
 mod stop;
 mod tls_hostile;
 mod tls_interop;
