@@ -6,6 +6,10 @@ use std::io::Write as _;
 
 use super::dataset::{Dataset, RowMark};
 use super::reactor::{Halt, Reactor};
+use super::root::Root;
+use super::winners::winner_leaf;
+use crate::domain::seal::Declared;
+use crate::domain::tree::Tree;
 use crate::domain::{AgencyId, Checksum, Place, Rows};
 use crate::error::{Error, Kind, Result};
 use crate::wire::frame::MAX_FRAME;
@@ -34,6 +38,8 @@ pub struct Batches {
     left_over: bool,
     unacknowledged: VecDeque<Sent>,
     chain: Chain,
+    /// Once the central has told the agency's secret.
+    root: Option<Root>,
 }
 
 /// What is known about the rows before the next batch.
@@ -74,6 +80,7 @@ impl Batches {
             left_over: false,
             unacknowledged: VecDeque::new(),
             chain: Chain::None,
+            root: None,
         }
     }
 
@@ -88,51 +95,62 @@ impl Batches {
     /// Goes to the row that the central expects. False if the checksum of what it has stored is not that of the file's
     /// rows before this one. A central without checksums is trusted.
     pub fn resume(&mut self, standing: &Standing, reactor: &mut Reactor) -> Result<bool, Halt> {
+        if let (None, Some((_, secret))) = (&self.root, &standing.identity) {
+            self.root = Some(Root::start(secret)?);
+        }
         let newest = if self.left_over { self.dataset.mark() } else { self.dataset.next_mark() };
         let sent = self.unacknowledged.drain(..).map(|sent| (sent.mark, sent.before));
+        // A row that is not hashed yet has to be read, even if it is stored.
+        let hashed = self.root.as_ref().map_or(u64::MAX, Root::rows);
         let beginning = (self.dataset.start, Chain::Known(Checksum::default()));
         let known = sent.chain([beginning, (newest, self.chain)]);
         let usable = |(mark, chain): &(RowMark, Chain)| {
-            mark.row <= standing.stored && (standing.checksum.is_none() || matches!(chain, Chain::Known(_)))
+            mark.row <= standing.stored.min(hashed) && (standing.checksum.is_none() || matches!(chain, Chain::Known(_)))
         };
         let (mark, chain) = known.filter(usable).max_by_key(|(mark, _)| mark.row).unwrap_or(beginning);
         self.left_over = false;
         self.dataset.return_to(&mark)?;
         let Some(theirs) = standing.checksum else {
             self.chain = Chain::None;
-            return self.skip_to(standing.stored, reactor, |_| true);
+            return skip_to(&mut self.dataset, standing.stored, reactor, |_| Ok(true));
         };
         let mut ours = if let Chain::Known(checksum) = chain { checksum } else { Checksum::default() };
-        let mut rows = Rows::new(self.agency);
-        let has_all = self.skip_to(standing.stored, reactor, |dataset| {
+        let (mut rows, mut first) = (Rows::new(self.agency), mark.row);
+        let mut gathered = |rows: &mut Rows| {
+            ours = ours.extended(rows.bytes());
+            self.root.as_mut().map_or(Ok(()), |root| root.take(first, rows))?;
+            first += rows.count();
+            rows.clear();
+            Ok(())
+        };
+        let has_all = skip_to(&mut self.dataset, standing.stored, reactor, |dataset| {
             let is_row = dataset.push_row(&mut rows);
             if rows.bytes().len() >= GATHERED_BYTES {
-                ours = ours.extended(rows.bytes());
-                rows.clear();
+                gathered(&mut rows)?;
             }
-            is_row
+            Ok(is_row)
         })?;
-        ours = ours.extended(rows.bytes());
+        gathered(&mut rows)?;
         self.chain = Chain::Known(ours);
         Ok(has_all && ours == theirs)
     }
 
-    /// Reads rows up to a place, and passes each to `take`. False if the file ends first, or `take` returns false.
-    fn skip_to(
-        &mut self,
-        place: u64,
-        reactor: &mut Reactor,
-        mut take: impl FnMut(&Dataset) -> bool,
-    ) -> Result<bool, Halt> {
-        while self.dataset.rows() < place {
-            if self.dataset.rows().is_multiple_of(ROWS_BETWEEN_CHECKS) {
-                reactor.check()?;
-            }
-            if !self.dataset.advance()? || !take(&self.dataset) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// How many rows were sent, and the root of their tree. `None` if the central has told no secret for it.
+    pub fn declare(&mut self) -> Result<Option<Declared>> {
+        self.root.as_mut().map(Root::tell).transpose()
+    }
+
+    /// The documents of the file's first rows that have won, a leaf each.
+    pub fn winners(&mut self, rows: u64, winning_number: u32, reactor: &mut Reactor) -> Result<Tree, Halt> {
+        let (start, mut winners) = (self.dataset.start, Tree::default());
+        // What is known about the rows before the reader's place was about another place.
+        self.chain = Chain::Broken;
+        self.dataset.return_to(&start)?;
+        skip_to(&mut self.dataset, rows, reactor, |dataset| {
+            dataset.winner(winning_number).map(winner_leaf).into_iter().for_each(|leaf| winners.push(leaf));
+            Ok(true)
+        })?;
+        Ok(winners)
     }
 
     /// True if the file has no row after those that the central has. To be called after [`Batches::resume`].
@@ -145,7 +163,7 @@ impl Batches {
 
     /// How many rows the file has, for an error message.
     pub fn count_rows(&mut self, reactor: &mut Reactor) -> Result<u64, Halt> {
-        self.skip_to(u64::MAX, reactor, |_| true)?;
+        skip_to(&mut self.dataset, u64::MAX, reactor, |_| Ok(true))?;
         Ok(self.dataset.rows())
     }
 
@@ -184,6 +202,9 @@ impl Batches {
             count += 1;
         }
         let Some(mark) = mark.filter(|_| count > 0) else { return Ok(None) };
+        if let Some(root) = self.root.as_mut().filter(|_| !is_hopeless) {
+            root.take(mark.row, &self.rows)?;
+        }
         let header = self.header(count, mark.row);
         self.unacknowledged.push_back(Sent { count, mark, before: self.chain, is_hopeless });
         self.chain = match self.chain {
@@ -221,6 +242,24 @@ impl Batches {
         let header = BatchHeader { count, place: Some(Place { first, before }) };
         Request { agency: self.agency, ask: Ask::Batch { header, lines: "" } }
     }
+}
+
+/// Reads rows up to a place, and passes each to `take`. False if the file ends first, or `take` returns false.
+fn skip_to(
+    dataset: &mut Dataset,
+    place: u64,
+    reactor: &mut Reactor,
+    mut take: impl FnMut(&Dataset) -> Result<bool>,
+) -> Result<bool, Halt> {
+    while dataset.rows() < place {
+        if dataset.rows().is_multiple_of(ROWS_BETWEEN_CHECKS) {
+            reactor.check()?;
+        }
+        if !dataset.advance()? || !take(dataset)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl BatchMessage<'_> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::{Mode, Plain};
-use crate::domain::{MAX_AGENCIES, Roster, is_digits};
+use crate::domain::{LotteryId, MAX_AGENCIES, Roster, is_digits};
 
 /// A longer duration is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,6 +63,10 @@ pub fn plain(text: &str) -> Result<Plain, String> {
         "none" => Ok(Plain::Nothing),
         _ => Err(PLAIN.join(" or ")),
     }
+}
+
+pub fn lottery(text: &str) -> Result<LotteryId, String> {
+    text.parse().map_err(|_| "32 lowercase hexadecimal digits".to_owned())
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {
