@@ -20,6 +20,8 @@ mod receipt;
 mod root;
 mod seal;
 #[cfg(test)]
+mod seal_testing;
+#[cfg(test)]
 mod seal_tests;
 #[cfg(test)]
 mod testing;

@@ -1,168 +1,21 @@
 //! An agency at a central that has a seal: a true one, and one for each way in which it could deceive.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::play;
 use super::reactor::Halt;
-use super::testing::{FakeCentral, FakePeer, bets, config, lottery, reactor, seed};
+use super::seal_testing::{AGENCY, Fake, LOTTERY, SECRET, Spoil};
+use super::testing::{FakeCentral, bets, config, lottery, reactor, seed};
 use crate::config::{AgencyConfig, LotteryTask, Task};
 use crate::domain::acta::{self, Receipt};
-use crate::domain::seal::{Declared, SealLine, Sealed};
-use crate::domain::tree::{PathFinder, Tree};
-use crate::domain::{AgencyId, Checksum, Hash, LotteryId, Secret, Status};
+use crate::domain::seal::Declared;
+use crate::domain::tree::Tree;
+use crate::domain::{Hash, LotteryId, Status};
 use crate::error::{Error, Kind};
-use crate::transport::testing::{Authority, Spec};
+use crate::transport::testing::{Authority, Spec, certificate};
 use crate::transport::{Acceptance, Paths, verify_signature};
-use crate::wire::{Ask, Declaration, Message, SealShown};
-
-const LOTTERY: LotteryId = LotteryId(0xabc);
-const SECRET: Secret = Secret([9; 32]);
-const AGENCY: AgencyId = AgencyId(3);
-const AGENCIES: u32 = 5;
-const NUMBER: u32 = 4;
-
-/// A central that stores, seals and draws, and that a test can spoil.
-#[derive(Clone)]
-struct Fake {
-    identity: Option<(LotteryId, Secret)>,
-    /// As `bets.csv` has them.
-    rows: Vec<String>,
-    done: bool,
-    drawn: bool,
-    status: Status,
-    /// The kinds of request that came, one after another.
-    asked: Vec<String>,
-    /// The declarations that came, each with its signature.
-    declared: Vec<(Declared, Option<String>)>,
-    refuses_balance: bool,
-    spoil: fn(&mut SealShown),
-    /// The list of winners, if not the true one.
-    list: Option<&'static str>,
-    keys: Option<Arc<Acceptance>>,
-}
-
-impl Fake {
-    fn new() -> Fake {
-        Fake {
-            identity: Some((LOTTERY, SECRET)),
-            rows: Vec::new(),
-            done: false,
-            drawn: false,
-            status: Status::Undeclared,
-            asked: Vec::new(),
-            declared: Vec::new(),
-            refuses_balance: false,
-            spoil: |_| (),
-            list: None,
-            keys: None,
-        }
-    }
-
-    fn true_root(&self) -> Declared {
-        let mut tree = Tree::default();
-        self.rows.iter().for_each(|row| tree.push(SECRET.leaves().leaf(tree.leaves(), row.as_bytes())));
-        Declared { bets: tree.leaves(), root: tree.root() }
-    }
-
-    fn seal(&self) -> SealShown {
-        let own = self.true_root();
-        let lines: Vec<SealLine> = (1..=AGENCIES)
-            .map(|id| SealLine {
-                agency: AgencyId(id),
-                bets: 7,
-                root: Hash([id as u8; 32]),
-                status: Status::Undeclared,
-            })
-            .map(|line| match line.agency {
-                AGENCY => SealLine { bets: own.bets, root: own.root, status: self.status, ..line },
-                _ => line,
-            })
-            .collect();
-        let Sealed { agencies, total, seal, time, .. } = Sealed::of(LOTTERY, &lines, 1_700_000_000);
-        let mut finder = PathFinder::new(u64::from(AGENCY.0) - 1);
-        lines.iter().for_each(|line| finder.push(line.leaf()));
-        let (_, path) = finder.finish().unwrap();
-        let Declared { bets, root } = own;
-        let mut shown =
-            SealShown { bets, root, status: self.status, agencies, total, seal, time, path, signature: None };
-        if let Some(keys) = &self.keys {
-            shown.signature = Some(keys.signer().sign(&shown.sealed(LOTTERY).statement()).unwrap().signature);
-        }
-        (self.spoil)(&mut shown);
-        shown
-    }
-
-    /// The reply to a request, or none if it is the end.
-    fn answer(&mut self, text: &str) -> String {
-        let Ok(Message::Agency(request)) = Message::parse(text) else { panic!("{text}") };
-        self.asked.push(text.split('|').next().unwrap().to_owned());
-        match request.ask {
-            Ask::Hello { .. } => {
-                let phase = if self.drawn {
-                    "drawn"
-                } else if self.done {
-                    "done"
-                } else {
-                    "open"
-                };
-                let checksum = Checksum::default().extended(self.rows.concat().as_bytes());
-                let more = self.identity.map_or(String::new(), |(lottery, secret)| format!("|{lottery}|{secret}"));
-                format!("HELLO|OK|{}|{phase}|{checksum}{more}", self.rows.len())
-            }
-            Ask::Batch { header, lines } => {
-                let known = self.rows.len() - header.place.unwrap().first as usize;
-                let row = |line: &str| format!("{}\r\n", line.strip_prefix("BET|").unwrap().replace('|', ","));
-                self.rows.extend(lines.lines().skip(known).map(row));
-                format!("ACK_BATCH|OK|{}", header.count)
-            }
-            Ask::Done { declaration } => {
-                let mark = |sent: Declaration<'_>| (sent.declared, sent.signature.map(str::to_owned));
-                self.declared.extend(declaration.map(mark));
-                if self.refuses_balance {
-                    return format!("ACK_DONE|ERR|unbalanced|{}", self.rows.len());
-                }
-                self.done = true;
-                self.status = match declaration {
-                    Some(Declaration { signature: Some(_), .. }) => Status::Signed,
-                    Some(_) => Status::Declared,
-                    None => Status::Undeclared,
-                };
-                "ACK_DONE|OK".to_owned()
-            }
-            Ask::WaitSeal => format!("SEAL|OK|{}", self.seal()),
-            Ask::WaitDraw => {
-                self.drawn = true;
-                "DRAW|OK".to_owned()
-            }
-            Ask::GetDraw => format!("DRAWN|OK|{NUMBER}|-"),
-            Ask::GetWinners { from } => {
-                let won = |row: &&String| row.trim_end().ends_with(&format!(",{NUMBER}"));
-                let documents = self.rows.iter().filter(won).map(|row| row.split(',').nth(3).unwrap());
-                let list = self.list.map_or_else(|| documents.collect::<Vec<_>>().join(","), str::to_owned);
-                assert_eq!(from, Some(0));
-                format!("WINNERS|OK|{}|{list}", list.split(',').filter(|document| !document.is_empty()).count())
-            }
-            Ask::Bet { .. } => panic!("{text}"),
-        }
-    }
-
-    /// Serves one connection to its end.
-    fn serve(&mut self, peer: &mut FakePeer) {
-        while let Some(text) = peer.frame() {
-            let reply = self.answer(&text);
-            peer.send(&reply);
-        }
-    }
-
-    fn start(mut self) -> FakeCentral<Fake> {
-        FakeCentral::with(self.keys.clone(), move |accept| {
-            self.serve(&mut accept());
-            self
-        })
-    }
-}
 
 fn run(central: Fake, task: LotteryTask) -> (Result<(), Error>, Fake) {
     let central = central.start();
@@ -181,7 +34,7 @@ fn with_receipt(file: PathBuf) -> LotteryTask {
     LotteryTask { receipt: Some(file.with_file_name("receipt.json")), ..lottery(file) }
 }
 
-fn read_receipt(file: &std::path::Path) -> Receipt {
+fn read_receipt(file: &Path) -> Receipt {
     acta::read(&std::fs::read(file.with_file_name("receipt.json")).unwrap()).unwrap()
 }
 
@@ -285,7 +138,7 @@ fn other_bets_than_were_sent_end_it_with_a_code_of_their_own() {
 
 #[test]
 fn a_seal_that_does_not_fit_is_refused_and_not_kept() {
-    let cases: [(fn(&mut SealShown), &str); 12] = [
+    let cases: [(Spoil, &str); 12] = [
         (|shown| shown.bets += 1, "it counts 8 bets of agency 3, which has sent 7"),
         (|shown| (shown.bets, shown.status) = (6, Status::Overridden), "as the central's operator has decided"),
         (|shown| shown.root = Hash([0; 32]), "are not those that were sent, although they are as many"),
@@ -402,12 +255,12 @@ fn a_wrong_list_of_winners_is_found_out_and_not_kept() {
         ("1003", "the central's list has 1, as many, but not the same"),
         ("1004,1004", "the central's list has 2"),
     ] {
-        let winners = Some(folder.path().join("winners.txt"));
-        let task = LotteryTask { winners: winners.clone(), ..lottery(path.clone()) };
+        let winners = folder.path().join("winners.txt");
+        let task = LotteryTask { winners: Some(winners.clone()), ..lottery(path.clone()) };
         let (result, _) = run(Fake { list: Some(list), ..Fake::new() }, task);
         let error = result.unwrap_err();
         assert!(error.kind == Kind::Refused && error.to_string().contains(reason), "{error}");
-        assert!(!winners.unwrap().exists());
+        assert!(!winners.exists());
     }
 }
 
@@ -420,11 +273,11 @@ fn winners_are_counted_among_rows_of_every_form_in_their_order() {
     // The central would store the first one with quotes. The fake one does not know them, so it has them already.
     let stored = ["3,\"O, Ana\",Paz,7,2000-01-01,4\r\n", "3,Ana,Paz,5,2000-01-01,4\r\n"];
     for (list, is_good) in [("7,5,5", true), ("5,7,5", false), ("7,5", false)] {
-        let winners = Some(folder.path().join("winners.txt"));
+        let winners = folder.path().join("winners.txt");
         let fake = Fake { rows: stored.map(str::to_owned).to_vec(), list: Some(list), ..Fake::new() };
-        let (result, _) = run(fake, LotteryTask { winners: winners.clone(), ..lottery(path.clone()) });
+        let (result, _) = run(fake, LotteryTask { winners: Some(winners.clone()), ..lottery(path.clone()) });
         assert_eq!(result.is_ok(), is_good, "{list}");
-        assert_eq!(std::fs::read_to_string(winners.unwrap()).unwrap(), "7\n5\n5\n");
+        assert_eq!(std::fs::read_to_string(winners).unwrap(), "7\n5\n5\n");
     }
 }
 
@@ -432,10 +285,10 @@ fn winners_are_counted_among_rows_of_every_form_in_their_order() {
 fn with_keys_the_agency_signs_and_the_central_has_to() {
     let authority = Authority::new();
     let (folder, other) = (authority.central(), authority.central());
-    let load = |folder: &std::path::Path| Acceptance::load(Paths::of_central(folder)).unwrap().0;
+    let load = |folder: &Path| Acceptance::load(Paths::of_central(folder)).unwrap().0;
     let (keys, other) = (load(folder.path()), load(other.path()));
     let agency = authority.client(&Spec::agency(3));
-    let play = |spoil: fn(&mut SealShown), signs: &Arc<Acceptance>, path: PathBuf| {
+    let play = |spoil: Spoil, signs: &Arc<Acceptance>, path: PathBuf| {
         let mut fake = Fake { spoil, keys: Some(Arc::clone(signs)), ..Fake::new() };
         let central = FakeCentral::with(Some(Arc::clone(&keys)), move |accept| {
             fake.serve(&mut accept());
@@ -451,14 +304,14 @@ fn with_keys_the_agency_signs_and_the_central_has_to() {
     result.unwrap();
     let [(sent, Some(signature))] = &central.declared[..] else { panic!("{:?}", central.declared) };
     assert_eq!(*sent, central.true_root());
-    let der = crate::transport::testing::certificate(agency.path());
+    let der = certificate(agency.path());
     assert_eq!(verify_signature(&sent.statement(LOTTERY, AGENCY), signature, &der), Ok(()));
-    let (receipt, der) = (read_receipt(&path), crate::transport::testing::certificate(folder.path()));
+    let (receipt, der) = (read_receipt(&path), certificate(folder.path()));
     let signed = receipt.signed.clone().unwrap();
     assert_eq!((receipt.status, signed.certificates.len()), (Status::Signed, 1));
     assert_eq!(verify_signature(&receipt.sealed().statement(), &signed.signature, &der), Ok(()));
 
-    let cases: [(fn(&mut SealShown), &Arc<Acceptance>, &str); 5] = [
+    let cases: [(Spoil, &Arc<Acceptance>, &str); 5] = [
         (|shown| shown.signature = None, &keys, "has not signed it, although it has keys"),
         (|shown| shown.time += 1, &keys, "the central's signature is not good"),
         (|shown| shown.total += 1, &keys, "the central's signature is not good"),
