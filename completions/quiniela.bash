@@ -169,7 +169,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --print-config --force --stop-on-eof --help"
+            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --lottery --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --receipt --print-config --force --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -265,6 +265,10 @@ _quiniela() {
                     fi
                     return 0
                     ;;
+                --lottery)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --mode)
                     COMPREPLY=($(compgen -W "lottery bet echo" -- "${cur}"))
                     return 0
@@ -305,6 +309,21 @@ _quiniela() {
                     return 0
                     ;;
                 --winners)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --receipt)
                     local oldifs
                     if [ -n "${IFS+x}" ]; then
                         oldifs="$IFS"

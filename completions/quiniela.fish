@@ -81,6 +81,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-ca -d '
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys [env: CLI_TLS_CERT] [file: tls.cert]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys [env: CLI_TLS_KEY] [file: tls.key]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys [env: CLI_TLS_CRL] [file: tls.crl]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l lottery -d 'The id of the only lottery to take part in, which the central has to tell [env: CLI_LOTTERY] [file: lottery]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo sends lines to the echo server [env: CLI_MODE] [default: lottery]' -r -f -a "lottery\t''
 bet\t''
 echo\t''"
@@ -99,8 +100,9 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-perio
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -d 'Time to keep retrying without progress, such as 60s or 500ms [default: 60s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l receipt -d 'File to keep the receipt of the seal in, which nobody but you should read [env: CLI_RECEIPT]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners replace a file that is not a list of documents'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners and --receipt replace a file of another kind'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l timeout -d 'Time limit for the whole check, such as 3s or 500ms' -r

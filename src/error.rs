@@ -16,6 +16,8 @@ pub enum Kind {
     Refused,
     /// The ledger's files are damaged or do not match each other, or the disk failed.
     Storage,
+    /// What an agency has sent is not what the central has stored.
+    Unbalanced,
     /// SIGINT came before the work was done. `main` then ends the process by that signal.
     Interrupted,
 }
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Unreachable => 3,
             Kind::Refused => 4,
             Kind::Storage => 5,
+            Kind::Unbalanced => 6,
             Kind::Interrupted => 130,
         }
     }
@@ -95,8 +98,10 @@ mod tests {
 
     #[test]
     fn exit_codes_are_distinct_and_never_zero() {
-        let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage, Kind::Interrupted];
+        let (unbalanced, interrupted) = (Kind::Unbalanced, Kind::Interrupted);
+        let kinds =
+            [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage, unbalanced, interrupted];
         let codes: Vec<u8> = kinds.iter().map(|kind| kind.exit_code()).collect();
-        assert_eq!(codes, [1, 2, 3, 4, 5, 130]);
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 130]);
     }
 }

@@ -62,7 +62,12 @@ pub fn folder_of(path: &Path) -> &Path {
 impl WholeFile {
     /// Fails now, before any work is done, if the path cannot be written.
     pub fn create(path: &Path) -> Result<WholeFile> {
-        WholeFile::open(path).map_err(|error| unwritable(path, &error))
+        WholeFile::open(path, Permissions::from_mode(0o666), false).map_err(|error| unwritable(path, &error))
+    }
+
+    /// The same for a file that nobody but its owner may read, even if the one that it replaces could be read by others.
+    pub fn create_private(path: &Path) -> Result<WholeFile> {
+        WholeFile::open(path, Permissions::from_mode(0o600), true).map_err(|error| unwritable(path, &error))
     }
 
     /// False for standard output, devices and FIFOs.
@@ -81,7 +86,8 @@ impl WholeFile {
         put.map_err(|error| unwritable(&self.path, &error))
     }
 
-    fn open(path: &Path) -> io::Result<WholeFile> {
+    /// With a mode for a new file, or always.
+    fn open(path: &Path, mode: Permissions, always: bool) -> io::Result<WholeFile> {
         let opened = |file, renamed| Ok(WholeFile { path: path.to_owned(), file, renamed });
         if STDOUT.map(Path::new).contains(&path) {
             return opened(None, None);
@@ -100,7 +106,7 @@ impl WholeFile {
         // Otherwise the error would name the temporary file, which nobody knows.
         folder_of(&target).metadata()?;
         // The umask applies to a new file as to any other.
-        let mode = present.unwrap_or(Permissions::from_mode(0o666));
+        let mode = present.filter(|_| !always).unwrap_or(mode);
         let beside = tempfile::Builder::new().prefix(".quiniela-").permissions(mode).tempfile_in(folder_of(&target))?;
         let (file, beside) = beside.into_parts();
         opened(Some(file), Some((beside, target)))
@@ -145,6 +151,20 @@ mod tests {
         assert!(path("link").is_symlink() && path("other/link").is_symlink() && !path("other/real").is_symlink());
         let count = |name: &str| fs::read_dir(path(name)).unwrap().count();
         assert_eq!((count("."), count("other")), (2, 2), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_private_file_can_be_read_by_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for text in ["new", "another"] {
+            let mut file = WholeFile::create_private(&path).unwrap();
+            file.write(text.as_bytes()).unwrap();
+            file.finish().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::logging::{Event, EventResult};
 use crate::wire::frame::Incoming;
 use crate::wire::{Ask, Refusal, Reply, Request, Standing, Verb};
 
-/// Time limit for every reply but that of WAIT_DRAW.
+/// Time limit for every reply but those of WAIT_SEAL and WAIT_DRAW.
 const REPLY_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) struct Conversation<'a> {
@@ -65,7 +65,10 @@ impl<'a> Conversation<'a> {
     /// Asks how many of this agency's bets are stored, and for the lottery's phase.
     pub(super) fn hello(&mut self) -> Result<Standing, Halt> {
         match self.ask(Ask::Hello { more: true })? {
-            Reply::Hello(Ok(standing)) => Ok(standing),
+            Reply::Hello(Ok(standing)) => {
+                self.dialer.pin.check(standing.identity)?;
+                Ok(standing)
+            }
             Reply::Hello(Err(refusal)) => {
                 Err(refused(&refusal, &format!("the central does not take agency {}", self.reactor.id)))
             }
@@ -99,18 +102,18 @@ impl<'a> Conversation<'a> {
         Ok(reply)
     }
 
-    /// Waits for any event, until the deadline of the oldest reply. A wait for the draw has no deadline, and does not
-    /// count as lack of progress.
+    /// Waits for any event, until the deadline of the oldest reply. A wait for the seal or for the draw has no
+    /// deadline, and does not count as lack of progress.
     pub(super) fn wait(&mut self) -> Result<(), Halt> {
-        let is_for_draw = self.asked.front() == Some(&Verb::WaitDraw);
+        let is_for_others = matches!(self.asked.front(), Some(Verb::WaitSeal | Verb::WaitDraw));
         let patience = &mut self.dialer.patience;
         let (begun, deadline) = *self
             .waiting
-            .get_or_insert_with(|| (Instant::now(), (!is_for_draw).then(|| patience.deadline(REPLY_DEADLINE))));
+            .get_or_insert_with(|| (Instant::now(), (!is_for_others).then(|| patience.deadline(REPLY_DEADLINE))));
         check_deadline(deadline, begun)?;
         let paused = Instant::now();
         let result = self.reactor.wait(deadline);
-        if is_for_draw {
+        if is_for_others {
             patience.excuse(paused.elapsed());
         }
         result

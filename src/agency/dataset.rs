@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::reader::{MOST_ROW_BYTES, Position, Reader};
-use crate::domain::{Bet, Quoted, Rows, is_forbidden};
+use crate::domain::{Bet, Quoted, Rows, has_won, is_forbidden};
 use crate::error::{Error, Kind, Result};
 
 /// Names of columns in the files that people have, a column a line. A first row made of these alone is a header.
@@ -100,6 +100,22 @@ impl Dataset {
         let values: Vec<&str> = self.values().collect();
         let bet = <[&str; 5]>::try_from(values).ok().and_then(|values| Bet::new(values).ok());
         bet.map(|bet| rows.push(&bet)).is_some()
+    }
+
+    /// The document of the current row, if its bet has won.
+    pub fn winner(&self, winning_number: u32) -> Option<&str> {
+        let (number, document) = match self.reader.plain() {
+            Some((values, [_, second, third, fourth])) => {
+                let text = |from: usize, to: usize| str::from_utf8(&values[from..to]).ok();
+                (text(fourth + 1, values.len())?.parse().ok()?, text(second + 1, *third)?)
+            }
+            None => {
+                let values: Vec<&str> = self.values().collect();
+                let bet = Bet::new(values.try_into().ok()?).ok()?;
+                (bet.number, bet.document)
+            }
+        };
+        has_won(number, winning_number).then_some(document)
     }
 
     /// How many values the current row has.

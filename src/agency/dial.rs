@@ -9,11 +9,12 @@ use mio::net::TcpStream;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::link::Link;
+use super::pin::Pin;
 use super::reactor::{Halt, Reactor, SOCKET};
 use crate::error::Error;
 use crate::logging::{Event, EventResult};
 use crate::resolve::{self, Resolving};
-use crate::transport::{Connector, Stream as _};
+use crate::transport::{Connector, Signer, Stream as _};
 
 /// Time limits of one attempt to resolve the name, and of one to connect to an address, with the handshake of TLS.
 const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
@@ -34,6 +35,7 @@ const KEEPALIVE_RETRIES: u32 = 3;
 /// Connects to the central, and retries while patience lasts.
 pub(super) struct Dialer {
     pub(super) patience: Patience,
+    pub(super) pin: Pin,
     address: String,
     /// With it every connection uses TLS, and none ever goes without.
     connector: Option<Connector>,
@@ -52,11 +54,21 @@ pub(super) struct Patience {
 
 impl Dialer {
     pub(super) fn new(address: &str, patience: Patience) -> Dialer {
-        Dialer { patience, address: address.to_owned(), connector: None, resolving: None, quiet: false }
+        let pin = Pin::default();
+        Dialer { patience, pin, address: address.to_owned(), connector: None, resolving: None, quiet: false }
     }
 
     pub(super) fn with_keys(self, connector: Option<Connector>) -> Dialer {
         Dialer { connector, ..self }
+    }
+
+    pub(super) fn with_pin(self, pin: Pin) -> Dialer {
+        Dialer { pin, ..self }
+    }
+
+    /// Signs with the agency's key, if it has one.
+    pub(super) fn signer(&self) -> Option<&Signer> {
+        self.connector.as_ref().map(Connector::signer)
     }
 
     pub(super) fn quiet(self) -> Dialer {

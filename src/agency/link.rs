@@ -52,6 +52,11 @@ impl Link {
         self.outgoing.push(b'\n');
     }
 
+    /// The central's certificates, if it has proved with them who it is.
+    pub(super) fn certificates(&self) -> Vec<Vec<u8>> {
+        self.stream.certificates()
+    }
+
     /// How many bytes are queued.
     pub(super) fn unsent(&self) -> usize {
         self.outgoing.len() - self.sent

@@ -1,5 +1,7 @@
 //! The mode `lottery`: sends every bet of the file and DONE, waits for the draw, takes the winners. After a lost
-//! connection, the central's reply to HELLO tells where to continue.
+//! connection, the central's reply to HELLO tells where to continue. A central that has a seal shows it before the draw.
+
+mod close;
 
 use log::Level;
 
@@ -9,12 +11,15 @@ use super::dataset::Dataset;
 use super::dial::Dialer;
 use super::progress::Progress;
 use super::reactor::{Halt, Reactor};
+use super::receipt::ReceiptFile;
 use super::winners::WinnersOutput;
 use crate::config::LotteryTask;
-use crate::domain::Phase;
-use crate::error::Error;
+use crate::domain::seal::{Declared, Sealed};
+use crate::domain::{Phase, Status};
+use crate::error::{Error, Kind};
 use crate::logging::{self, Event, EventResult};
-use crate::wire::{Ask, Documents, Refusal, Reply, Standing};
+use crate::output::counted;
+use crate::wire::{Ask, Declaration, Documents, Refusal, Reply, Standing};
 
 /// Maximum bytes queued to be sent: enough to keep the socket busy while the next batches are read.
 const MOST_UNSENT: usize = 128 * 1024;
@@ -25,6 +30,10 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
         task,
         batches: Batches::new(dataset, reactor.id, task.batch_max),
         winners: WinnersOutput::new(task)?,
+        receipt: ReceiptFile::new(task)?,
+        taken: None,
+        sealed: None,
+        number: None,
         progress: Progress::default(),
         has_matched: false,
         spoken: false,
@@ -38,6 +47,13 @@ struct LotteryRun<'a> {
     task: &'a LotteryTask,
     batches: Batches,
     winners: WinnersOutput,
+    /// The file of the receipt, if one is wanted.
+    receipt: Option<ReceiptFile>,
+    /// How the central has taken DONE.
+    taken: Option<Status>,
+    /// The seal that the central has shown, and the number that it has told.
+    sealed: Option<Sealed>,
+    number: Option<u32>,
     progress: Progress,
     /// True once what the central had stored was found to be the beginning of the file.
     has_matched: bool,
@@ -52,8 +68,9 @@ struct LotteryRun<'a> {
 impl LotteryRun<'_> {
     /// Does all that is left to do, over one connection.
     fn play(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
-        let phase = loop {
+        let standing = loop {
             let standing = conversation.hello()?;
+            self.check_for_receipt(&standing)?;
             if !self.batches.resume(&standing, conversation.reactor)? {
                 return Err(self.another_file(conversation, &standing));
             }
@@ -63,7 +80,7 @@ impl LotteryRun<'_> {
                 if is_first {
                     self.log_upload(conversation.reactor);
                 }
-                break standing.phase;
+                break standing;
             }
             let event = Event::in_progress("upload").with("client_id", conversation.reactor.id);
             conversation.reactor.log(event.with("stored", standing.stored));
@@ -71,15 +88,22 @@ impl LotteryRun<'_> {
             if self.upload(conversation)? {
                 self.log_upload(conversation.reactor);
                 self.pace(conversation)?;
-                self.finish_upload(conversation)?;
-                break standing.phase;
+                self.finish_upload(conversation, &standing)?;
+                break standing;
             }
         };
         conversation.reactor.bar.finish_and_clear();
-        if phase != Phase::Drawn {
+        if standing.phase != Phase::Drawn {
+            self.log_waiting(conversation.reactor);
+        }
+        let sent = match standing.identity {
+            Some(identity) => Some(self.take_seal(conversation, identity)?),
+            None => None,
+        };
+        if standing.phase != Phase::Drawn {
             self.wait_for_draw(conversation)?;
         }
-        self.take_winners(conversation)
+        self.take_winners(conversation, sent)
     }
 
     /// Logs the end of the upload: as a warning if the file has no bets, since it may be the wrong file.
@@ -199,9 +223,26 @@ impl LotteryRun<'_> {
         }
     }
 
-    fn finish_upload(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
-        match conversation.ask(Ask::Done { declaration: None })? {
-            Reply::AckDone(Ok(())) => conversation.dialer.patience.progress(),
+    /// Sends DONE, with all that the agency can say about its bets.
+    fn finish_upload(&mut self, conversation: &mut Conversation<'_>, standing: &Standing) -> Result<(), Halt> {
+        let sent = self.batches.declare()?.zip(standing.identity);
+        let (id, signer) = (conversation.reactor.id, conversation.dialer.signer());
+        let signed = match (&sent, signer) {
+            (Some((sent, (lottery, _))), Some(signer)) => {
+                let failed = |reason| Error::failed(format!("cannot sign what agency {id} has sent: {reason}"));
+                Some(signer.sign(&sent.statement(*lottery, id)).map_err(failed)?.signature)
+            }
+            _ => None,
+        };
+        let declaration = sent.map(|(declared, _)| Declaration { declared, signature: signed.as_deref() });
+        match conversation.ask(Ask::Done { declaration })? {
+            Reply::AckDone(Ok(())) => {
+                self.taken = declaration.map(|sent| sent.signature.map_or(Status::Declared, |_| Status::Signed));
+                conversation.dialer.patience.progress();
+            }
+            Reply::AckDone(Err(Refusal::Unbalanced { stored })) => {
+                return Err(Halt::Fatal(self.unbalanced(conversation, stored)));
+            }
             Reply::AckDone(Err(refusal)) => {
                 let what = format!("the central refuses agency {}'s DONE", conversation.reactor.id);
                 return Err(refused(&refusal, &what));
@@ -211,13 +252,29 @@ impl LotteryRun<'_> {
         Ok(())
     }
 
-    /// Waits for the draw without a time limit, as long as the connection lives.
-    fn wait_for_draw(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
+    /// The error if the central has stored other bets than were sent.
+    fn unbalanced(&self, conversation: &Conversation<'_>, stored: u64) -> Error {
+        let (sent, id, file) = (self.batches.dataset().rows(), conversation.reactor.id, self.batches.dataset().name());
+        let but = if sent == stored { "as many, but not the same" } else { "which is another number" };
+        Error::new(
+            Kind::Unbalanced,
+            format!(
+                "{file} holds {}, and the central has stored {stored} of agency {id}, {but}: compare the file with the central's                  bets.csv, and send what was stored, or have the central started with --unbalanced accept",
+                counted(sent, "bet")
+            ),
+        )
+    }
+
+    /// Logs once that the agency waits for the others.
+    fn log_waiting(&mut self, reactor: &Reactor) {
         if !self.waiting {
             self.waiting = true;
-            let event = Event::in_progress("consulta_ganadores").with("client_id", conversation.reactor.id);
-            conversation.reactor.log(event);
+            reactor.log(Event::in_progress("consulta_ganadores").with("client_id", reactor.id));
         }
+    }
+
+    /// Waits for the draw without a time limit, as long as the connection lives.
+    fn wait_for_draw(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
         match conversation.ask(Ask::WaitDraw)? {
             Reply::Draw(Ok(())) => conversation.dialer.patience.progress(),
             Reply::Draw(Err(refusal)) => {
@@ -228,9 +285,13 @@ impl LotteryRun<'_> {
         Ok(())
     }
 
-    fn take_winners(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Halt> {
+    /// Takes the list, and compares it with the file if it is known what was `sent`.
+    fn take_winners(&mut self, conversation: &mut Conversation<'_>, sent: Option<Declared>) -> Result<(), Halt> {
         self.spoken = true;
         self.pace(conversation)?;
+        if sent.is_some() {
+            self.ask_number(conversation)?;
+        }
         loop {
             let from = self.winners.received();
             match conversation.ask(Ask::GetWinners { from: Some(from) })? {
@@ -251,6 +312,9 @@ impl LotteryRun<'_> {
                 }
                 reply => return Err(unexpected(&reply, "GET_WINNERS")),
             }
+        }
+        if let (Some(sent), Some(number)) = (sent, self.number) {
+            self.check_winners(conversation, sent.bets, number)?;
         }
         self.winners.finish()?;
         let event = Event::success("consulta_ganadores").with("cant_ganadores", self.winners.received());

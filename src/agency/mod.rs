@@ -1,8 +1,8 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
 //! `reader` splits the file into rows, `dataset` knows what they mean, `batches` fills frames with them. `dial`
-//! connects, `link` is a connection, `conversation` sends requests over it and takes the replies. `lottery`, `bet` and
-//! `echo` are the modes of an agency. Every wait goes through the `reactor`, so that a stop ends it.
+//! connects, `link` is a connection, `conversation` sends requests over it and takes the replies. `root` hashes the rows,
+//! and `seal` checks what the central shows at the close against that. `lottery`, `bet` and `echo` are the modes of an agency. Every wait goes through the `reactor`, so that a stop ends it.
 
 mod batches;
 mod bet;
@@ -12,9 +12,17 @@ mod dial;
 mod echo;
 mod link;
 mod lottery;
+mod pin;
 mod progress;
 mod reactor;
 mod reader;
+mod receipt;
+mod root;
+mod seal;
+#[cfg(test)]
+mod seal_testing;
+#[cfg(test)]
+mod seal_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -30,6 +38,7 @@ use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use crate::transport::Connector;
 use dial::{Dialer, Patience};
+use pin::Pin;
 use reactor::{Halt, Reactor};
 
 /// Runs the configured mode to its end, or until a signal stops it. SIGTERM is a success, SIGINT is an error.
@@ -65,7 +74,9 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
 
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
     let connector = load_keys(reactor, config)?;
-    let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for)).with_keys(connector);
+    let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for))
+        .with_keys(connector)
+        .with_pin(Pin::new(config.lottery));
     match &config.task {
         Task::Lottery(task) => lottery::run(reactor, &mut dialer, task),
         Task::Bet { person } => bet::run(reactor, &mut dialer, person),

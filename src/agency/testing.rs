@@ -42,12 +42,21 @@ pub(super) fn linked(reactor: &Reactor) -> (Link, TcpStream) {
 }
 
 pub(super) fn lottery(file: PathBuf) -> LotteryTask {
-    LotteryTask { file, batch_period: Duration::ZERO, batch_max: 3, in_flight: 4, winners: None, force: false }
+    LotteryTask {
+        file,
+        batch_period: Duration::ZERO,
+        batch_max: 3,
+        in_flight: 4,
+        winners: None,
+        receipt: None,
+        force: false,
+    }
 }
 
 pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
     AgencyConfig {
         tls: None,
+        lottery: None,
         id: AgencyId(3),
         server_address: address.to_owned(),
         task,
@@ -233,5 +242,9 @@ impl Stream for Secure {
 
     fn has_unsent(&self) -> bool {
         self.0.has_unsent()
+    }
+
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        self.0.certificates()
     }
 }

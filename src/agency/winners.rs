@@ -1,24 +1,24 @@
 //! Takes the winners, page by page.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
+use super::receipt::is_same_file;
 use crate::config::LotteryTask;
+use crate::domain::Hash;
+use crate::domain::tree::Tree;
 use crate::error::{Error, Result};
 use crate::output::{WholeFile, check_replaceable};
 
 /// Counts the winners and, with `--winners`, writes their documents to a file, one a line.
 pub(super) struct WinnersOutput {
-    received: u64,
+    /// A leaf for each document. It tells another list from this one, in memory that does not grow with the winners.
+    received: Tree,
     file: Option<WholeFile>,
 }
 
 impl WinnersOutput {
     /// Fails now if the file cannot be written, and not after a long upload.
     pub(super) fn new(task: &LotteryTask) -> Result<WinnersOutput> {
-        let Some(path) = &task.winners else { return Ok(WinnersOutput { received: 0, file: None }) };
-        let place = |path: &Path| path.metadata().ok().map(|file| (file.dev(), file.ino()));
-        if place(path).is_some_and(|found| Some(found) == place(&task.file)) {
+        let Some(path) = &task.winners else { return Ok(WinnersOutput { received: Tree::default(), file: None }) };
+        if is_same_file(path, &task.file) {
             let path = path.display();
             return Err(Error::bad_input(format!("--winners {path}: is the file of the agency's bets; give another")));
         }
@@ -26,12 +26,17 @@ impl WinnersOutput {
             let is_document = |byte: &u8| byte.is_ascii_alphanumeric() || b".-\r\n".contains(byte);
             check_replaceable(path, "list of documents", |text| text.iter().all(is_document))?;
         }
-        Ok(WinnersOutput { received: 0, file: Some(WholeFile::create(path)?) })
+        Ok(WinnersOutput { received: Tree::default(), file: Some(WholeFile::create(path)?) })
     }
 
     /// How many winners have come so far, which is also where the next page begins.
     pub(super) fn received(&self) -> u64 {
-        self.received
+        self.received.leaves()
+    }
+
+    /// Whether these documents, a leaf each, are those that have come, and in this order.
+    pub(super) fn are(&self, own: &Tree) -> bool {
+        (own.leaves(), own.root()) == (self.received.leaves(), self.received.root())
     }
 
     /// Takes a page, documents joined by commas, and returns how many there were.
@@ -40,9 +45,9 @@ impl WinnersOutput {
         for document in page.split(',').filter(|document| !document.is_empty()) {
             count += 1;
             lines.extend([document, "\n"]);
+            self.received.push(winner_leaf(document));
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write(lines.as_bytes()))?;
-        self.received += count;
         Ok(count)
     }
 
@@ -50,6 +55,11 @@ impl WinnersOutput {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.file.take().map_or(Ok(()), WholeFile::finish)
     }
+}
+
+/// What stands for a winner in the list that is compared.
+pub(super) fn winner_leaf(document: &str) -> Hash {
+    Hash::of_leaf(&[document.as_bytes()])
 }
 
 #[cfg(test)]

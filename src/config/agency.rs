@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::{Environment, Keys, Provenance, Sources};
 use super::{AgencyConfig, LotteryTask, Mode, Task, tls, values};
-use crate::domain::{AgencyId, MAX_AGENCIES};
+use crate::domain::{AgencyId, LotteryId, MAX_AGENCIES};
 use crate::error::Result;
 use crate::transport::Paths;
 use crate::wire::MAX_BATCH;
@@ -37,6 +37,10 @@ const TLS_CA: Setting<PathBuf> = tls::CA.environment("CLI_TLS_CA").key("tls.ca")
 const TLS_CERT: Setting<PathBuf> = tls::CERT.environment("CLI_TLS_CERT").key("tls.cert");
 const TLS_KEY: Setting<PathBuf> = tls::KEY.environment("CLI_TLS_KEY").key("tls.key");
 const TLS_CRL: Setting<PathBuf> = tls::CRL.environment("CLI_TLS_CRL").key("tls.crl");
+const LOTTERY: Setting<LotteryId> = Setting::new("lottery", "ID", values::lottery)
+    .about("The id of the only lottery to take part in, which the central has to tell")
+    .environment("CLI_LOTTERY")
+    .key("lottery");
 const MODE: Setting<Mode> = Setting::new("mode", "MODE", values::mode)
     .about(
         "lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, \
@@ -79,6 +83,10 @@ const RETRY_FOR: Setting<Duration> = Setting::new("retry-for", "DURATION", value
 const WINNERS: Setting<PathBuf> = Setting::new("winners", "FILE", values::path)
     .about("File to write the winners' documents to, one a line")
     .hint(ValueHint::FilePath);
+const RECEIPT: Setting<PathBuf> = Setting::new("receipt", "FILE", values::path)
+    .about("File to keep the receipt of the seal in, which nobody but you should read")
+    .hint(ValueHint::FilePath)
+    .environment("CLI_RECEIPT");
 
 /// Runs an agency: sends its bets to the central, waits for the draw, asks for its winners.
 ///
@@ -94,7 +102,7 @@ pub struct AgencyArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
-    /// Let --winners replace a file that is not a list of documents
+    /// Let --winners and --receipt replace a file of another kind
     #[arg(long)]
     pub force: bool,
 
@@ -113,6 +121,7 @@ impl Settings for AgencyArgs {
         &TLS_CERT,
         &TLS_KEY,
         &TLS_CRL,
+        &LOTTERY,
         &MODE,
         &DATA,
         &LOOP_AMOUNT,
@@ -123,6 +132,7 @@ impl Settings for AgencyArgs {
         &IN_FLIGHT,
         &RETRY_FOR,
         &WINNERS,
+        &RECEIPT,
     ];
 }
 
@@ -133,6 +143,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let server_address = sources.pick(&SERVER)?.value;
     let tls_settings = [&KEYS, &TLS_CA, &TLS_CERT, &TLS_KEY, &TLS_CRL];
     let tls = tls::pick(&mut sources, tls_settings, Paths::of_client)?;
+    let lottery = sources.find(&LOTTERY)?.map(|said| said.value);
     let mode = sources.pick(&MODE)?.value;
     let data = sources.pick(&DATA)?.value;
     let loop_amount = sources.pick(&LOOP_AMOUNT)?;
@@ -158,16 +169,27 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let in_flight = sources.pick(&IN_FLIGHT)?.value;
     let retry_for = sources.pick(&RETRY_FOR)?.value;
     let winners = sources.find(&WINNERS)?.map(|said| said.value);
+    let receipt = sources.find(&RECEIPT)?.map(|said| said.value);
     let file = data.join(format!("agency-{id}.csv"));
     let task = match mode {
         Mode::Lottery => {
-            Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners, force: args.force })
+            let force = args.force;
+            Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners, receipt, force })
         }
         Mode::Bet => Task::Bet { person: person(&mut sources)? },
         Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },
     };
-    let config =
-        AgencyConfig { id: AgencyId(id), server_address, tls, task, loop_amount, loop_period, level, retry_for };
+    let config = AgencyConfig {
+        id: AgencyId(id),
+        server_address,
+        tls,
+        lottery,
+        task,
+        loop_amount,
+        loop_period,
+        level,
+        retry_for,
+    };
     Ok((config, sources.into_provenance()))
 }
 

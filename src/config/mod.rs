@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::domain::{AgencyId, SaidRules};
+use crate::domain::{AgencyId, LotteryId, SaidRules};
 use crate::transport::Paths;
 use setting::Setting;
 
@@ -107,6 +107,8 @@ pub struct AgencyConfig {
     pub server_address: String,
     /// Where the agency's certificate and key are, if it uses TLS.
     pub tls: Option<Paths>,
+    /// The only lottery that it takes part in.
+    pub lottery: Option<LotteryId>,
     pub task: Task,
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
@@ -134,6 +136,8 @@ pub struct LotteryTask {
     pub in_flight: usize,
     /// Where to write the winners' documents, one a line.
     pub winners: Option<PathBuf>,
-    /// Let `winners` replace a file of another kind.
+    /// Where to write the receipt of the seal.
+    pub receipt: Option<PathBuf>,
+    /// Let `winners` and `receipt` replace a file of another kind.
     pub force: bool,
 }

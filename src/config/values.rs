@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::{Mode, Plain, Unbalanced};
-use crate::domain::{MAX_AGENCIES, Roster, WinningNumber, is_digits};
+use crate::domain::{LotteryId, MAX_AGENCIES, Roster, WinningNumber, is_digits};
 
 /// A longer duration is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -81,6 +81,10 @@ pub fn winning_number(text: &str) -> Result<WinningNumber, String> {
         return Ok(WinningNumber::Later);
     }
     whole(text, 0..=u32::MAX).map(WinningNumber::Known).map_err(|allowed| format!("{allowed} or later"))
+}
+
+pub fn lottery(text: &str) -> Result<LotteryId, String> {
+    text.parse().map_err(|_| "32 lowercase hexadecimal digits".to_owned())
 }
 
 pub fn roster(text: &str) -> Result<Roster, String> {

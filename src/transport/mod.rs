@@ -22,7 +22,7 @@ pub use certificate::party;
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
-pub use signature::{Signer, verify as verify_signature};
+pub use signature::{Signer, signed, verify as verify_signature};
 pub use tls_error::TlsError;
 
 use std::io;

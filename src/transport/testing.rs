@@ -171,6 +171,12 @@ impl Authority {
     }
 }
 
+/// The certificate (DER) of a folder.
+pub fn certificate(folder: &Path) -> Vec<u8> {
+    let pem = fs::read(folder.join("cert.pem")).unwrap();
+    CertificateDer::from_pem_slice(&pem).unwrap().to_vec()
+}
+
 pub(super) fn write_keys(folder: &Path, issued: &Issued) {
     fs::write(folder.join("cert.pem"), &issued.cert).unwrap();
     fs::write(folder.join("key.pem"), &issued.key).unwrap();

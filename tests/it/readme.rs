@@ -203,7 +203,7 @@ fn the_settings_are_those_of_the_command_line() {
 
 #[test]
 fn the_exit_codes_are_those_of_the_program() {
-    let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage];
+    let kinds = [Kind::Failed, Kind::BadInput, Kind::Unreachable, Kind::Refused, Kind::Storage, Kind::Unbalanced];
     let expected: Vec<[String; 2]> = std::iter::once(["0".to_owned(), String::new()])
         .chain(kinds.map(|kind| [kind.exit_code().to_string(), format!("`{kind:?}`")]))
         .collect();
