@@ -1,5 +1,6 @@
 //! quiniela: a national lottery in one binary.
 mod agency;
+mod audit;
 pub mod cli;
 pub mod compose;
 pub mod config;
@@ -40,6 +41,7 @@ use signals::StopSignal;
 ///   `ledger`, and its verdicts become replies.
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
+/// - `audit`: checks a closed lottery again, with code of its own.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
@@ -90,6 +92,8 @@ where
         }
         Command::Keys(args) => keys::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Audit(args) => audit::audit(&args),
+        Command::Ticket(args) => audit::ticket(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);
