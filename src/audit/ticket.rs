@@ -14,7 +14,7 @@ use super::signatures::{self, Authorities};
 use super::store::Store;
 use super::tree::{self, Node};
 use crate::domain::acta::{self, Acta, FORMAT, Receipt, Ticket};
-use crate::domain::{AgencyId, Hash, has_won};
+use crate::domain::{AgencyId, Hash, MAX_AGENCIES, has_won};
 use crate::error::{Error, Result};
 use crate::output::counted;
 
@@ -154,7 +154,7 @@ fn told(ticket: &Ticket, number: u32, drawn: Option<u32>, notes: &[String]) -> S
 fn check_itself(ticket: &Ticket) -> Result<u32, String> {
     let row = format!("{}\r\n", ticket.row);
     let mut rows = Vec::new();
-    rows::read(row.as_bytes(), u32::MAX, &mut rows).map_err(|bad| format!("its row is none: {}", bad.reason))?;
+    rows::read(row.as_bytes(), MAX_AGENCIES, &mut rows).map_err(|bad| format!("its row is none: {}", bad.reason))?;
     let [row_of] = rows[..] else { return Err(format!("its row is {}", counted(rows.len() as u64, "row"))) };
     let agency = ticket.agency;
     if row_of.agency != agency {
