@@ -110,7 +110,10 @@ fn unlike(line: &[u8], written: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn rows(text: &str) -> Result<Vec<(u32, u32, usize)>, (u64, String)> {
+    /// An agency, a number and a length.
+    type Short = (u32, u32, usize);
+
+    fn rows(text: &str) -> Result<Vec<Short>, (u64, String)> {
         let mut rows = Vec::new();
         read(text.as_bytes(), 3, &mut rows).map_err(|bad| (bad.row, bad.reason))?;
         Ok(rows.iter().map(|row| (row.agency, row.number, row.bytes)).collect())

@@ -113,7 +113,7 @@ impl Tree {
                 watched.beside.insert(level, node);
             }
             let Some(other) = self.waiting.remove(&(level, beside(place))) else { break };
-            node = if place % 2 == 0 { join(&node, &other) } else { join(&other, &node) };
+            node = if place.is_multiple_of(2) { join(&node, &other) } else { join(&other, &node) };
             (level, place) = (level + 1, place / 2);
         }
         self.waiting.insert((level, place), node);
@@ -138,7 +138,7 @@ pub fn climb(leaf: Node, place: u64, leaves: u64, path: &[Node]) -> Option<Node>
     while width > 1 {
         if beside(place) < width {
             let other = path.next()?;
-            node = if place % 2 == 0 { join(&node, other) } else { join(other, &node) };
+            node = if place.is_multiple_of(2) { join(&node, other) } else { join(other, &node) };
         }
         (place, width) = (place / 2, width.div_ceil(2));
     }
