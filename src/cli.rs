@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
+use crate::audit;
 use crate::compose;
 use crate::config::{AgencyArgs, HealthArgs, ServerArgs};
 use crate::demo;
@@ -38,6 +39,8 @@ pub enum Command {
     Keys(keys::Args),
     Draw(draw::Args),
     Demo(demo::Args),
+    Audit(audit::AuditArgs),
+    Ticket(audit::TicketArgs),
     /// Prints the completion script of a shell.
     ///
     /// Example: quiniela completions bash > /etc/bash_completion.d/quiniela

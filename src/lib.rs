@@ -1,5 +1,6 @@
 //! quiniela: a national lottery in one binary.
 mod agency;
+mod audit;
 pub mod cli;
 pub mod compose;
 pub mod config;
@@ -43,6 +44,7 @@ use signals::StopSignal;
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
+/// - `audit`: checks a closed lottery again, with code of its own.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
@@ -94,6 +96,8 @@ where
         Command::Keys(args) => keys::run(&args),
         Command::Draw(args) => draw::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Audit(args) => audit::audit(&args),
+        Command::Ticket(args) => audit::ticket(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);

@@ -328,7 +328,7 @@ mod tests {
     fn every_minute_the_log_tells_who_is_missing_until_nobody_is() {
         let (config, folder) = (config(), tempfile::tempdir().unwrap());
         let (files, _) = Files::open(folder.path(), config.rules, Box::new(|_| {})).unwrap();
-        let central = Arc::new(Central::new(&config, None, Box::new(files)));
+        let central = Arc::new(Central::new(&config, None, None, Box::new(files)));
         let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let (stop, _switch) = StopSignal::by_hand().unwrap();
         let (_ending, ended) = crossbeam_channel::bounded(1);

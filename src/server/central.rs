@@ -321,7 +321,7 @@ impl Central {
     }
 
     pub fn note_done(&self, agency: AgencyId) {
-        assert_eq!(self.ledger.store.commit(&[Entry::Done { agency }]), [Verdict::Marked]);
+        assert_eq!(self.ledger.store.commit(&[Entry::Done { agency, declaration: None }]), [Verdict::Marked]);
     }
 
     pub fn stored_bets(&self) -> u64 {

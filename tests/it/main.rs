@@ -4,6 +4,7 @@
 
 mod agency_keys;
 mod architecture;
+mod audit;
 mod chain;
 mod cli;
 mod common;
