@@ -34,6 +34,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
+            [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
+            [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -265,6 +267,29 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'quiniela;audit' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Check the file of this agency against the acta')
+            [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agency''s file, agency-<id>.csv')
+            [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked')
+            [CompletionResult]::new('--ca', '--ca', [CompletionResultType]::ParameterName, 'File of the authority: everything must be signed by those who had to, with certificates that were valid then')
+            [CompletionResult]::new('--allow-unsigned', '--allow-unsigned', [CompletionResultType]::ParameterName, 'With --ca, list what is not signed instead of failing; a bad signature still fails')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object instead of a table')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;ticket' {
+            [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'The agency of the bet')
+            [CompletionResult]::new('--bet', '--bet', [CompletionResultType]::ParameterName, 'Which of the agency''s bets, from 1 on')
+            [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agency''s file, agency-<id>.csv, to make a ticket without the store')
+            [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'What the agency was shown at the close')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Ticket to check')
+            [CompletionResult]::new('--seal', '--seal', [CompletionResultType]::ParameterName, 'Seal to check the ticket against, if there is no acta')
+            [CompletionResult]::new('--ca', '--ca', [CompletionResultType]::ParameterName, 'File of the authority: seal and number must be signed, with certificates that were valid then')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'quiniela;completions' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -286,6 +311,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
+            [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
+            [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -340,6 +367,12 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;demo' {
+            break
+        }
+        'quiniela;help;audit' {
+            break
+        }
+        'quiniela;help;ticket' {
             break
         }
         'quiniela;help;completions' {

@@ -31,6 +31,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+            cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
+            cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -238,6 +240,27 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'quiniela;audit'= {
+            cand --agency 'Check the file of this agency against the acta'
+            cand --data 'Folder of the agency''s file, agency-<id>.csv'
+            cand --receipt 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked'
+            cand --ca 'File of the authority: everything must be signed by those who had to, with certificates that were valid then'
+            cand --allow-unsigned 'With --ca, list what is not signed instead of failing; a bad signature still fails'
+            cand --json 'Print one JSON object instead of a table'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;ticket'= {
+            cand --agency 'The agency of the bet'
+            cand --bet 'Which of the agency''s bets, from 1 on'
+            cand --data 'Folder of the agency''s file, agency-<id>.csv, to make a ticket without the store'
+            cand --receipt 'What the agency was shown at the close'
+            cand --check 'Ticket to check'
+            cand --seal 'Seal to check the ticket against, if there is no acta'
+            cand --ca 'File of the authority: seal and number must be signed, with certificates that were valid then'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'quiniela;completions'= {
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -257,6 +280,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+            cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
+            cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -296,6 +321,10 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;draw'= {
         }
         &'quiniela;help;demo'= {
+        }
+        &'quiniela;help;audit'= {
+        }
+        &'quiniela;help;ticket'= {
         }
         &'quiniela;help;completions'= {
         }
