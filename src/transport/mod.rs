@@ -10,6 +10,7 @@ mod incoming;
 #[cfg(test)]
 pub mod memory;
 mod records;
+mod secret;
 #[cfg(test)]
 pub mod testing;
 mod tls;
@@ -17,10 +18,11 @@ mod tls_error;
 mod verify;
 
 pub use acceptance::Acceptance;
-pub use certificate::party;
+pub use certificate::{party, role};
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
+pub use secret::open_secret;
 pub use tls_error::TlsError;
 
 use std::io;
