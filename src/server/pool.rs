@@ -1,5 +1,6 @@
 //! The workers: a fixed number of threads on a bounded queue.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -34,7 +35,7 @@ struct Worker {
     central: Arc<Central>,
     is_stopping: Arc<AtomicBool>,
     open: Arc<Open>,
-    lane: Arc<Lane<Arc<Connection>>>,
+    lane: Arc<Lane<IpAddr, Arc<Connection>>>,
     input: Input,
 }
 
@@ -130,8 +131,9 @@ impl Worker {
                 Next::Handshake => {
                     // Requeue first: the worker that has the lane may serve it at once.
                     connection.turn.requeue();
+                    let address = session.address();
                     drop(guard);
-                    if let Some(connection) = self.lane.enter(connection) {
+                    if let Some(connection) = self.lane.enter(address, connection) {
                         self.queue.push(Job::Handshake(connection));
                     }
                     return self.free_if(is_too_much);

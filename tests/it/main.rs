@@ -35,6 +35,7 @@ mod readme;
 mod rules;
 mod scripts;
 mod stop;
+mod tls_flood;
 mod tls_hostile;
 mod tls_interop;
 mod tls_matrix;
