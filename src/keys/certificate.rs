@@ -15,9 +15,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::issued::Serial;
 use crate::domain::Role;
-
-/// The tag of a URI among a certificate's names.
-const URI: u32 = 6;
+use crate::transport;
 
 /// What counts of a certificate.
 #[derive(Debug)]
@@ -54,10 +52,10 @@ impl Certificate {
         }
         let names = read.subject_alternative_name().ok().flatten();
         let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
-        let uris: Vec<String> = names.iter().filter_map(uri).collect();
         Ok(Certificate {
             serial: Serial::new(read.raw_serial()),
-            role: Role::of_names(uris.iter().map(String::as_str)),
+            // As the central and the agencies read it, so that nobody is told of a role that they do not see.
+            role: transport::role(&der),
             hosts: names.iter().filter_map(host).collect(),
             from: read.validity().not_before.to_datetime(),
             until: read.validity().not_after.to_datetime(),
@@ -104,11 +102,26 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-fn uri(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::URI(uri) => Some((*uri).to_owned()),
-        // One that is no valid URI counts like any other: two names mean nobody.
-        GeneralName::Invalid(tag, bytes) if tag.0 == URI => Some(String::from_utf8_lossy(bytes).into_owned()),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AgencyId;
+    use crate::transport::testing::{Authority, Spec};
+
+    #[test]
+    fn a_certificate_speaks_for_nobody_here_that_speaks_for_nobody_at_the_central() {
+        const URI: u8 = 0x86;
+        let authority = Authority::new();
+        let role = |names: &[(u8, &[u8])]| {
+            let issued = authority.issue(&Spec { raw_names: Some(names.to_vec()), ..Spec::bare(vec![]) });
+            Certificate::read(issued.cert.as_bytes()).unwrap().role
+        };
+        let seven: (u8, &[u8]) = (URI, b"urn:quiniela:agency:7");
+        assert_eq!(role(&[seven]), Some(Role::Agency(AgencyId(7))));
+        for other in [&b"\xff"[..], b"https://example.org/\xff", b"urn:quiniela:agency:8", b"urn:quiniela:agency:7\xff"]
+        {
+            assert_eq!(role(&[seven, (URI, other)]), None, "{other:?}");
+            assert_eq!(role(&[(URI, other), seven]), None, "{other:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+use crate::transport::open_secret;
 
 /// Where a change is gathered. One that is found here was interrupted before it was decided, and is dropped.
 const STAGED: &str = ".quiniela-staged";
@@ -143,25 +144,19 @@ impl Drop for Change<'_> {
 
 /// What a file holds. A missing file is an error like any other.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut content))
-        .map_err(|error| Error::at_path(Kind::BadInput, path, "read", &error))?;
-    Ok(content)
+    read_open(path, File::open(path))
 }
 
 /// What a private key's file holds. One that others can read is refused: they may have read it.
 pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
-    let unreadable = |error: io::Error| Error::at_path(Kind::BadInput, path, "read", &error);
-    let mode = fs::metadata(path).map_err(unreadable)?.mode();
-    if mode & 0o077 != 0 {
-        return Err(Error::bad_input(format!(
-            "{}: others than its owner can read this private key (mode {:03o}): chmod 600 it if nobody has",
-            path.display(),
-            mode & 0o777
-        )));
-    }
-    read(path)
+    read_open(path, Ok(open_secret(path)?))
+}
+
+fn read_open(path: &Path, file: io::Result<File>) -> Result<Vec<u8>> {
+    let mut content = Vec::new();
+    file.and_then(|file| file.take(MAX_FILE).read_to_end(&mut content))
+        .map_err(|error| Error::at_path(Kind::BadInput, path, "read", &error))?;
+    Ok(content)
 }
 
 fn lock(path: &Path) -> Result<File> {
@@ -297,6 +292,6 @@ mod tests {
         assert_eq!(read_secret(&folder.path("key.pem")).unwrap(), b"secret");
         fs::set_permissions(folder.path("key.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
         let error = read_secret(&folder.path("key.pem")).unwrap_err();
-        assert!(error.to_string().contains("(mode 640): chmod 600"), "{error}");
+        assert!(error.to_string().contains("(mode 640); if nobody has, run: chmod 600 "), "{error}");
     }
 }

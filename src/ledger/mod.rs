@@ -9,9 +9,11 @@ mod entry;
 pub mod files;
 mod judge;
 mod line;
+mod spare;
 mod winners;
 
 use line::Leaving;
+use spare::Spare;
 
 pub use entry::{Declaration, DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
 pub use line::{Claim, Line};
@@ -31,11 +33,12 @@ pub trait Audience<O, W> {
 pub struct Ledger<O, W> {
     pub line: Line<O, W>,
     pub store: Box<dyn Store>,
+    pub spare: Spare,
 }
 
 impl<O, W> Ledger<O, W> {
     pub fn new(store: Box<dyn Store>) -> Ledger<O, W> {
-        Ledger { line: Line::new(), store }
+        Ledger { line: Line::new(), store, spare: Spare::default() }
     }
 
     /// Stores the entries in line, group by group, until the line is closed and empty; then closes the store.
@@ -70,7 +73,7 @@ impl<O, W> Ledger<O, W> {
             (_, Verdict::Failed(error)) => Some(error.clone()),
             _ => None,
         });
-        drop(entries);
+        self.spare.take(entries);
         // Later entries assumed that this group was stored: fail them too. The line also fails entries that the same
         // connections add before they learn of the failure.
         let behind = failure.map(|error| (self.line.fail(error.clone()), error));

@@ -23,9 +23,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn new(agency: AgencyId, admitted: Result<Admitted, Refusal>, header: BatchHeader) -> Batch {
+    /// The bets are added to `rows`, which holds none.
+    pub fn new(agency: AgencyId, admitted: Result<Admitted, Refusal>, header: BatchHeader, rows: Rows) -> Batch {
         let start_of_line = format!("BET|{agency}|");
-        let rows = Rows::new(agency);
         let kept = Kept::default();
         Batch { agency, header, start_of_line, rows, kept, row_bytes: 0, lines: 0, state: admitted }
     }
@@ -125,7 +125,7 @@ mod tests {
             let peer = Peer { address: ([127, 0, 0, 1], 1).into(), who: Who::Plain };
             let admitted = Gate::new(Roster::Fixed(5), Plain::All).admit(&peer, AgencyId(3));
             let header = BatchHeader { count: 2, place: None };
-            let mut batch = Batch::new(AgencyId(3), admitted, header);
+            let mut batch = Batch::new(AgencyId(3), admitted, header, Rows::new(AgencyId(3)));
             batch.take("Ana|Paz|1|2000-01-01|7");
             batch.take(&line);
             let expected = BetLine::parse(&line).and_then(|BetLine { agency, fields }| {

@@ -159,7 +159,8 @@ impl Central {
 
     /// A batch, whose bets stand in its frame or in the frames behind it.
     pub fn open_batch(&self, peer: &Peer, agency: AgencyId, header: BatchHeader) -> Batch {
-        Batch::new(agency, self.admit(peer, agency), header)
+        // Its rows may be long in coming.
+        Batch::new(agency, self.admit(peer, agency), header, Rows::new(agency))
     }
 
     pub fn take(&self, asker: &mut Asker<'_>, request: Request<'_>) -> Answer {
@@ -183,7 +184,7 @@ impl Central {
                 }
             }
             Ask::Batch { header, lines } => {
-                let mut batch = Batch::new(agency, admitted, header);
+                let mut batch = Batch::new(agency, admitted, header, self.ledger.spare.rows(agency));
                 batch.take(lines);
                 self.take_batch(asker, batch)
             }

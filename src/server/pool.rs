@@ -1,11 +1,13 @@
 //! The workers: a fixed number of threads on a bounded queue.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
 
 use super::central::{Central, Client};
 use super::connection::{Connection, Job, Queue};
@@ -34,25 +36,29 @@ struct Worker {
     central: Arc<Central>,
     is_stopping: Arc<AtomicBool>,
     open: Arc<Open>,
-    lane: Arc<Lane<Arc<Connection>>>,
-    input: Input,
+    lane: Arc<Lane<IpAddr, Arc<Connection>>>,
+    inputs: Arc<Inputs>,
 }
+
+/// The buffers that no worker uses now. The one that was used last is used next, so there are no more of them, and no more
+/// memory is touched, than for the workers that were ever busy at once: far fewer than all.
+type Inputs = Mutex<Vec<Input>>;
 
 impl Pool {
     pub fn start(workers: usize, queue: usize, central: &Arc<Central>, open: &Arc<Open>) -> std::io::Result<Pool> {
         let (queue, jobs) = Queue::new(queue);
         let (ending, ended) = bounded(0);
-        let lane = Arc::new(Lane::new());
+        let (lane, inputs) = (Arc::new(Lane::new()), Arc::new(Inputs::default()));
         let is_stopping = Arc::new(AtomicBool::new(false));
         let threads = (0..workers).map(|number| {
-            let mut worker = Worker {
+            let worker = Worker {
                 jobs: jobs.clone(),
                 queue: queue.clone(),
                 central: Arc::clone(central),
                 is_stopping: Arc::clone(&is_stopping),
                 open: Arc::clone(open),
                 lane: Arc::clone(&lane),
-                input: Input::new(),
+                inputs: Arc::clone(&inputs),
             };
             let ending: Sender<()> = ending.clone();
             std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES).spawn(move || {
@@ -79,7 +85,7 @@ impl Pool {
 }
 
 impl Worker {
-    fn run(&mut self) {
+    fn run(&self) {
         while let Ok(job) = self.jobs.recv() {
             let mut next = Some(job);
             while let Some(job) = next {
@@ -101,7 +107,14 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, connection: Arc<Connection>, has_lane: bool) {
+    fn serve(&self, connection: Arc<Connection>, has_lane: bool) {
+        let free = self.inputs.lock().pop();
+        let mut input = free.unwrap_or_else(Input::new);
+        self.serve_with(&mut input, connection, has_lane);
+        self.inputs.lock().push(input);
+    }
+
+    fn serve_with(&self, input: &mut Input, connection: Arc<Connection>, has_lane: bool) {
         let client = Arc::clone(&connection) as Arc<dyn Client>;
         let at = At { client, outcomes: &connection.outcomes, blocks: &self.open.blocks, has_lane };
         while connection.turn.begin() {
@@ -109,7 +122,7 @@ impl Worker {
             let Some(session) = guard.as_mut() else { return };
             // Looked at before the pass: only a pass that begins after the stop has read all that came before it.
             let is_stopping = self.is_stopping.load(Ordering::SeqCst);
-            let next = session.serve(&self.central, &at, &mut self.input, is_stopping);
+            let next = session.serve(&self.central, &at, input, is_stopping);
             let waits_for_peer = matches!(next, Next::Park(note) if note.waits_for_peer());
             let held = if matches!(next, Next::Close(_)) { 0 } else { session.held() };
             let is_too_much = self.open.hold(&connection, held, waits_for_peer);
@@ -131,8 +144,9 @@ impl Worker {
                 Next::Handshake => {
                     // Requeue first: the worker that has the lane may serve it at once.
                     connection.turn.requeue();
+                    let address = session.address();
                     drop(guard);
-                    if let Some(connection) = self.lane.enter(connection) {
+                    if let Some(connection) = self.lane.enter(address, connection) {
                         self.queue.push(Job::Handshake(connection));
                     }
                     return self.free_if(is_too_much);

@@ -153,6 +153,7 @@ impl Session {
         self.stream
     }
 
+    /// The peer's. That of a peer who came over IPv4 is one of IPv4, also where the listening socket says it as IPv6.
     pub fn address(&self) -> IpAddr {
         self.peer.address.ip()
     }

@@ -26,12 +26,17 @@ impl Facts {
         }
         let validity = certificate.validity();
         let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        Some(Facts { role: role(&certificate), not_before, not_after })
+        Some(Facts { role: named(&certificate), not_before, not_after })
     }
 }
 
+/// Whom a certificate speaks for, whoever has signed it. None for nobody.
+pub fn role(der: &[u8]) -> Option<Role> {
+    Facts::read(der)?.role
+}
+
 /// All of the names are looked at: names that are damaged, and so might hide another role, make a certificate nobody's.
-fn role(certificate: &X509Certificate<'_>) -> Option<Role> {
+fn named(certificate: &X509Certificate<'_>) -> Option<Role> {
     let names = &certificate.subject_alternative_name().ok()??.value.general_names;
     if names.iter().any(|name| matches!(name, GeneralName::Invalid(tag, _) if tag.0 == URI)) {
         return None;

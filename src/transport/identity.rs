@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use webpki::{KeyUsage, RevocationCheckDepth, RevocationOptionsBuilder};
 use x509_parser::parse_x509_crl;
 
 use super::certificate::{Facts, party};
+use super::secret::open_secret;
 use crate::domain::{EXPIRY_DAYS, Role};
 use crate::error::{Error, Kind, Result};
 
@@ -256,7 +256,7 @@ fn sections<T: PemObject>(path: &Path, pem: &[u8], what: &str) -> Result<Vec<T>>
     if found.is_empty() { Err(Error::bad_path(path, format!("holds no {what} as PEM"))) } else { Ok(found) }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Access {
     Any,
     /// The file must be closed to everybody else.
@@ -265,15 +265,10 @@ enum Access {
 
 fn read(path: &Path, access: Access) -> Result<Vec<u8>> {
     let failed = |error: std::io::Error| Error::at_path(Kind::BadInput, path, "read this file", &error);
-    let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode();
-    if access == Access::OwnerAlone && mode & 0o077 != 0 {
-        let (shown, mode) = (path.display(), mode & 0o777);
-        return Err(Error::bad_path(
-            path,
-            format!("others than its owner may read it (mode {mode:03o}); run: chmod 600 {shown}"),
-        ));
-    }
+    let file = match access {
+        Access::Any => File::open(path).map_err(failed)?,
+        Access::OwnerAlone => open_secret(path)?,
+    };
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {

@@ -10,6 +10,7 @@ mod incoming;
 #[cfg(test)]
 pub mod memory;
 mod records;
+mod secret;
 mod signature;
 #[cfg(test)]
 pub mod testing;
@@ -18,10 +19,11 @@ mod tls_error;
 mod verify;
 
 pub use acceptance::Acceptance;
-pub use certificate::party;
+pub use certificate::{party, role};
 pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
+pub use secret::open_secret;
 pub use signature::{Signer, signed, verify as verify_signature};
 pub use tls_error::TlsError;
 

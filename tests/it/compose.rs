@@ -246,7 +246,7 @@ fn keys_that_no_container_could_use_are_refused() {
 
     let key = project.path().join("keys/agency-2/key.pem");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    refused("2 --tls", "keys/agency-2/key.pem: others than its owner may read it");
+    refused("2 --tls", "keys/agency-2/key.pem: others than its owner can read it");
     fs::copy(project.path().join("keys/agency-1/cert.pem"), key.with_file_name("cert.pem")).unwrap();
     refused("2 --tls", "keys/agency-2/cert.pem: holds agency 1's key");
     fs::remove_dir_all(project.path().join("keys/central")).unwrap();

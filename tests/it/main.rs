@@ -37,6 +37,7 @@ mod rules;
 mod scripts;
 mod seal;
 mod stop;
+mod tls_flood;
 mod tls_hostile;
 mod tls_interop;
 mod tls_matrix;

@@ -112,3 +112,17 @@ fn one_address_takes_no_more_places_than_it_may() {
     central.client().expect("ACK|ERR|busy: 1 connections are open from 127.0.0.1; try again later").expect_end();
     central.stop();
 }
+
+/// Any worker may serve any agency, and none keeps memory for each that it has served.
+#[test]
+fn uploads_take_little_memory_however_many_workers_there_are() {
+    const AGENCIES: u32 = 5;
+    let folder = Folder::with_equal_files(AGENCIES, 100_000);
+    let central = Central::on(&folder).agencies(AGENCIES).start();
+    let running: Vec<_> = (1..=AGENCIES).map(|id| Agency::new(id, central.port, &folder).start()).collect();
+    running.into_iter().for_each(|agency| agency.finish().ok());
+    let peak = peak_memory(&central);
+    println!("{peak} KiB");
+    assert!(peak < 32 * 1024, "{peak} KiB");
+    central.stop();
+}

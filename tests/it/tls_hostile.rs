@@ -4,7 +4,6 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
-use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -22,7 +21,7 @@ const PROTOCOL_VERSION: u8 = 70;
 
 /// All that comes until the central closes the connection.
 #[track_caller]
-fn rest(mut stream: &TcpStream) -> Vec<u8> {
+pub fn rest(mut stream: &TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     match stream.read_to_end(&mut rest) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("not closed: {error}"),
@@ -30,25 +29,17 @@ fn rest(mut stream: &TcpStream) -> Vec<u8> {
     }
 }
 
-fn stored(central: &Central, place: &Place) -> String {
+pub fn stored(central: &Central, place: &Place) -> String {
     Client::connect_tls(central.port, &place.party("agency-1")).send("HELLO|1").reply()
 }
 
 /// An agency that uploads, and is never cut off.
 #[track_caller]
-fn work(central: &Central, place: &Place, folder: &Folder) {
+pub fn work(central: &Central, place: &Place, folder: &Folder) {
     let agency = Agency::new(1, central.port, folder).tls(place).winners().run();
     agency.ok();
     assert_eq!(agency.count(|line| tells(line, "connection_lost", "fail")), 0, "{agency}");
     assert_eq!(folder.winners_told(1), folder.winners_due(1, "7574"));
-}
-
-/// The most memory that the central ever had, in KiB.
-#[cfg(target_os = "linux")]
-fn peak_memory(central: &Central) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", central.process.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -235,90 +226,6 @@ fn an_older_version_is_refused() {
         assert!(rest.len() == 7 && rest[0] == ALERT && rest[6] == PROTOCOL_VERSION, "{rest:?}");
     }
     assert_eq!(stored(&central, &place), "HELLO|OK|0|open");
-    central.stop();
-}
-
-/// What a peer begins and never ends: a part of its hello, or all of it.
-fn half_finished(central: &Central, place: &Place, count: usize) -> Vec<TcpStream> {
-    let hello = hello(&place.party("agency-1"));
-    let begin = |number: usize| {
-        let mut stream = central.client().into_tcp();
-        let end = [hello.len(), 1, 100, hello.len() - 1][number % 4];
-        stream.write_all(&hello[..end]).unwrap();
-        stream
-    };
-    (0..count).map(begin).collect()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn handshakes_that_nobody_ends_cost_little() {
-    const PEERS: usize = 400;
-    let (place, folder) = (Place::with_agencies(1), Folder::with_equal_files(1, 3000));
-    let central = Central::on(&folder).agencies(1).tls(&place).with("--workers 4 --frame-deadline 1h").start();
-    stored(&central, &place);
-    let before = peak_memory(&central);
-    let peers = half_finished(&central, &place, PEERS);
-    work(&central, &place, &folder);
-    let grown = peak_memory(&central) - before;
-    for peer in peers {
-        peer.set_nonblocking(true).unwrap();
-        // The central's part of the handshake, or nothing; the end never.
-        assert!(!matches!((&peer).read(&mut [0; 64]), Ok(0)));
-    }
-    println!("{PEERS} handshakes and an upload: the central grew by {grown} KiB");
-    assert!(grown < 24 * 1024, "{grown} KiB");
-    central.stop();
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn what_handshakes_hold_is_bounded() {
-    const PEERS: usize = 400;
-    let (place, folder) = (Place::with_agencies(1), Folder::with_equal_files(1, 3000));
-    let words = "--workers 4 --frame-deadline 1h --peer-memory 1";
-    let central = Central::on(&folder).agencies(1).tls(&place).with(words).start();
-    stored(&central, &place);
-    let before = peak_memory(&central);
-    let config = place.party("agency-1");
-    // A record that is announced to be long, and never ends.
-    let begun = [hello(&config), [&[0x16, 3, 3, 0x3f, 0][..], &[0; 12_000]].concat()].concat();
-    let begin = |_| {
-        let mut client = central.client();
-        let _ = client.try_send(&begun);
-        client
-    };
-    let peers: Vec<Client> = (0..PEERS).map(begin).collect();
-    // Each of them holds 12 kB or more, and 1 MiB is not enough for 90 of them.
-    central.process.wait_for_nth(PEERS - 90, |line| tells(line, "close_connection", "success"));
-    work(&central, &place, &folder);
-    let grown = peak_memory(&central) - before;
-    println!("the central grew by {grown} KiB");
-    assert!(grown < 12 * 1024, "{grown} KiB");
-    drop(peers);
-    central.stop();
-}
-
-#[test]
-fn a_handshake_has_to_end_within_the_frame_deadline() {
-    let (place, folder) = (Place::with_agencies(1), Folder::new());
-    let central = Central::on(&folder).agencies(1).tls(&place).with("--frame-deadline 300ms").start();
-    for peer in half_finished(&central, &place, 200) {
-        rest(&peer);
-    }
-    // One that goes on byte by byte has no more time.
-    let hello = hello(&place.party("agency-1"));
-    let mut stream = central.client().into_tcp();
-    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-    let is_time_out = |error: std::io::Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-    let ended =
-        hello.iter().any(|byte| stream.write_all(&[*byte]).is_err() || !stream.read(&mut [0]).is_err_and(is_time_out));
-    assert!(ended);
-    // Between requests there is no deadline.
-    let mut idle = Client::connect_tls(central.port, &place.party("agency-1"));
-    idle.ask("HELLO|1", "HELLO|OK|0|open");
-    rest(&half_finished(&central, &place, 1)[0]);
-    idle.ask("HELLO|1", "HELLO|OK|0|open");
     central.stop();
 }
 
