@@ -71,7 +71,11 @@ mod tests {
     #[test]
     fn memory_is_used_again_and_nothing_that_was_in_it() {
         let spare = Spare::default();
-        spare.take(vec![entry(spare.rows(ONE), 100), Entry::Done { agency: ONE, declaration: None }, entry(Rows::new(ONE), 0)]);
+        spare.take(vec![
+            entry(spare.rows(ONE), 100),
+            Entry::Done { agency: ONE, declaration: None },
+            entry(Rows::new(ONE), 0),
+        ]);
         let (count, bytes) = kept(&spare);
         assert!(count == 1 && bytes > 2000);
         let Entry::Bets { rows, .. } = entry(spare.rows(AgencyId(2)), 1) else { unreachable!() };

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::admit::{Admitted, Gate};
 use super::batch::Batch;
 use super::disk_health::DiskHealth;
@@ -44,6 +46,8 @@ pub struct Central {
     secrets: OnceLock<StoreSecrets>,
     declarations: Declarations,
     token: Option<Token>,
+    /// The one under the seal that agencies are shown, until the keys are read again.
+    seal_signature: Mutex<Option<String>>,
     is_stopping: AtomicBool,
 }
 
@@ -110,6 +114,7 @@ impl Central {
             secrets: OnceLock::new(),
             declarations: Declarations::new(config),
             token,
+            seal_signature: Mutex::default(),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -131,10 +136,7 @@ impl Central {
     pub fn awaited(&self, awaited: Awaited) -> Option<Reply> {
         match awaited {
             Awaited::Draw => self.lottery.is_drawn().then_some(Reply::Draw(Ok(()))),
-            Awaited::Seal(agency) => self.lottery.seal().map(|seal| {
-                let stranger = || Refusal::Other(format!("agency {agency} is not one of the sealed lottery"));
-                Reply::Seal(seal.shown(agency).ok_or_else(stranger))
-            }),
+            Awaited::Seal(agency) => self.lottery.seal().map(|seal| Reply::Seal(self.show(seal, agency))),
             Awaited::Drawn => {
                 let drawn = self.lottery.drawn().filter(|_| self.lottery.is_drawn());
                 drawn.map(|drawn| Reply::Drawn(Ok(drawn.clone())))
@@ -261,6 +263,7 @@ impl Central {
     /// Reads the keys again. The acceptor then tells every connection.
     pub fn reload_keys(&self) {
         self.keys.as_ref().inspect(|keys| keys.reload());
+        *self.seal_signature.lock() = None;
         self.lottery.wake();
     }
 

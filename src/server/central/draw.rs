@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::lottery::Step;
+use super::super::lottery::{Seal, Step};
 use super::{Central, Order};
-use crate::domain::{Draw, Roster, SealStep, WinningNumber};
+use crate::domain::{AgencyId, Draw, Roster, SealStep, WinningNumber};
 use crate::ledger::{DrawOrder, Entry, Held, State, StorageError};
 use crate::logging::{self, Event};
-use crate::wire::Drawn;
+use crate::wire::{Drawn, Refusal, SealShown};
 
 /// Maximum missing agencies that the log names. It counts the others.
 const MISSING_SHOWN: usize = 10;
@@ -113,6 +113,20 @@ impl Central {
             self.ledger.line.put_own(Entry::Announced, Order::Announcement);
         }
         Ok(())
+    }
+
+    /// What an agency is shown of the seal. It is signed with the keys of today, whose certificate the agency has seen: those
+    /// of the acta may have been replaced since.
+    pub(super) fn show(&self, seal: &Seal, agency: AgencyId) -> std::result::Result<SealShown, Refusal> {
+        let shown = seal.shown(agency);
+        let shown = shown.ok_or_else(|| Refusal::Other(format!("agency {agency} is not one of the sealed lottery")))?;
+        let Some(keys) = &self.keys else { return Ok(shown) };
+        let mut signature = self.seal_signature.lock();
+        if signature.is_none() {
+            let signed = keys.sign(&seal.acta.sealed().statement());
+            *signature = Some(signed.map_err(Refusal::Other)?.signature);
+        }
+        Ok(SealShown { signature: signature.clone(), ..shown })
     }
 
     /// Seals the lottery, or takes up a seal that is on disk. False if an agency is not done.
