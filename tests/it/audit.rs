@@ -17,7 +17,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use crate::common::keys::Place;
-use crate::common::quiniela;
+use crate::common::{Agency, Central, Folder, Process, quiniela, tells};
 
 const PAGE: &str = include_str!("../../docs/AUDIT.md");
 const PROGRAM: &str = include_str!("../../docs/audit.py");
@@ -263,6 +263,61 @@ fn with_the_keys_of_a_lottery_everything_must_be_signed_by_its_party() {
     fs::copy(strangers.path("keys/ca/ca.pem"), store.path("other.pem")).unwrap();
     store.write_acta(&acta);
     fails(&folder, "audit --ca other.pem store", 5, "agency 1's signature: its certificate was not valid then");
+}
+
+#[test]
+fn a_running_central_and_its_agencies_pass_the_audit() {
+    let folder = Folder::with_data("--agencies 3 --bets 2000 --winners 30");
+    let central = Central::on(&folder).agencies(3).start();
+    let receipt = |id: u32| format!("--receipt receipt-{id}.json");
+    let agency = |id: u32| Agency::new(id, central.port, &folder).winners().with(&receipt(id)).start();
+    (1..=3).map(agency).collect::<Vec<_>>().into_iter().for_each(|agency| _ = agency.finish().ok());
+    let path = folder.path();
+    let report: serde_json::Value = serde_json::from_str(&ok(path, "audit store --json")).unwrap();
+    assert_eq!((&report["total"], &report["draw"]["number"]), (&2000.into(), &7574.into()));
+    for (id, line) in (1..).zip(report["agencies"].as_array().unwrap()) {
+        let told = folder.winners_told(id).len();
+        assert_eq!((&line["winners"], &line["status"]), (&told.into(), &"declared".into()));
+        let receipt = receipt(id);
+        let own = ok(path, &format!("audit --agency {id} --data data {receipt} store/acta.json"));
+        assert!(own.contains("the bets that the seal binds"), "{own}");
+        let bet = format!("ticket --agency {id} --bet {}", line["bets"]);
+        fs::write(path.join("ticket"), ok(path, &format!("{bet} store"))).unwrap();
+        fs::write(path.join("own"), ok(path, &format!("{bet} --data data {receipt}"))).unwrap();
+        ok(path, "ticket --check ticket store/acta.json");
+        ok(path, "ticket --check own store/acta.json");
+    }
+    central.stop();
+    if let Some((is_ok, said)) = python(&folder.store()) {
+        assert!(is_ok && said.ends_with("bets 2000\nwinners 30\n"), "{said}");
+    }
+}
+
+#[test]
+fn what_the_parties_of_a_lottery_have_signed_passes_the_audit() {
+    let (place, folder) = (Place::with_agencies(2), Folder::with_equal_files(2, 300));
+    let central = Central::on(&folder).agencies(2).with("--winning-number later").tls(&place).start();
+    let agency = |id: u32| Agency::new(id, central.port, &folder).with(&format!("--receipt receipt-{id}.json"));
+    let agencies: Vec<Process> = (1..=2).map(|id| agency(id).tls(&place).start()).collect();
+    central.process.wait_for(|line| tells(line, "cierre", "success"));
+    let path = folder.path();
+    let audit = format!("audit --ca {} store", place.path("keys/ca/ca.pem").display());
+    let sealed: serde_json::Value = serde_json::from_str(&ok(path, &format!("{audit} --json"))).unwrap();
+    assert!(sealed["draw"].is_null() && sealed["unsigned"] == serde_json::json!([]), "{sealed}");
+    let seal = sealed["seal"].as_str().unwrap();
+    let port = central.port;
+    ok(path, &format!("draw 7574 --seal {seal} --server 127.0.0.1:{port} {}", place.keys("operator")));
+    agencies.into_iter().for_each(|agency| _ = agency.finish().ok());
+    let told = ok(path, &audit);
+    assert!(told.contains("number  7574, came after the seal") && told.contains("by every agency"), "{told}");
+    let ca = place.path("keys/ca/ca.pem").display().to_string();
+    ok(path, &format!("audit --ca {ca} --agency 2 --data data --receipt receipt-2.json store/acta.json"));
+    let ticket = ok(path, "ticket --agency 2 --bet 300 store");
+    assert!(ticket.len() < 4096 && ticket.contains("signature"), "{ticket}");
+    fs::write(path.join("ticket"), ticket).unwrap();
+    ok(path, &format!("ticket --ca {ca} --check ticket store/acta.json"));
+    ok(path, &format!("ticket --ca {ca} --check ticket --seal {seal}"));
+    central.stop();
 }
 
 /// Runs the page's program, or says that it cannot.
