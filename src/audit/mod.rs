@@ -120,6 +120,26 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
     print(audited(args)?)
 }
 
+/// Checks a store, and the file and the receipt of each of its agencies. Returns the seal.
+pub fn check_all(store: &Path, data: &Path, receipts: &[PathBuf], ca: Option<&Path>) -> Result<Hash> {
+    let args = AuditArgs {
+        path: store.to_owned(),
+        agency: None,
+        data: None,
+        receipt: None,
+        ca: ca.map(Path::to_owned),
+        allow_unsigned: false,
+        json: false,
+    };
+    audited(&args)?;
+    let acta = store.join("acta.json");
+    for (agency, receipt) in (1..).zip(receipts) {
+        let (data, receipt) = (Some(data.to_owned()), Some(receipt.clone()));
+        audited(&AuditArgs { path: acta.clone(), agency: Some(agency), data, receipt, ..args.clone() })?;
+    }
+    Ok(Store::open(store)?.acta.seal)
+}
+
 pub fn ticket(args: &TicketArgs) -> Result<()> {
     print(ticketed(args)?)
 }

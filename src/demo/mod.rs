@@ -43,7 +43,8 @@ const CENTRAL: usize = 0;
 
 /// Runs a whole lottery on this machine, the central and each agency as a process, and checks the result.
 ///
-/// The exit code is 0 only if every bet of every file is on disk, once and in order, and every process succeeded.
+/// The exit code is 0 only if every bet of every file is on disk, once and in order, every process succeeded, and an audit of
+/// the sealed lottery finds all of it again.
 ///
 /// Example: quiniela demo --agencies 7
 #[derive(clap::Args, Debug)]
@@ -130,7 +131,9 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
         let (id, address) = (agency.to_string(), format!("127.0.0.1:{port}"));
         let (data, winners) = (data.as_os_str(), winners_file(folder, agency as usize));
         let words = ["agency".as_ref(), "--id".as_ref(), id.as_ref(), "--server".as_ref(), address.as_ref()];
-        let paths = ["--data".as_ref(), data, "--winners".as_ref(), winners.as_os_str()];
+        let receipt = receipt_file(folder, agency as usize);
+        let results = ["--winners".as_ref(), winners.as_os_str(), "--receipt".as_ref(), receipt.as_os_str()];
+        let paths = ["--data".as_ref(), data].into_iter().chain(results);
         let (name, keys) = (format!("agency-{agency}"), keys_of(&format!("agency-{agency}")));
         children.start(&name, words.into_iter().chain(paths).chain(keys_flag(keys.as_deref())))?;
     }
@@ -145,7 +148,15 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
     show.leave_bars()?;
     show.say(&format!("\n{}", show::table(&summaries, &times, total)))?;
     show.say("bets.csv holds every bet of every file, once and in order; each agency was told its own winners;")?;
-    show.say("the central and its agencies ended with exit code 0.")
+    show.say("the central and its agencies ended with exit code 0.")?;
+    let receipts: Vec<PathBuf> = (1..=files.len()).map(|agency| receipt_file(folder, agency)).collect();
+    let ca = keys.as_ref().map(|keys| keys.join("ca").join("ca.pem"));
+    let seal = crate::audit::check_all(&store, data, &receipts, ca.as_deref())?;
+    let signed = if options.tls { "; all of it is signed" } else { "" };
+    show.say(&format!("seal: {seal}"))?;
+    show.say(&format!(
+        "audit: the seal and the winners come out again, and every agency holds a receipt of this seal{signed}."
+    ))
 }
 
 /// Starts the central, and returns the port that it listens on.
@@ -215,6 +226,11 @@ fn watch(children: &mut Children<'_>, show: &mut Show, agencies: usize) -> Resul
 
 fn winners_file(folder: &Path, agency: usize) -> PathBuf {
     folder.join(format!("winners-{agency}.txt"))
+}
+
+/// What the agency was shown of the seal.
+fn receipt_file(folder: &Path, agency: usize) -> PathBuf {
+    folder.join(format!("receipt-{agency}.json"))
 }
 
 fn close(folder: TempDir, keep: bool) -> Result<()> {

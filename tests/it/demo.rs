@@ -87,6 +87,12 @@ fn what_was_stored_can_be_kept() {
     assert!(shown.trim_end().ends_with(&format!("what was stored and logged is in {}", folder.display())), "{shown}");
     assert_eq!(rows(&folder.join("central/bets.csv")), 300);
     assert!(fs::read_to_string(folder.join("agency-2.log")).unwrap().contains("action: consulta_ganadores"));
+    // The acta and the receipts are there too, and have the seal that was shown.
+    let seal = shown.lines().find_map(|line| line.strip_prefix("seal: ")).unwrap();
+    assert!(shown.contains("audit: the seal and the winners come out again"), "{shown}");
+    for document in ["central/acta.json", "receipt-1.json", "receipt-2.json"] {
+        assert!(fs::read_to_string(folder.join(document)).unwrap().contains(seal), "{document}");
+    }
 }
 
 #[test]
@@ -99,6 +105,7 @@ fn over_tls_it_shows_that_plain_requests_are_refused() {
     line("keys: made for the central and each agency");
     line("central: answers a request without TLS: ACK|ERR|this central speaks TLS");
     line("   all         300        5");
+    assert!(shown.contains("receipt of this seal; all of it is signed."), "{shown}");
     assert_eq!(session.left_behind(), [] as [PathBuf; 0], "the keys are removed too");
 }
 
