@@ -364,7 +364,7 @@ impl Audience<Order, Arc<dyn Client>> for Central {
                 }
                 Order::SealAnnouncement => {
                     if verdict == Verdict::Marked {
-                        self.lottery.advance(Step::Drawing, Step::Sealed);
+                        self.lottery.wait_for_number();
                     } else {
                         self.lottery.step_back(Step::Due);
                     }

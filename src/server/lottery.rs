@@ -162,6 +162,14 @@ impl Lottery {
         Ok(())
     }
 
+    /// Leaves `Drawing`, since the number is missing. If it has come meanwhile, the draw is due.
+    pub fn wait_for_number(&self) {
+        self.advance(Step::Drawing, Step::Sealed);
+        if self.ordered().is_some() {
+            self.advance(Step::Sealed, Step::Due);
+        }
+    }
+
     pub fn ordered(&self) -> Option<DrawOrder> {
         self.order.lock().clone()
     }
@@ -188,5 +196,30 @@ impl Lottery {
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_comes_while_the_seal_is_being_told_is_drawn() {
+        let lottery = Lottery::new();
+        lottery.advance(Step::Open, Step::Due);
+        lottery.advance(Step::Due, Step::Drawing);
+        let order = |number| lottery.order(DrawOrder { number, signed: None });
+        assert_eq!((order(7), lottery.step()), (Ok(()), Step::Drawing));
+        lottery.wait_for_number();
+        assert_eq!(lottery.step(), Step::Due);
+        assert_eq!((order(7), order(8)), (Ok(()), Err(7)), "another is being held");
+        lottery.advance(Step::Due, Step::Drawing);
+        let late = Lottery::new();
+        late.advance(Step::Open, Step::Due);
+        late.advance(Step::Due, Step::Drawing);
+        late.wait_for_number();
+        assert_eq!(late.step(), Step::Sealed);
+        late.order(DrawOrder { number: 7, signed: None }).unwrap();
+        assert_eq!(late.step(), Step::Due);
     }
 }

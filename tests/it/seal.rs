@@ -150,7 +150,8 @@ fn a_number_that_comes_later_is_drawn_by_whoever_can_read_the_store_and_names_th
     assert_eq!(central.ask("HELLO|1"), "HELLO|OK|1|done", "a client that knows no seal sees what it always saw");
     assert_eq!(central.ask(&format!("BET|1|{ANA}")), "ACK|ERR|closed");
     // Nothing of it is forgotten by a restart, and the log does not tell of the seal again.
-    central.kill();
+    drop(waiting);
+    central.stop();
     let central = start();
     assert_eq!(central.ask("GET_WINNERS|1"), "WINNERS|ERR|not_ready");
     let shown = central.ask("WAIT_SEAL|2");

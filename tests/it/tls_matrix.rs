@@ -510,6 +510,39 @@ fn run(place: &Place, holders: &[Holder], phase: Phase, replies: &mut BTreeMap<S
 }
 
 #[test]
+fn the_operator_alone_is_told_where_the_lottery_stands_and_holds_its_draw() {
+    let place = Place::with_agencies(UNKNOWN);
+    let (holders, folder) = (holders(&place), Folder::new());
+    let central = Central::on(&folder).agencies(AGENCIES).with("--winning-number later").tls(&place).start();
+    let order = format!("HOLD_DRAW|7574|{}|ED25519:AAAA", "ab".repeat(32));
+    let before = files(&folder.store());
+    for holder in &holders {
+        for (request, word) in [("STATUS", "STATUS"), (order.as_str(), "DRAWN")] {
+            match &holder.wire {
+                Wire::Plain => _ = central.client().ask(request, PLAIN),
+                Wire::Refused(config) => {
+                    let mut client = Client::connect_tls(central.port, config);
+                    let _ = client.try_send(&frame(&format!("{request}\n")));
+                    client.alert();
+                }
+                Wire::Connects(config) => {
+                    let reply = Client::connect_tls(central.port, config).send(request).reply();
+                    let due = match (holder.name, word) {
+                        ("operator", "STATUS") => "STATUS|OK|",
+                        ("operator", _) => "DRAWN|ERR|betting is not closed yet",
+                        (_, "STATUS") => "STATUS|ERR|identity: ",
+                        _ => "DRAWN|ERR|identity: ",
+                    };
+                    assert!(reply.starts_with(due), "{}, {request}: {reply}", holder.name);
+                }
+            }
+        }
+    }
+    assert!(files(&folder.store()) == before);
+    central.stop();
+}
+
+#[test]
 fn nobody_acts_as_another() {
     let place = Place::with_agencies(UNKNOWN);
     let holders = holders(&place);

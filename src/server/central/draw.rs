@@ -82,7 +82,7 @@ impl Central {
             (Draw::Held { number, .. }, ..) | (_, WinningNumber::Known(number), _) => number,
             (_, WinningNumber::Later, Some(order)) => order.number,
             (_, WinningNumber::Later, None) if state.seal == SealStep::Announced => {
-                self.lottery.advance(Step::Drawing, Step::Sealed);
+                self.lottery.wait_for_number();
                 return Ok(());
             }
             (_, WinningNumber::Later, None) => {
