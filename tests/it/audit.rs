@@ -271,7 +271,7 @@ fn a_running_central_and_its_agencies_pass_the_audit() {
     let central = Central::on(&folder).agencies(3).start();
     let receipt = |id: u32| format!("--receipt receipt-{id}.json");
     let agency = |id: u32| Agency::new(id, central.port, &folder).winners().with(&receipt(id)).start();
-    (1..=3).map(agency).collect::<Vec<_>>().into_iter().for_each(|agency| _ = agency.finish().ok());
+    (1..=3).map(agency).collect::<Vec<_>>().into_iter().for_each(|agency| agency.finish().ok());
     let path = folder.path();
     let report: serde_json::Value = serde_json::from_str(&ok(path, "audit store --json")).unwrap();
     assert_eq!((&report["total"], &report["draw"]["number"]), (&2000.into(), &7574.into()));
@@ -307,7 +307,7 @@ fn what_the_parties_of_a_lottery_have_signed_passes_the_audit() {
     let seal = sealed["seal"].as_str().unwrap();
     let port = central.port;
     ok(path, &format!("draw 7574 --seal {seal} --server 127.0.0.1:{port} {}", place.keys("operator")));
-    agencies.into_iter().for_each(|agency| _ = agency.finish().ok());
+    agencies.into_iter().for_each(|agency| agency.finish().ok());
     let told = ok(path, &audit);
     assert!(told.contains("number  7574, came after the seal") && told.contains("by every agency"), "{told}");
     let ca = place.path("keys/ca/ca.pem").display().to_string();
