@@ -36,7 +36,8 @@ pub fn read(text: &[u8], agencies: u32, rows: &mut Vec<Row>) -> Result<(), Bad> 
         });
         rows.push(row);
     }
-    by_reader(&others, agencies, &places, rows)
+    // Those behind a bad row may not have been read yet.
+    by_reader(&others, agencies, &places, rows).inspect_err(|bad| rows.truncate(bad.row as usize))
 }
 
 /// Reads lines by the csv crate, and compares each with what its row must look like. While they are the same, the reader and
@@ -183,6 +184,14 @@ mod tests {
         let mut rows = Vec::new();
         read(text.as_bytes(), 3, &mut rows).map_err(|bad| (bad.row, bad.reason))?;
         Ok(rows.iter().map(|row| (row.agency, row.number, row.bytes)).collect())
+    }
+
+    #[test]
+    fn nothing_is_told_of_rows_behind_a_bad_one() {
+        let mut read_rows = Vec::new();
+        let text = format!("{GOOD}x\r\n1,\"A,B\",Paz,1,2000-01-01,7574\r\n");
+        assert_eq!(read(text.as_bytes(), 3, &mut read_rows).unwrap_err().row, 2);
+        assert!(read_rows.len() == 2 && read_rows.iter().all(|row| row.agency > 0), "{read_rows:?}");
     }
 
     const GOOD: &str = "1,Ana,Paz,1,2000-01-01,7574\r\n3,José,\"Paz, \"\"Ñato\"\"\",2,2000-01-01,0\r\n";

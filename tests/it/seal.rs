@@ -245,7 +245,10 @@ fn kills_at_any_moment_leave_one_seal_one_number_and_no_bet_behind_them() {
                 let number = ["7574", "1"][rng.usize(..2)];
                 let words = format!("draw {number} --seal {seal} --server 127.0.0.1:{} --store store", central.port);
                 let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-                order = Some((number, quiniela(folder.path(), &words).spawn().unwrap()));
+                order = Some((
+                    number,
+                    quiniela(folder.path(), &words).stderr(std::process::Stdio::null()).spawn().unwrap(),
+                ));
             }
             let is_over = |line: &str| {
                 value(line, "action") == Some("recover") && value(line, "drawn").is_some()
