@@ -36,7 +36,7 @@ quick: ## Run the fast tests: an answer within seconds of the build
 	cargo test --locked --test it -- $(SLOW:%=--skip %)
 
 .PHONY: test-docker
-test-docker: ## Run the eight exercises in real containers, and check their logs
+test-docker: ## Run the eight exercises in real containers, and check their logs; and the Debian package
 	cargo test --locked --test docker -- --ignored --test-threads=1
 
 # It takes hours: see docs/DURABILITY.md. The files that are left out are tests.
@@ -50,6 +50,23 @@ lint: ## Check the format, and deny every warning
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	@if command -v shellcheck >/dev/null; then shellcheck -S warning $(SCRIPTS); else echo "NOT RUN: shellcheck is not here"; fi
+	scripts/deny
+
+SCRIPTS := .ci/run generar-compose.sh validar-echo-server.sh dist/deb/* \
+  scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist
+
+.PHONY: dist
+dist: ## Make what is released, in target/dist: archive, SBOM, checksums
+	scripts/dist
+
+.PHONY: check-dist
+check-dist: ## Show that two builds of this commit give the same bytes
+	scripts/check-dist
+
+.PHONY: deb
+deb: ## Make a Debian package, in target/dist
+	scripts/deb
 
 .PHONY: docker-image
 docker-image: ## Build the image: quiniela:latest, which is server:latest and client:latest too

@@ -15,6 +15,10 @@ use crate::echo_check;
 use crate::gen_data;
 use crate::keys;
 
+/// What `--version` tells: which sources, and built for what.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("QUINIELA_COMMIT"), ", ", env!("QUINIELA_TARGET"), ")");
+
 /// A national lottery in one binary.
 ///
 /// A central takes bets from agencies over TCP, keeps them on disk, holds the draw once every agency is done, and tells
@@ -22,7 +26,7 @@ use crate::keys;
 ///
 /// Example: quiniela demo
 #[derive(Parser, Debug)]
-#[command(name = "quiniela", version, arg_required_else_help = true)]
+#[command(name = "quiniela", version = VERSION, arg_required_else_help = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -19,6 +19,7 @@ use super::connection::{Connection, Job};
 use super::ending::End;
 use super::keys::Keys;
 use super::lottery::Step;
+use super::manager::{self, Watchdog};
 use super::open::Open;
 use super::pool::Pool;
 use super::refuse::Refuser;
@@ -112,9 +113,11 @@ impl Acceptor {
     fn serve(&mut self) -> Result<()> {
         let mut events = Events::with_capacity(EVENTS);
         let mut last_tick = Instant::now();
+        let mut watchdog = Watchdog::new(last_tick);
         // A draw that fell due before a restart is held without anybody asking for it.
         self.central.look_at_store();
         self.look_at_lottery()?;
+        manager::tell_ready();
         while !self.stop.is_raised() {
             match self.poll.poll(&mut events, Some(ACCEPT_TIMEOUT)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -137,6 +140,7 @@ impl Acceptor {
             }
             if last_tick.elapsed() >= ACCEPT_TIMEOUT {
                 last_tick = Instant::now();
+                watchdog.feed(last_tick);
                 self.tick(last_tick)?;
             }
         }
@@ -266,6 +270,8 @@ impl Acceptor {
         let Acceptor { mut poll, mut listener, connections, open, pool, refuser, central, writer, .. } = self;
         let deadline = Instant::now() + timeout;
         Event::in_progress("shutdown").log();
+        manager::tell_stopping();
+        let mut watchdog = Watchdog::new(Instant::now());
         // Closing is all that is left to do with it, and the drop does that too.
         let _ = poll.registry().deregister(&mut listener);
         drop(listener);
@@ -276,6 +282,7 @@ impl Acceptor {
         let mut events = Events::with_capacity(EVENTS);
         while !open.is_empty() {
             let now = Instant::now();
+            watchdog.feed(now);
             if now >= deadline {
                 return Err(too_slow(timeout));
             }

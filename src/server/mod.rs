@@ -16,6 +16,7 @@ mod kept;
 mod keys;
 mod lane;
 mod lottery;
+mod manager;
 mod open;
 mod outcome;
 mod owed;
@@ -152,7 +153,10 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
 fn log_notice(notice: Notice) {
     use log::Level::Warn;
     match notice {
-        Notice::Checking { bytes, of } => Event::in_progress("recover").with("bytes", bytes).with("of", of),
+        Notice::Checking { bytes, of } => {
+            manager::tell_progress(bytes, of);
+            Event::in_progress("recover").with("bytes", bytes).with("of", of)
+        }
         Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", EventResult::Fail).with("error", reason),
         Notice::Network(name) => Event::new(Warn, "open_store", EventResult::Success).with("network_file_system", name),
     }

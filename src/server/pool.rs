@@ -14,6 +14,7 @@ use super::connection::{Connection, Job, Queue};
 use super::ending::End;
 use super::incoming::Input;
 use super::lane::Lane;
+use super::manager;
 use super::open::Open;
 use super::refuse::refuse;
 use super::session::{At, Next};
@@ -97,7 +98,7 @@ impl Worker {
                             self.queue.push(Job::Handshake(next));
                         }
                     }
-                    Job::ReloadKeys => self.central.reload_keys(),
+                    Job::ReloadKeys => manager::tell_reload(|| self.central.reload_keys()),
                     Job::HoldDraw => self.central.hold_draw(),
                     Job::Weigh => self.central.weigh(),
                     Job::End => return,

@@ -26,7 +26,13 @@ fn refusal_of(words: &[&str]) -> String {
 
 #[test]
 fn help_and_version_are_no_errors() {
-    assert_eq!(stdout_of(&["--version"]), format!("quiniela {}\n", env!("CARGO_PKG_VERSION")));
+    let version = stdout_of(&["--version"]);
+    let start = format!("quiniela {} (", env!("CARGO_PKG_VERSION"));
+    let told = version.strip_prefix(&start).and_then(|rest| rest.strip_suffix(")\n"));
+    let (commit, target) = told.and_then(|told| told.split_once(", ")).unwrap_or_else(|| panic!("{version}"));
+    let is_hash = commit.len() == 12 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+    assert!(is_hash || commit == "unknown", "{version}");
+    assert!(target.split('-').count() >= 3, "{version}");
     let help = stdout_of(&["--help"]);
     assert!(help.starts_with("A national lottery in one binary"), "{help}");
     let bare = stdout_of(&[]);

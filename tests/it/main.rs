@@ -36,6 +36,7 @@ mod readme;
 mod rules;
 mod scripts;
 mod seal;
+mod service;
 mod stop;
 mod tls_flood;
 mod tls_hostile;
