@@ -206,7 +206,7 @@ pub fn write<T: Serialize>(document: &T) -> Result<String, String> {
     text(&Checked { document, sha256 })
 }
 
-/// Reads what [`write`] has written, and nothing else. The error says what is wrong, and where it can be told.
+/// Reads what [`write()`] has written, and nothing else. The error says what is wrong, and where it can be told.
 pub fn read<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let Checked { document, sha256 }: Checked<T> =
         serde_json::from_slice(bytes).map_err(|error| format!("it is no such document, or damaged: {error}"))?;

@@ -167,7 +167,7 @@ impl fmt::Display for Hash {
     }
 }
 
-/// Accepts only the form that [`Hash`] prints.
+/// Accepts only the form that [`struct@Hash`] prints.
 impl FromStr for Hash {
     type Err = String;
 
