@@ -278,7 +278,7 @@ fn kills_at_any_moment_leave_one_seal_one_number_and_no_bet_behind_them() {
                 held = Some(number.to_owned());
             }
             central = start();
-            agencies = agencies.into_iter().map(|agency| restarted(agency, &central, &folder)).collect();
+            agencies = (1..).zip(agencies).map(|(id, agency)| restarted(id, agency, &central, &folder)).collect();
         }
         // The rest goes undisturbed.
         if sealed.is_none() {
@@ -303,8 +303,7 @@ fn kills_at_any_moment_leave_one_seal_one_number_and_no_bet_behind_them() {
 }
 
 /// The central has another port now, so the agency starts anew.
-fn restarted(agency: Process, central: &Central, folder: &Folder) -> Process {
-    let id = value(&agency.lines()[0], "client_id").unwrap().parse().unwrap();
+fn restarted(id: u32, agency: Process, central: &Central, folder: &Folder) -> Process {
     agency.signal(crate::common::Signal::KILL);
     agency.finish();
     Agency::new(id, central.port, folder).with("--batch-max 20").start()
