@@ -286,6 +286,8 @@ fn kills_at_any_moment_leave_one_seal_one_number_and_no_bet_behind_them() {
         }
         let seal = acta(&folder).seal;
         assert!(sealed.is_none_or(|before| before == seal));
+        // A central that has just started tells of the seal before it takes a number.
+        assert!(central.ask("WAIT_SEAL|1").contains(&seal.to_string()));
         if held.is_none() {
             let words = format!("7574 --seal {seal} --server 127.0.0.1:{} --store store", central.port);
             let output = draw(&folder, &words);
