@@ -7,23 +7,12 @@
 
 mod support;
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Central, QUINIELA, agency, make_bets, median, setting, time, work_folder};
-
-fn ask(stream: &mut TcpStream, request: &str) -> String {
-    stream.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut header = [0; 4];
-    stream.read_exact(&mut header).unwrap();
-    let mut reply = vec![0; u32::from_be_bytes(header) as usize];
-    stream.read_exact(&mut reply).unwrap();
-    String::from_utf8(reply).unwrap()
-}
+use support::{Central, QUINIELA, agency, ask, make_bets, median, setting, time, work_folder};
 
 fn connect(central: &Central) -> TcpStream {
     TcpStream::connect(("127.0.0.1", central.port)).unwrap()

@@ -4,7 +4,8 @@
 
 pub mod peers;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -135,6 +136,17 @@ fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64
         command.arg("--keys").arg(keys.join(format!("agency-{id}")));
     }
     command
+}
+
+/// Sends a request, and returns the text of its reply.
+pub fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut header = [0; 4];
+    stream.read_exact(&mut header).unwrap();
+    let mut reply = vec![0; u32::from_be_bytes(header) as usize];
+    stream.read_exact(&mut reply).unwrap();
+    String::from_utf8(reply).unwrap()
 }
 
 pub fn time(act: impl FnOnce()) -> Duration {

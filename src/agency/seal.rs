@@ -1,6 +1,6 @@
 //! The seal, as the central shows it to the agency: checked against what the agency knows itself.
 
-use crate::domain::acta::{FORMAT, Receipt};
+use crate::domain::acta::{FORMAT, Receipt, Signed};
 use crate::domain::seal::Declared;
 use crate::domain::tree::root_of_path;
 use crate::domain::{AgencyId, LotteryId, Secret, Status};
@@ -66,7 +66,7 @@ impl Own {
                 let own = chain.first().ok_or("the central has shown no certificate")?;
                 transport::verify_signature(&shown.sealed(lottery).statement(), signature, own)
                     .map_err(|reason| format!("the central's signature is not good: {reason}"))?;
-                Some(transport::signed(signature, chain))
+                Some(Signed::new(signature, chain))
             }
         };
         Ok(Receipt {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::testing::{FakeCentral, FakePeer};
 use crate::domain::seal::{Declared, SealLine, Sealed};
-use crate::domain::tree::{PathFinder, Tree};
+use crate::domain::tree::{Levels, Tree};
 use crate::domain::{AgencyId, Checksum, Hash, LotteryId, Secret, Status};
 use crate::transport::Acceptance;
 use crate::wire::{Ask, Declaration, Message, SealShown};
@@ -76,9 +76,7 @@ impl Fake {
             })
             .collect();
         let Sealed { agencies, total, seal, time, .. } = Sealed::of(LOTTERY, &lines, 1_700_000_000);
-        let mut finder = PathFinder::new(u64::from(AGENCY.0) - 1);
-        lines.iter().for_each(|line| finder.push(line.leaf()));
-        let (_, path) = finder.finish().unwrap();
+        let path = Levels::new(lines.iter().map(SealLine::leaf).collect()).path(AGENCY.0 as usize - 1).unwrap();
         let Declared { bets, root } = own;
         let mut shown =
             SealShown { bets, root, status: self.status, agencies, total, seal, time, path, signature: None };

@@ -22,16 +22,6 @@ pub struct Tree {
     peaks: Vec<Hash>,
 }
 
-/// A tree that remembers how to get from one of its leaves to its root.
-#[derive(Clone, Debug)]
-pub struct PathFinder {
-    tree: Tree,
-    place: u64,
-    /// The peak that has the leaf below it.
-    peak: Option<usize>,
-    path: Vec<Hash>,
-}
-
 impl Hash {
     /// The hash of a leaf whose content is these pieces.
     pub fn of_leaf(pieces: &[&[u8]]) -> Hash {
@@ -51,7 +41,13 @@ impl Hash {
 
 impl Tree {
     pub fn push(&mut self, leaf: Hash) {
-        self.push_and_tell(leaf, |_, _, _| ());
+        let mut node = leaf;
+        for _ in 0..self.leaves.trailing_ones() {
+            let Some(left) = self.peaks.pop() else { break };
+            node = Hash::of_node(left, node);
+        }
+        self.peaks.push(node);
+        self.leaves += 1;
     }
 
     pub fn leaves(&self) -> u64 {
@@ -61,51 +57,6 @@ impl Tree {
     /// The hash of nothing if there are no leaves.
     pub fn root(&self) -> Hash {
         self.peaks.iter().rev().copied().reduce(|right, left| Hash::of_node(left, right)).unwrap_or_else(empty)
-    }
-
-    /// Tells of each pair of nodes that gets a node above it: the place of the left one among the peaks, and both hashes.
-    fn push_and_tell(&mut self, leaf: Hash, mut tell: impl FnMut(usize, Hash, Hash)) {
-        let mut node = leaf;
-        for _ in 0..self.leaves.trailing_ones() {
-            let Some(left) = self.peaks.pop() else { break };
-            tell(self.peaks.len(), left, node);
-            node = Hash::of_node(left, node);
-        }
-        self.peaks.push(node);
-        self.leaves += 1;
-    }
-}
-
-impl PathFinder {
-    /// For the leaf of this place, which counts from 0.
-    pub fn new(place: u64) -> PathFinder {
-        PathFinder { tree: Tree::default(), place, peak: None, path: Vec::new() }
-    }
-
-    pub fn push(&mut self, leaf: Hash) {
-        // A new leaf is a peak of its own before it gets a node above it.
-        if self.tree.leaves == self.place {
-            self.peak = Some(self.tree.peaks.len());
-        }
-        let PathFinder { tree, peak, path, .. } = self;
-        tree.push_and_tell(leaf, |at, left, right| match *peak {
-            Some(ours) if ours == at => path.push(right),
-            Some(ours) if ours == at + 1 => {
-                path.push(left);
-                *peak = Some(at);
-            }
-            _ => {}
-        });
-    }
-
-    /// The tree's root, and the hashes from the leaf's neighbour up to the root. `None` if there is no such leaf.
-    pub fn finish(mut self) -> Option<(Hash, Vec<Hash>)> {
-        let ours = self.peak?;
-        let (before, behind) = self.tree.peaks.split_at(ours);
-        let right = behind[1..].iter().rev().copied().reduce(|right, left| Hash::of_node(left, right));
-        self.path.extend(right);
-        self.path.extend(before.iter().rev());
-        Some((self.tree.root(), self.path))
     }
 }
 
@@ -212,9 +163,8 @@ mod tests {
     }
 
     fn path(leaves: usize, place: usize) -> Option<(Hash, Vec<Hash>)> {
-        let mut finder = PathFinder::new(place as u64);
-        (0..leaves).for_each(|number| finder.push(Hash::of_leaf(&[&leaf(number)])));
-        finder.finish()
+        let hashes = (0..leaves).map(|number| Hash::of_leaf(&[&leaf(number)])).collect();
+        Some((tree(leaves).root(), Levels::new(hashes).path(place)?))
     }
 
     /// As the RFC has it: split at the largest power of two below the number of leaves.

@@ -19,12 +19,12 @@ use super::keys::Keys;
 use super::lottery::{Lottery, Step};
 use super::outcome::{Asked, Outcome};
 use crate::config::{Plain, ServerConfig};
-use crate::domain::acta::StoreSecrets;
+use crate::domain::acta::{Signed, StoreSecrets};
 use crate::domain::{AgencyId, Bet, Place, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Ledger, StorageError, Store, Verdict};
 use crate::logging::{self, Event};
-use crate::transport::{Peer, Stream};
+use crate::transport::{Peer, Stream, verify_signature};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
 use crate::wire::{Ask, BatchHeader, Documents, Refusal, Reply, Request};
@@ -101,6 +101,17 @@ pub struct Asker<'a> {
     pub claim: &'a mut Claim,
 }
 
+impl Asker<'_> {
+    /// A signature under this statement, which has to be that of the peer's certificate. The refusal says of what it is.
+    fn signed(&self, what: &str, statement: &str, signature: &str) -> std::result::Result<Signed, Refusal> {
+        let certificates = self.stream.certificates();
+        let own = certificates.first().map_or(&[][..], Vec::as_slice);
+        verify_signature(statement, signature, own)
+            .map_err(|reason| Refusal::Identity(format!("the signature of the {what} is bad: {reason}")))?;
+        Ok(Signed::new(signature, &certificates))
+    }
+}
+
 impl Central {
     pub fn new(config: &ServerConfig, keys: Option<Keys>, token: Option<Token>, store: Box<dyn Store>) -> Central {
         let roster = store.rules().roster;
@@ -137,10 +148,7 @@ impl Central {
         match awaited {
             Awaited::Draw => self.lottery.is_drawn().then_some(Reply::Draw(Ok(()))),
             Awaited::Seal(agency) => self.lottery.seal().map(|seal| Reply::Seal(self.show(seal, agency))),
-            Awaited::Drawn => {
-                let drawn = self.lottery.drawn().filter(|_| self.lottery.is_drawn());
-                drawn.map(|drawn| Reply::Drawn(Ok(drawn.clone())))
-            }
+            Awaited::Drawn => self.lottery.drawn().map(|drawn| Reply::Drawn(Ok(drawn.clone()))),
         }
     }
 
@@ -196,8 +204,7 @@ impl Central {
                 Err(refusal) => Answer::Now(Outcome::WaitSeal { agency, refusal }),
             },
             Ask::GetDraw => {
-                let drawn = || self.lottery.drawn().filter(|_| self.lottery.is_drawn()).cloned();
-                let result = admitted.and_then(|_| drawn().ok_or(Refusal::NotReady));
+                let result = admitted.and_then(|_| self.lottery.drawn().cloned().ok_or(Refusal::NotReady));
                 Answer::Now(Outcome::Drawn { result })
             }
             Ask::Hello { more } => self

@@ -174,12 +174,14 @@ impl Lottery {
         self.order.lock().clone()
     }
 
+    /// The draw, once it may be told.
     pub fn drawn(&self) -> Option<&Drawn> {
-        self.drawn.get()
+        self.drawn.get().filter(|_| self.is_drawn())
     }
 
-    pub fn keep_drawn(&self, drawn: Drawn) {
-        self.drawn.get_or_init(|| drawn);
+    /// Keeps the draw. False if it was kept before.
+    pub fn keep_drawn(&self, drawn: Drawn) -> bool {
+        self.drawn.set(drawn).is_ok()
     }
 
     pub fn winners(&self) -> Option<&Winners> {

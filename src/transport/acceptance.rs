@@ -76,7 +76,6 @@ impl Acceptance {
     }
 
     /// Signs with the central's key, as the files had it when they were last read.
-    #[allow(dead_code)] // Until the central signs its seal.
     pub fn signer(&self) -> Signer {
         self.current.read().signer.clone()
     }

@@ -24,7 +24,7 @@ pub use connector::Connector;
 pub use identity::{Paths, Warning};
 pub use incoming::Incoming;
 pub use secret::open_secret;
-pub use signature::{Signer, signed, verify as verify_signature};
+pub use signature::{Signer, verify as verify_signature};
 pub use tls_error::TlsError;
 
 use std::io;

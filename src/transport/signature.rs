@@ -36,12 +36,6 @@ impl Signer {
     }
 }
 
-/// A peer's signature, with the certificates (DER) that it has shown.
-pub fn signed(signature: &str, certificates: &[Vec<u8>]) -> Signed {
-    let certificates = certificates.iter().map(|certificate| STANDARD.encode(certificate)).collect();
-    Signed { signature: signature.to_owned(), certificates }
-}
-
 /// Whether a signature, `<scheme>:<base64>`, is under this statement and by the key of this certificate (DER). Whose
 /// certificate it is, and whether it can be believed, is for others to say.
 pub fn verify(statement: &str, signature: &str, certificate: &[u8]) -> Result<(), String> {

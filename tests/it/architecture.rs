@@ -152,7 +152,7 @@ fn what_is_not_there_is_not_there() {
         ("src/ledger/", &["std::net", "mio::", "socket2::", "ACK", "BATCH|"]),
         ("src/server/", &["env::var", "thread::sleep"]),
         ("src/agency/", &["env::var", "thread::sleep"]),
-        ("src/audit/", &["PathFinder", "root_of_path", ".leaves()", "Sealed::of", "domain::tree"]),
+        ("src/audit/", &["Levels::", "root_of_path", ".leaves()", "Sealed::of", "domain::tree"]),
         ("src/", &["process::exit", "process::abort", "println!(", "print!(", "unsafe {", "async fn"]),
     ];
     let sources = sources();

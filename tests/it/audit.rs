@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use quiniela::domain::acta::{self, Acta, ActaDraw, ActaLine, FORMAT, Receipt, Signed, StoreSecrets};
 use quiniela::domain::seal::{Declared, SealLine, Sealed, draw_statement};
-use quiniela::domain::tree::{PathFinder, Tree};
+use quiniela::domain::tree::{Levels, Tree};
 use quiniela::domain::{AgencyId, Bet, Hash, LotteryId, Rows, Secret, Status};
 use rcgen::{KeyPair, SigningKey as _};
 use rustls_pki_types::CertificateDer;
@@ -125,8 +125,7 @@ impl Store {
         let start = format!("{agency},");
         let own = self.rows.iter().filter_map(|row| row.strip_prefix(start.as_bytes()));
         fs::write(self.path(&format!("agency-{agency}.csv")), own.collect::<Vec<_>>().concat()).unwrap();
-        let mut finder = PathFinder::new(u64::from(agency) - 1);
-        self.acta.lines().for_each(|line| finder.push(line.leaf()));
+        let levels = Levels::new(self.acta.lines().map(|line| line.leaf()).collect());
         let line = &self.acta.agencies[agency as usize - 1];
         let receipt = Receipt {
             format: FORMAT,
@@ -140,7 +139,7 @@ impl Store {
             total: self.acta.total,
             seal: self.acta.seal,
             sealed_at: self.acta.sealed_at,
-            path: finder.finish().unwrap().1,
+            path: levels.path(agency as usize - 1).unwrap(),
             signed: self.acta.signed.clone(),
         };
         fs::write(self.path(&format!("receipt-{agency}.json")), acta::write(&receipt).unwrap()).unwrap();

@@ -13,9 +13,8 @@ use super::super::outcome::Asked;
 use super::{Answer, Asker, Central, Client, Order};
 use crate::config::{ServerConfig, Unbalanced};
 use crate::domain::AgencyId;
-use crate::domain::acta::Signed;
 use crate::ledger::{Declaration, Entry, Verdict};
-use crate::transport::{Who, verify_signature};
+use crate::transport::Who;
 use crate::wire::{self, Refusal};
 
 /// The declarations that wait for a root, and how they are judged.
@@ -85,11 +84,7 @@ impl Central {
             }
             let lottery = self.secrets().map(|secrets| secrets.lottery);
             let lottery = lottery.ok_or_else(|| Refusal::Busy("the store's files cannot be written yet".to_owned()))?;
-            let certificates = asker.stream.certificates();
-            let own = certificates.first().map_or(&[][..], Vec::as_slice);
-            verify_signature(&declared.statement(lottery, agency), signature, own)
-                .map_err(|reason| Refusal::Identity(format!("the signature of the DONE is bad: {reason}")))?;
-            Ok(Box::new(Signed::new(signature, &certificates)))
+            asker.signed("DONE", &declared.statement(lottery, agency), signature).map(Box::new)
         };
         let signed = signature.map(sign).transpose()?;
         Ok(Some(Declaration { declared, signed, is_forced: self.declarations.is_forced }))

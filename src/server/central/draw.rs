@@ -98,14 +98,12 @@ impl Central {
         store.hold_draw(&DrawOrder { number, signed: ordered.and_then(|order| order.signed) }, winners)?;
         let Draw::Held { number, is_announced } = store.state().draw else { return Ok(()) };
         let signed = store.acta().and_then(|acta| acta.draw.as_ref()?.signed.clone());
-        if self.lottery.drawn().is_none() {
-            // The line is written once, even if its mark has to be tried again.
-            if !is_announced {
-                Event::success("sorteo").with("numero", number).with("cant_ganadores", winners.total()).log();
-                // The mark says that the log has told of the draw.
-                logging::flush();
-            }
-            self.lottery.keep_drawn(Drawn { number, signature: signed.map(|signed| signed.signature) });
+        // The line is written once, even if its mark has to be tried again.
+        let is_first = self.lottery.keep_drawn(Drawn { number, signature: signed.map(|signed| signed.signature) });
+        if is_first && !is_announced {
+            Event::success("sorteo").with("numero", number).with("cant_ganadores", winners.total()).log();
+            // The mark says that the log has told of the draw.
+            logging::flush();
         }
         if is_announced {
             self.lottery.advance(Step::Drawing, Step::Drawn);

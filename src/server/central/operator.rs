@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::{Answer, Asker, Awaited, Central};
-use crate::domain::acta::Signed;
 use crate::domain::seal::draw_statement;
 use crate::domain::{Draw, Hash, SealStep, WinningNumber};
 use crate::ledger::DrawOrder;
 use crate::server::outcome::Outcome;
-use crate::transport::{Who, verify_signature};
+use crate::transport::Who;
 use crate::wire::{Command, Refusal, Stand};
 
 /// The text that shows, on a central without keys, that the operator can read the store.
@@ -72,10 +71,6 @@ impl Central {
             ));
         }
         let state = self.ledger.store.state();
-        let drawn = |held: u32| {
-            if held == number { Ok(()) } else { Err(Refusal::Other(format!("the draw was held before, with {held}"))) }
-        };
-        let rule = self.ledger.store.rules().winning_number;
         let acta = match self.lottery.seal() {
             Some(seal) => &seal.acta,
             None => return Err(Refusal::Other(self.why_open(state.seal))),
@@ -83,14 +78,18 @@ impl Central {
         if acta.seal != seal {
             return Err(Refusal::Other(format!("this lottery's seal is {}, and another was named", acta.seal)));
         }
-        if let Draw::Held { number: held, .. } = state.draw {
-            return drawn(held);
+        match state.draw {
+            Draw::Held { number: held, .. } if held == number => return Ok(()),
+            Draw::Held { number: held, .. } => {
+                return Err(Refusal::Other(format!("the draw was held before, with {held}")));
+            }
+            Draw::Open => {}
         }
-        if let WinningNumber::Known(known) = rule {
+        if let WinningNumber::Known(known) = self.ledger.store.rules().winning_number {
             return Err(Refusal::Other(format!("the number of this lottery was known beforehand: {known}")));
         }
-        let signed =
-            if is_plain { None } else { Some(signed(asker, &draw_statement(acta.lottery, seal, number), proof)?) };
+        let statement = draw_statement(acta.lottery, seal, number);
+        let signed = if is_plain { None } else { Some(asker.signed("draw", &statement, proof)?) };
         let ordered = self.lottery.order(DrawOrder { number, signed });
         ordered.map_err(|other| Refusal::Other(format!("the draw is being held with {other}")))
     }
@@ -107,13 +106,4 @@ impl Central {
             if unbalanced.is_empty() { String::new() } else { format!("; unbalanced: {}", unbalanced.join(", ")) };
         format!("betting is not closed yet{missing}{more}")
     }
-}
-
-/// The operator's signature, which its certificate must fit.
-fn signed(asker: &Asker<'_>, statement: &str, signature: &str) -> Result<Signed, Refusal> {
-    let certificates = asker.stream.certificates();
-    let own = certificates.first().map_or(&[][..], Vec::as_slice);
-    verify_signature(statement, signature, own)
-        .map_err(|reason| Refusal::Identity(format!("the signature of the draw is bad: {reason}")))?;
-    Ok(Signed::new(signature, &certificates))
 }
