@@ -36,7 +36,6 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
         number: None,
         progress: Progress::default(),
         has_matched: false,
-        has_called_again: false,
         spoken: false,
         waiting: false,
         sent: 0,
@@ -58,8 +57,6 @@ struct LotteryRun<'a> {
     progress: Progress,
     /// True once what the central had stored was found to be the beginning of the file.
     has_matched: bool,
-    /// A seal was not signed with the certificate of its connection, so another connection was made.
-    has_called_again: bool,
     /// True once a message was sent. The next one must wait for `batch_period`.
     spoken: bool,
     /// True once the wait for the draw is in the log.

@@ -22,14 +22,6 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// Whether a seal is signed with the key of this certificate, whatever else may not fit.
-    pub(super) fn is_signed_by(&self, shown: &SealShown, central: &[Vec<u8>]) -> bool {
-        let verify = |signature: &str| {
-            transport::verify_signature(&shown.sealed(self.lottery).statement(), signature, central.first()?).ok()
-        };
-        shown.signature.as_deref().and_then(verify).is_some()
-    }
-
     /// Checks a seal at this time, in seconds since 1970. `central` are the certificates of the central, if it has proved who
     /// it is: it then has to have signed. The error says what does not fit.
     pub(super) fn check(&self, shown: &SealShown, central: Option<&[Vec<u8>]>, now: u64) -> Result<Receipt, String> {

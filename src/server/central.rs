@@ -6,7 +6,7 @@ mod operator;
 
 pub use operator::Token;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::domain::{AgencyId, Bet, Place, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Ledger, StorageError, Store, Verdict};
 use crate::logging::{self, Event};
-use crate::transport::{Peer, Stream, verify_signature};
+use crate::transport::{Peer, Signer, Stream, verify_signature};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
 use crate::wire::{Ask, BatchHeader, Documents, Refusal, Reply, Request};
@@ -46,8 +46,10 @@ pub struct Central {
     secrets: OnceLock<StoreSecrets>,
     declarations: Declarations,
     token: Option<Token>,
-    /// The one under the seal that agencies are shown, until the keys are read again.
-    seal_signature: Mutex<Option<String>>,
+    /// Those under the seal that agencies are shown, by each key that their connections have seen.
+    seal_signatures: Mutex<Vec<(Signer, String)>>,
+    /// How many batches and single bets were put in line: whoever takes processor time sees whether it takes it from them.
+    batches: AtomicU64,
     is_stopping: AtomicBool,
 }
 
@@ -125,7 +127,8 @@ impl Central {
             secrets: OnceLock::new(),
             declarations: Declarations::new(config),
             token,
-            seal_signature: Mutex::default(),
+            seal_signatures: Mutex::default(),
+            batches: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
         }
     }
@@ -143,11 +146,16 @@ impl Central {
         })
     }
 
-    /// The answer to what a connection waits for, if the lottery has come so far.
-    pub fn awaited(&self, awaited: Awaited) -> Option<Reply> {
+    /// How many batches and single bets were put in the ledger's line since the start.
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    /// The answer to what a connection waits for, if the lottery has come so far. The `signer` is the connection's.
+    pub fn awaited(&self, awaited: Awaited, signer: Option<&Signer>) -> Option<Reply> {
         match awaited {
             Awaited::Draw => self.lottery.is_drawn().then_some(Reply::Draw(Ok(()))),
-            Awaited::Seal(agency) => self.lottery.seal().map(|seal| Reply::Seal(self.show(seal, agency))),
+            Awaited::Seal(agency) => self.lottery.seal().map(|seal| Reply::Seal(self.show(seal, agency, signer))),
             Awaited::Drawn => self.lottery.drawn().map(|drawn| Reply::Drawn(Ok(drawn.clone()))),
         }
     }
@@ -270,7 +278,8 @@ impl Central {
     /// Reads the keys again. The acceptor then tells every connection.
     pub fn reload_keys(&self) {
         self.keys.as_ref().inspect(|keys| keys.reload());
-        *self.seal_signature.lock() = None;
+        // Few connections have seen older keys than the newest: their signatures are made again.
+        self.seal_signatures.lock().clear();
         self.lottery.wake();
     }
 
@@ -282,6 +291,7 @@ impl Central {
         rows: Rows,
         asked: Asked,
     ) -> Answer {
+        self.batches.fetch_add(1, Ordering::Relaxed);
         self.put(asker, Ok(agency), asked, |agency| Entry::Bets { agency: agency.id(), place, rows })
     }
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -22,6 +22,11 @@ use super::session::{At, Next};
 /// Stack of a worker, in bytes. Its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
 
+/// How many times as long as a handshake took the lane rests after it, while agencies are at work.
+const REST: u32 = 4;
+/// However slow the machine: a rest takes one of the workers.
+const LONGEST_REST: Duration = Duration::from_millis(5);
+
 /// See the module.
 pub struct Pool {
     pub queue: Queue,
@@ -38,6 +43,8 @@ struct Worker {
     is_stopping: Arc<AtomicBool>,
     open: Arc<Open>,
     lane: Arc<Lane<IpAddr, Arc<Connection>>>,
+    /// Those that the central had taken at the end of the latest handshake.
+    batches_before: Arc<AtomicU64>,
     inputs: Arc<Inputs>,
 }
 
@@ -50,7 +57,7 @@ impl Pool {
         let (queue, jobs) = Queue::new(queue);
         let (ending, ended) = bounded(0);
         let (lane, inputs) = (Arc::new(Lane::new()), Arc::new(Inputs::default()));
-        let is_stopping = Arc::new(AtomicBool::new(false));
+        let (is_stopping, batches_before) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let threads = (0..workers).map(|number| {
             let worker = Worker {
                 jobs: jobs.clone(),
@@ -59,10 +66,11 @@ impl Pool {
                 is_stopping: Arc::clone(&is_stopping),
                 open: Arc::clone(open),
                 lane: Arc::clone(&lane),
+                batches_before: Arc::clone(&batches_before),
                 inputs: Arc::clone(&inputs),
             };
             let ending: Sender<()> = ending.clone();
-            std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES).spawn(move || {
+            thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES).spawn(move || {
                 worker.run();
                 drop(ending);
             })
@@ -93,7 +101,9 @@ impl Worker {
                 match job {
                     Job::Serve(connection) => self.serve(connection, false),
                     Job::Handshake(connection) => {
+                        let begin = Instant::now();
                         self.serve(connection, true);
+                        self.rest(begin.elapsed());
                         if let Some(next) = self.lane.leave() {
                             self.queue.push(Job::Handshake(next));
                         }
@@ -105,6 +115,15 @@ impl Worker {
                 }
                 next = self.queue.pop_overflow();
             }
+        }
+    }
+
+    /// Keeps the lane after a handshake, if bets have come since the one before: a flood of handshakes has
+    /// 1 / (1 + `REST`) of a processor then, and all of one while there is nothing else to do.
+    fn rest(&self, taken: Duration) {
+        let batches = self.central.batches();
+        if self.batches_before.swap(batches, Ordering::Relaxed) != batches {
+            thread::sleep((taken * REST).min(LONGEST_REST));
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Judgement {
     acceptance: Arc<Acceptance>,
     /// By whose verifier, or whose configuration the handshake uses.
     generation: u64,
+    /// By the key of the handshake.
+    signer: Signer,
     /// None before the handshake is over.
     who: Option<Who>,
     /// When the next of the certificates expires, in seconds since 1970.
@@ -113,7 +115,12 @@ impl Current {
 impl Judgement {
     /// For a connection whose handshake uses this configuration.
     pub fn pending(acceptance: Arc<Acceptance>, current: &Current) -> Judgement {
-        Judgement { acceptance, generation: current.generation, who: None, look_again: i64::MAX }
+        let signer = current.signer.clone();
+        Judgement { acceptance, generation: current.generation, signer, who: None, look_again: i64::MAX }
+    }
+
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// None before the handshake is over.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::acceptance::Acceptance;
 use super::tls::{HANDSHAKE_BYTES, TlsStream};
-use super::{Stream, Who};
+use super::{Signer, Stream, Who};
 
 /// The first byte of a handshake's record. A frame begins with 0, and a line with a character of text.
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -124,6 +124,10 @@ impl<S: Stream> Stream for Incoming<S> {
 
     fn certificates(&self) -> Vec<Vec<u8>> {
         self.stream().map(Stream::certificates).unwrap_or_default()
+    }
+
+    fn signer(&self) -> Option<&Signer> {
+        self.stream().and_then(Stream::signer)
     }
 
     fn recheck(&mut self) -> io::Result<()> {

@@ -68,6 +68,12 @@ pub trait Stream: io::Read + io::Write + Send {
         Vec::new()
     }
 
+    /// Signs with our own key, as the peer has seen its certificate in the handshake: the files may have been read again since.
+    /// None at a client, before the handshake is over, or without TLS.
+    fn signer(&self) -> Option<&Signer> {
+        None
+    }
+
     /// Judges the peer's certificate again, if what it is judged by has changed, or if it may have expired. An error is its
     /// refusal.
     fn recheck(&mut self) -> io::Result<()> {

@@ -22,6 +22,11 @@ impl Signer {
         Signer(certified)
     }
 
+    /// Whether both sign with the key that one reading of the files has given.
+    pub fn is(&self, other: &Signer) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The signature under a statement, and the certificates of the key.
     pub fn sign(&self, statement: &str) -> Result<Signed, String> {
         let offered: Vec<SignatureScheme> = algorithms().mapping.iter().map(|(scheme, _)| *scheme).collect();

@@ -9,7 +9,7 @@ use rustls::{ClientConnection, Connection, ServerConnection};
 use super::acceptance::{Acceptance, Judgement};
 use super::records::Wire;
 use super::tls_error::{OtherEnd, TlsError};
-use super::{Stream, Who};
+use super::{Signer, Stream, Who};
 use crate::domain::Role;
 
 /// What a peer may send before its handshake is over.
@@ -252,6 +252,13 @@ impl<S: Stream> Stream for TlsStream<S> {
             return Vec::new();
         }
         self.connection.peer_certificates().unwrap_or_default().iter().map(|one| one.to_vec()).collect()
+    }
+
+    fn signer(&self) -> Option<&Signer> {
+        match &self.side {
+            Side::Server(judgement) if self.failure.is_none() && !self.is_handshaking() => Some(judgement.signer()),
+            _ => None,
+        }
     }
 
     fn recheck(&mut self) -> io::Result<()> {

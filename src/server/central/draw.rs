@@ -7,6 +7,7 @@ use super::{Central, Order};
 use crate::domain::{AgencyId, Draw, Roster, SealStep, WinningNumber};
 use crate::ledger::{DrawOrder, Entry, Held, State, StorageError};
 use crate::logging::{self, Event};
+use crate::transport::Signer;
 use crate::wire::{Drawn, Refusal, SealShown};
 
 /// Maximum missing agencies that the log names. It counts the others.
@@ -113,18 +114,27 @@ impl Central {
         Ok(())
     }
 
-    /// What an agency is shown of the seal. It is signed with the keys of today, whose certificate the agency has seen: those
-    /// of the acta may have been replaced since.
-    pub(super) fn show(&self, seal: &Seal, agency: AgencyId) -> std::result::Result<SealShown, Refusal> {
+    /// What an agency is shown of the seal. It is signed by the key whose certificate the agency's connection has seen: those
+    /// of the acta and of today may be others.
+    pub(super) fn show(
+        &self,
+        seal: &Seal,
+        agency: AgencyId,
+        signer: Option<&Signer>,
+    ) -> std::result::Result<SealShown, Refusal> {
         let shown = seal.shown(agency);
         let shown = shown.ok_or_else(|| Refusal::Other(format!("agency {agency} is not one of the sealed lottery")))?;
-        let Some(keys) = &self.keys else { return Ok(shown) };
-        let mut signature = self.seal_signature.lock();
-        if signature.is_none() {
-            let signed = keys.sign(&seal.acta.sealed().statement());
-            *signature = Some(signed.map_err(Refusal::Other)?.signature);
-        }
-        Ok(SealShown { signature: signature.clone(), ..shown })
+        let Some(signer) = signer else { return Ok(shown) };
+        let mut signatures = self.seal_signatures.lock();
+        let signature = match signatures.iter().find(|(by, _)| by.is(signer)) {
+            Some((_, signature)) => signature.clone(),
+            None => {
+                let signed = signer.sign(&seal.acta.sealed().statement()).map_err(Refusal::Other)?;
+                signatures.push((signer.clone(), signed.signature.clone()));
+                signed.signature
+            }
+        };
+        Ok(SealShown { signature: Some(signature), ..shown })
     }
 
     /// Seals the lottery, or takes up a seal that is on disk. False if an agency is not done.
