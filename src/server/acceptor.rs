@@ -293,6 +293,10 @@ impl Acceptor {
             let ready = events.iter().filter_map(|event| connections.get(&event.token()));
             ready.for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Readable));
             connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Time(now)));
+            // Whoever has declared and waits for a root gets an answer.
+            if central.claims_weighing() {
+                pool.queue.push(Job::Weigh);
+            }
         }
         refuser.join();
         if !pool.join(deadline) {

@@ -85,6 +85,38 @@ fn what_was_received_before_the_signal_is_answered() {
 }
 
 /// It sends more than it reads the answers of, so that neither side's system takes more of them.
+/// A worker computes the roots of those that came first, and the others wait for the next pass.
+#[test]
+fn every_declaration_is_answered_although_a_stop_comes_while_roots_are_computed() {
+    const AGENCIES: u32 = 8;
+    const BATCHES: usize = 100;
+    let folder = Folder::new();
+    let central = Central::on(&folder).agencies(AGENCIES).start();
+    let bets = format!("{ANA}\n").repeat(100);
+    let mut clients: Vec<Client> = (1..=AGENCIES)
+        .map(|id| {
+            let mut client = central.client();
+            let frames = frame(&format!("BATCH|{id}|100\n{bets}")).repeat(BATCHES);
+            client.send_bytes(&frames);
+            client
+        })
+        .collect();
+    for client in &mut clients {
+        (0..BATCHES).for_each(|_| _ = client.expect("ACK_BATCH|OK|100"));
+    }
+    for (id, client) in (1..).zip(&mut clients) {
+        client.send(&format!("DONE|{id}|10000|{}", "0".repeat(64)));
+    }
+    central.stop();
+    for client in &mut clients {
+        let reply = client.reply();
+        assert!(
+            reply.starts_with("ACK_DONE|ERR|unbalanced|10000") || reply.starts_with("ACK_DONE|ERR|busy"),
+            "{reply}"
+        );
+    }
+}
+
 #[test]
 fn a_peer_that_reads_nothing_holds_up_no_stop() {
     let folder = Folder::new();
