@@ -16,10 +16,15 @@ pub struct Hash(pub [u8; 32]);
 
 /// A tree that grows leaf by leaf. It holds one hash for each bit that is set in the number of its leaves.
 #[derive(Clone, Debug, Default)]
-pub struct Tree {
-    leaves: u64,
-    /// The roots of the whole subtrees, the largest first.
-    peaks: Vec<Hash>,
+pub struct Tree(Stretch);
+
+/// Neighbouring leaves of a tree, wherever they begin, hashed as far as that needs no others. It grows leaf by leaf.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    /// The place of the next leaf in the tree.
+    next: u64,
+    /// The roots of the largest whole subtrees, and their heights, in the order of their leaves.
+    peaks: Vec<(u32, Hash)>,
 }
 
 impl Hash {
@@ -39,24 +44,49 @@ impl Hash {
     }
 }
 
+impl Stretch {
+    /// From the leaf at this place on.
+    pub fn new(first: u64) -> Stretch {
+        Stretch { next: first, peaks: Vec::new() }
+    }
+
+    pub fn push(&mut self, leaf: Hash) {
+        self.add(0, leaf);
+    }
+
+    /// Adds a whole subtree of this height.
+    fn add(&mut self, height: u32, root: Hash) {
+        let (mut node, mut above) = (root, height);
+        // It is the right one of two as long as its bit in the place is set. The left one may be before this stretch.
+        while self.next >> above & 1 == 1
+            && let Some((_, left)) = self.peaks.pop_if(|(height, _)| *height == above)
+        {
+            node = Hash::of_node(left, node);
+            above += 1;
+        }
+        self.peaks.push((above, node));
+        self.next += 1 << height;
+    }
+}
+
 impl Tree {
     pub fn push(&mut self, leaf: Hash) {
-        let mut node = leaf;
-        for _ in 0..self.leaves.trailing_ones() {
-            let Some(left) = self.peaks.pop() else { break };
-            node = Hash::of_node(left, node);
-        }
-        self.peaks.push(node);
-        self.leaves += 1;
+        self.0.push(leaf);
+    }
+
+    /// Adds the leaves of a stretch, which has to begin where the tree ends.
+    pub fn append(&mut self, stretch: &Stretch) {
+        stretch.peaks.iter().for_each(|(height, root)| self.0.add(*height, *root));
     }
 
     pub fn leaves(&self) -> u64 {
-        self.leaves
+        self.0.next
     }
 
     /// The hash of nothing if there are no leaves.
     pub fn root(&self) -> Hash {
-        self.peaks.iter().rev().copied().reduce(|right, left| Hash::of_node(left, right)).unwrap_or_else(empty)
+        let peaks = self.0.peaks.iter().rev().map(|(_, root)| *root);
+        peaks.reduce(|right, left| Hash::of_node(left, right)).unwrap_or_else(empty)
     }
 }
 

@@ -11,12 +11,14 @@ use memchr::memchr_iter;
 use super::disk::Medium;
 use super::rows::{agency_of, for_each_chunk};
 use crate::domain::seal::Leaves;
-use crate::domain::tree::Tree;
-use crate::domain::{AgencyId, Hash, Secret};
+use crate::domain::tree::{Stretch, Tree};
+use crate::domain::{AgencyId, Secret};
 use crate::ledger::entry::IsStopping;
 
-/// Threads that hash leaves. More than these would wait for the one that reads and puts the leaves into the trees.
+/// Threads that hash rows. More than these would wait for the one that reads and puts the trees together.
 const MAX_THREADS: usize = 4;
+/// Pieces that a thread has or has done: with one alone it would wait for the reader after each.
+const AHEAD: usize = 3;
 
 /// The tree of an agency while it grows.
 struct Growing {
@@ -43,8 +45,12 @@ struct Run {
     end: usize,
 }
 
-/// Those of one run, in order.
-type Hashed = Vec<(AgencyId, Vec<Hash>)>;
+/// The leaves of a piece, hashed run by run.
+struct Hashed {
+    stretches: Vec<(AgencyId, Stretch)>,
+    /// The memory of the piece's rows, for another.
+    rows: Vec<u8>,
+}
 
 /// The trees over these agencies' bets in the first bytes of `bets.csv`.
 pub fn trees(
@@ -59,46 +65,45 @@ pub fn trees(
     let mut growing: BTreeMap<AgencyId, Growing> = secrets.iter().map(start).collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).clamp(1, MAX_THREADS);
     thread::scope(|scope| {
-        // A piece goes to each thread in turn, so their leaves come back in the order of the rows.
+        // A piece goes to each thread in turn, so they come back in the order of the rows.
         let lanes: Vec<(Sender<Piece>, Receiver<Hashed>)> = (0..threads)
             .map(|_| {
-                let (give, pieces) = bounded::<Piece>(1);
-                let (done, take) = bounded(1);
-                scope.spawn(move || pieces.iter().try_for_each(|piece| done.send(hash(&piece))));
+                let (give, pieces) = bounded::<Piece>(AHEAD);
+                let (done, take) = bounded(AHEAD);
+                scope.spawn(move || pieces.iter().try_for_each(|piece| done.send(hash(piece))));
                 (give, take)
             })
             .collect();
         let ended = || io::Error::other("a thread has ended");
-        let mut given = 0;
+        let (mut given, ahead) = (0, AHEAD * threads);
         let take = |growing: &mut BTreeMap<AgencyId, Growing>, piece: usize| {
-            let hashed = lanes[piece % threads].1.recv().map_err(|_| ended())?;
-            for (agency, leaves) in hashed {
-                let tree = growing.get_mut(&agency).map(|growing| &mut growing.tree);
-                tree.into_iter().for_each(|tree| leaves.iter().for_each(|leaf| tree.push(*leaf)));
+            let Hashed { stretches, rows } = lanes[piece % threads].1.recv().map_err(|_| ended())?;
+            for (agency, stretch) in stretches {
+                growing.get_mut(&agency).into_iter().for_each(|growing| growing.tree.append(&stretch));
             }
-            Ok::<_, io::Error>(())
+            Ok::<_, io::Error>(rows)
         };
         for_each_chunk(bets, 0, length, |rows| {
             if is_stopping() {
                 return Err(io::Error::other("the central is stopping"));
             }
-            if given >= threads {
-                take(&mut growing, given - threads)?;
-            }
-            let piece = split(rows, &mut growing)?;
+            let memory = if given < ahead { Vec::new() } else { take(&mut growing, given - ahead)? };
+            let piece = split(rows, memory, &mut growing)?;
             lanes[given % threads].0.send(piece).map_err(|_| ended())?;
             given += 1;
             Ok(())
         })?;
-        (given.saturating_sub(threads)..given).try_for_each(|piece| take(&mut growing, piece))?;
+        (given.saturating_sub(ahead)..given).try_for_each(|piece| take(&mut growing, piece).map(drop))?;
         drop(lanes);
         Ok(growing.into_iter().map(|(agency, growing)| (agency, growing.tree)).collect())
     })
 }
 
 /// The rows of those agencies whose trees are wanted.
-fn split(rows: &[u8], growing: &mut BTreeMap<AgencyId, Growing>) -> io::Result<Piece> {
-    let mut piece = Piece { rows: Vec::with_capacity(rows.len()), runs: Vec::new() };
+fn split(rows: &[u8], mut memory: Vec<u8>, growing: &mut BTreeMap<AgencyId, Growing>) -> io::Result<Piece> {
+    memory.clear();
+    memory.reserve(rows.len());
+    let mut piece = Piece { rows: memory, runs: Vec::new() };
     // Rows of one agency mostly follow one another, since they come in batches.
     let mut run: Option<(AgencyId, &[u8])> = None;
     let mut start = 0;
@@ -127,15 +132,20 @@ fn split(rows: &[u8], growing: &mut BTreeMap<AgencyId, Growing>) -> io::Result<P
     Ok(piece)
 }
 
-fn hash(piece: &Piece) -> Hashed {
+fn hash(piece: Piece) -> Hashed {
     let mut start = 0;
     let hash = |run: &Run| {
         let rows = &piece.rows[start..run.end];
         start = run.end;
-        let rows = rows.split_inclusive(|byte| *byte == b'\n');
-        (run.agency, (run.first..).zip(rows).map(|(place, row)| run.leaves.leaf(place, row)).collect())
+        let mut stretch = Stretch::new(run.first);
+        let mut begin = 0;
+        for (place, line_feed) in (run.first..).zip(memchr_iter(b'\n', rows)) {
+            stretch.push(run.leaves.leaf(place, &rows[begin..=line_feed]));
+            begin = line_feed + 1;
+        }
+        (run.agency, stretch)
     };
-    piece.runs.iter().map(hash).collect()
+    Hashed { stretches: piece.runs.iter().map(hash).collect(), rows: piece.rows }
 }
 
 #[cfg(test)]
@@ -143,6 +153,7 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
 
     use super::*;
+    use crate::domain::Hash;
 
     #[test]
     fn each_agency_has_the_tree_of_its_own_rows() {
