@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::ClientKeys;
@@ -14,6 +15,9 @@ use crate::output::print;
 use crate::transport::Connector;
 use crate::wire::frame::{self, HEADER};
 use crate::wire::{Command, Drawn, Reply, Stand};
+
+/// How often the central is asked whether it has the seal.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Holds the draw of a lottery that was begun with --winning-number later.
 ///
@@ -62,11 +66,11 @@ pub fn run(args: &Args) -> Result<()> {
     let mut dialog = talk().map_err(unreachable)?;
     let proof = match (&connector, store) {
         (Some(connector), _) => {
-            let statement = draw_statement(check(&stand(&mut dialog, server)?, seal)?, *seal, *number);
+            let statement = draw_statement(check(&closed(&mut dialog, server, deadline)?, seal)?, *seal, *number);
             connector.signer().sign(&statement).map_err(Error::failed)?.signature
         }
         (None, Some(store)) => {
-            check(&stand(&mut dialog, server)?, seal)?;
+            check(&closed(&mut dialog, server, deadline)?, seal)?;
             let path = store.join(OPERATOR_TOKEN);
             let text = fs::read_to_string(&path);
             let text = text.map_err(|error| Error::at_path(Kind::BadInput, &path, "read this file", &error))?;
@@ -83,6 +87,18 @@ pub fn run(args: &Args) -> Result<()> {
             Err(Error::refused(format!("the central does not hold the draw: {refusal}")))
         }
         reply => Err(unexpected(&reply)),
+    }
+}
+
+/// Where the lottery stands. If every agency is done and there is no seal, it is being made or announced: that is waited for.
+fn closed(dialog: &mut Dialog, server: &str, deadline: Instant) -> Result<Stand> {
+    loop {
+        let stand = stand(dialog, server)?;
+        let is_closing = stand.seal.is_none() && stand.agencies > 0 && stand.done == stand.agencies;
+        if !is_closing || Instant::now() + LOOK_AGAIN >= deadline {
+            return Ok(stand);
+        }
+        thread::sleep(LOOK_AGAIN);
     }
 }
 
