@@ -45,6 +45,10 @@ mutants: ## List the changes of ledger and domain that no unit test notices
 	cargo mutants --file 'src/ledger/**/*.rs' --file 'src/domain/*.rs' \
 	  --exclude '**/simulation.rs' --exclude '**/simulated_disk.rs' --output target -- --locked --lib
 
+.PHONY: bench
+bench: ## Measure how near this machine's limit quiniela is, and write docs/PERFORMANCE.md's table and picture
+	WRITE=1 cargo bench --locked --bench limit
+
 .PHONY: lint
 lint: ## Check the format, and deny every warning
 	cargo fmt --check

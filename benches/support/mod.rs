@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod floor;
 pub mod peers;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,14 +49,24 @@ impl Central {
 
     /// With the folder that `quiniela keys init` has made, if there is one.
     pub fn start_with(program: &str, store: &Path, agencies: u64, keys: Option<&Path>) -> Central {
+        let mut command = Central::command(program, store, agencies);
+        if let Some(keys) = keys {
+            command.arg("--keys").arg(keys.join("central"));
+        }
+        Central::spawn(command)
+    }
+
+    /// For [`Central::spawn`], with whatever arguments are added.
+    pub fn command(program: &str, store: &Path, agencies: u64) -> Command {
         let mut command = Command::new(program);
         command
             .args(["server", "--port", "0", "--bind", "127.0.0.1", "--backlog", "4096", "--client-amount"])
             .args([&agencies.to_string(), "--store"])
             .arg(store);
-        if let Some(keys) = keys {
-            command.arg("--keys").arg(keys.join("central"));
-        }
+        command
+    }
+
+    pub fn spawn(mut command: Command) -> Central {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
@@ -140,8 +151,19 @@ fn agency_command(program: &str, id: u64, port: u16, data: &Path, in_flight: u64
 
 /// Sends a request, and returns the text of its reply.
 pub fn ask(stream: &mut TcpStream, request: &str) -> String {
-    stream.write_all(&(request.len() as u32).to_be_bytes()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
+    send(stream, request);
+    receive(stream)
+}
+
+pub fn send(stream: &mut TcpStream, request: &str) {
+    // In one write: two small ones wait for the acknowledgement of the first.
+    let mut frame = (request.len() as u32).to_be_bytes().to_vec();
+    frame.extend_from_slice(request.as_bytes());
+    stream.write_all(&frame).unwrap();
+}
+
+/// The text of a frame.
+pub fn receive(stream: &mut TcpStream) -> String {
     let mut header = [0; 4];
     stream.read_exact(&mut header).unwrap();
     let mut reply = vec![0; u32::from_be_bytes(header) as usize];
