@@ -1,6 +1,7 @@
 //! quiniela: a national lottery in one binary.
 mod agency;
 mod audit;
+mod backup;
 pub mod cli;
 pub mod compose;
 pub mod config;
@@ -15,6 +16,7 @@ mod keys;
 mod ledger;
 pub mod logging;
 mod output;
+mod progress;
 mod resolve;
 mod server;
 mod signals;
@@ -44,11 +46,12 @@ use signals::StopSignal;
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
+/// - `backup`: copies the files of a central that may be running.
 /// - `audit`: checks a closed lottery again, with code of its own.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
-/// They share [`domain`] (the lottery's rules, without I/O), `transport`, `dialog`, [`logging`], `output`, `resolve`, [`error`]
+/// They share [`domain`] (the lottery's rules, without I/O), `transport`, `dialog`, [`logging`], `output`, `progress`, `resolve`, [`error`]
 /// and `signals`. Only what tests and documents use is public. The rules that keep the rooms apart: the domain does no
 /// I/O, server and agency never import each other, only `config` reads the environment for settings, and only `main`
 /// ends the process.
@@ -89,6 +92,7 @@ where
         Command::Keys(args) => keys::run(&args),
         Command::Draw(args) => draw::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Backup(args) => backup::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),
         Command::Completions { shell } => {

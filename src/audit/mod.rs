@@ -5,7 +5,6 @@ mod agency;
 mod documents;
 mod own;
 mod pass;
-mod progress;
 mod report;
 mod rows;
 mod salt;

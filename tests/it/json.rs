@@ -151,6 +151,19 @@ fn an_audit_a_ticket_and_a_draw_are_one_object() {
 }
 
 #[test]
+fn a_backup_is_one_object() {
+    let folder = Folder::with_data("--agencies 1 --bets 40 --seed 1 --winners 3");
+    let central = Central::on(&folder).agencies(1).start();
+    let open = object(&folder, "backup --json store copy-1");
+    Agency::new(1, central.port, &folder).run().ok();
+    assert_listed("backup", &[open, object(&folder, "backup --json store copy-2")]);
+    central.stop();
+    let refused = run(&folder, "backup --json store copy-1");
+    refused.failed(2, &["copy-1", "is not empty"]);
+    assert!(refused.lines.is_empty(), "{refused}");
+}
+
+#[test]
 fn checks_of_a_server_are_one_object_even_if_they_fail() {
     let folder = Folder::new();
     let (central, nobody) = (Central::on(&folder).agencies(0).start(), Nobody::at_home());

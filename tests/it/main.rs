@@ -5,6 +5,7 @@
 mod agency_keys;
 mod architecture;
 mod audit;
+mod backup;
 mod chain;
 mod cli;
 mod common;
