@@ -22,6 +22,9 @@ _quiniela() {
             quiniela,audit)
                 cmd="quiniela__subcmd__audit"
                 ;;
+            quiniela,backup)
+                cmd="quiniela__subcmd__backup"
+                ;;
             quiniela,completions)
                 cmd="quiniela__subcmd__completions"
                 ;;
@@ -63,6 +66,9 @@ _quiniela() {
                 ;;
             quiniela__subcmd__help,audit)
                 cmd="quiniela__subcmd__help__subcmd__audit"
+                ;;
+            quiniela__subcmd__help,backup)
+                cmd="quiniela__subcmd__help__subcmd__backup"
                 ;;
             quiniela__subcmd__help,completions)
                 cmd="quiniela__subcmd__help__subcmd__completions"
@@ -167,7 +173,7 @@ _quiniela() {
 
     case "${cmd}" in
         quiniela)
-            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help"
+            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -181,7 +187,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --lottery --mode --data --loop-amount --loop-period --log-level --batch-max --batch-period --in-flight --retry-for --winners --receipt --print-config --force --stop-on-eof --help"
+            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --lottery --mode --data --loop-amount --loop-period --log-level --log-format --batch-max --batch-period --in-flight --retry-for --winners --receipt --print-config --json --force --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -304,6 +310,10 @@ _quiniela() {
                     COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
                     return 0
                     ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --batch-max)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -412,6 +422,24 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__backup)
+            opts="-h --rate --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__completions)
             opts="-h --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -427,7 +455,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__demo)
-            opts="-h --agencies --data --tls --keep --help"
+            opts="-h --agencies --data --tls --keep --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -452,7 +480,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__draw)
-            opts="-h --seal --server --store --timeout --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            opts="-h --seal --server --store --timeout --json --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -552,7 +580,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__echo__subcmd__check)
-            opts="-h --timeout --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            opts="-h --timeout --json --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -637,7 +665,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__gen__subcmd__compose)
-            opts="-o -h --output --exercise --persist --tls --keys-dir --subnet --force --help"
+            opts="-o -h --output --exercise --persist --tls --keys-dir --subnet --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -696,7 +724,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__gen__subcmd__data)
-            opts="-h --agencies --bets --seed --winners --winning-number --force --help"
+            opts="-h --agencies --bets --seed --winners --winning-number --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -730,7 +758,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__health)
-            opts="-h --config --port --bind --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            opts="-h --config --port --bind --json --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -834,7 +862,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help)
-            opts="server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help"
+            opts="server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -862,6 +890,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__audit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__backup)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1128,7 +1170,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys)
-            opts="-h --help init request sign renew revoke show help"
+            opts="-h --json --help init request sign renew revoke show help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1254,7 +1296,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys__subcmd__init)
-            opts="-h --agencies --server-name --days --force --help"
+            opts="-h --agencies --server-name --days --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1280,7 +1322,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys__subcmd__renew)
-            opts="-h --agency --central --operator --server-name --days --help"
+            opts="-h --agency --central --operator --server-name --days --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1306,7 +1348,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys__subcmd__request)
-            opts="-h --agency --central --operator --force --help"
+            opts="-h --agency --central --operator --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1324,7 +1366,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys__subcmd__revoke)
-            opts="-h --agency --central --operator --serial --help"
+            opts="-h --agency --central --operator --serial --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1360,7 +1402,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__keys__subcmd__sign)
-            opts="-h --agency --central --operator --server-name --days --help"
+            opts="-h --agency --central --operator --server-name --days --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1407,7 +1449,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --require-signed --stop-on-eof --help"
+            opts="-h --config --port --bind --backlog --log-level --log-format --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --json --require-signed --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1442,6 +1484,10 @@ _quiniela() {
                     ;;
                 --log-level)
                     COMPREPLY=($(compgen -W "CRITICAL ERROR WARNING NOTICE INFO DEBUG TRACE" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --client-amount)
@@ -1574,7 +1620,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__ticket)
-            opts="-h --agency --bet --data --receipt --check --seal --ca --help"
+            opts="-h --agency --bet --data --receipt --check --seal --ca --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

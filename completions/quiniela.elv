@@ -31,6 +31,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+            cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand completions 'Prints the completion script of a shell'
@@ -43,6 +44,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --bind 'Address of this machine to listen on; 0.0.0.0 is all of them [env: SERVER_BIND] [file: SERVER_BIND] [default: 0.0.0.0]'
             cand --backlog 'Connections that may wait to be accepted; the kernel may allow fewer [env: SERVER_LISTEN_BACKLOG] [file: SERVER_LISTEN_BACKLOG] [default: 128]'
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]'
+            cand --log-format 'Form of the log: text as the exercises have it, or json with one object a line [env: LOGGING_FORMAT] [file: LOGGING_FORMAT] [default: text]'
             cand --client-amount 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]'
             cand --store 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]'
             cand --keys 'Folder with this party''s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]'
@@ -62,6 +64,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'
             cand --unbalanced 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --json 'With --print-config, print one JSON object'
             cand --require-signed 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
@@ -82,6 +85,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --loop-amount 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]'
             cand --loop-period 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]'
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]'
+            cand --log-format 'Form of the log: text as the exercises have it, or json with one object a line [env: CLI_LOG_FORMAT] [file: log.format] [default: text]'
             cand --batch-max 'Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]'
             cand --batch-period 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]'
             cand --in-flight 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]'
@@ -89,6 +93,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --winners 'File to write the winners'' documents to, one a line'
             cand --receipt 'File to keep the receipt of the seal in, which nobody but you should read [env: CLI_RECEIPT]'
             cand --print-config 'Print every setting and where its value came from, and exit'
+            cand --json 'With --print-config, print one JSON object'
             cand --force 'Let --winners and --receipt replace a file of another kind'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
@@ -101,6 +106,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys'
             cand --tls-key 'The private key of our certificate, in PEM, instead of key.pem in --keys'
             cand --tls-crl 'List of revoked certificates, in PEM, instead of crl.pem in --keys'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -113,6 +119,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys'
             cand --tls-key 'The private key of our certificate, in PEM, instead of key.pem in --keys'
             cand --tls-crl 'List of revoked certificates, in PEM, instead of crl.pem in --keys'
+            cand --json 'Print one JSON object, where otherwise nothing is printed'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -125,6 +132,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --persist 'Keep the bets on a named volume, which survives the central''s container'
             cand --tls 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other''s'
             cand --force 'Replace an existing file even if it is not a Compose file of this lottery'
+            cand --json 'With --output, print one JSON object about the file that was written'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -135,10 +143,12 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --winners 'Exact number of bets on the winning number; if not given, it is random'
             cand --winning-number 'The winning number, whose bets --winners counts'
             cand --force 'Replace existing files, and remove those of agencies beyond the last'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;keys'= {
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand init 'Makes an authority, and a folder with a key and a certificate for each party'
@@ -154,6 +164,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --server-name 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times'
             cand --days 'Days that certificates are valid, but no longer than the authority'
             cand --force 'Replace all keys and certificates that are there, and remove those of agencies behind the last'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -162,6 +173,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --central 'The central'
             cand --operator 'The operator, who may ask for the status and hold a draw'
             cand --force 'Replace a key and a request that are there'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -171,6 +183,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --days 'Days that certificates are valid, but no longer than the authority'
             cand --central 'The central'
             cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -180,6 +193,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --days 'Days that certificates are valid, but no longer than the authority'
             cand --central 'The central'
             cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -188,11 +202,12 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --serial 'The certificate with this serial number'
             cand --central 'The central'
             cand --operator 'The operator, who may ask for the status and hold a draw'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;keys;show'= {
-            cand --json 'Print JSON'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -229,6 +244,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys'
             cand --tls-key 'The private key of our certificate, in PEM, instead of key.pem in --keys'
             cand --tls-crl 'List of revoked certificates, in PEM, instead of crl.pem in --keys'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -237,6 +253,13 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --data 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few'
             cand --tls 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
             cand --keep 'Keep the folder with the central''s files, the logs and the keys, and print its path'
+            cand --json 'Print one JSON object at the end, and nothing before it'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;backup'= {
+            cand --rate 'Most MiB to copy in a second, so that the central keeps its speed; 0 is no limit'
+            cand --json 'Print one JSON object'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -258,6 +281,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --check 'Ticket to check'
             cand --seal 'Seal to check the ticket against, if there is no acta'
             cand --ca 'File of the authority: seal and number must be signed, with certificates that were valid then'
+            cand --json 'Print one JSON object about the ticket that is checked; a ticket that is made is one anyway'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -280,6 +304,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+            cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand completions 'Prints the completion script of a shell'
@@ -321,6 +346,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;draw'= {
         }
         &'quiniela;help;demo'= {
+        }
+        &'quiniela;help;backup'= {
         }
         &'quiniela;help;audit'= {
         }

@@ -35,6 +35,7 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Wri
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "backup" -d 'Copies a central\'s store, which may be in use: all of its files as they were at one moment'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
@@ -51,6 +52,8 @@ NOTICE\t''
 INFO\t''
 DEBUG\t''
 TRACE\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l log-format -d 'Form of the log: text as the exercises have it, or json with one object a line [env: LOGGING_FORMAT] [file: LOGGING_FORMAT] [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l client-amount -d 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l store -d 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l keys -d 'Folder with this party\'s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]' -r -f -a "(__fish_complete_directories)"
@@ -72,6 +75,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time 
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l unbalanced -d 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]' -r -f -a "refuse\t''
 accept\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l json -d 'With --print-config, print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l require-signed -d 'Take an agency\'s DONE only with its signature over what it has sent; this needs --keys'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -97,6 +101,8 @@ NOTICE\t''
 INFO\t''
 DEBUG\t''
 TRACE\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l log-format -d 'Form of the log: text as the exercises have it, or json with one object a line [env: CLI_LOG_FORMAT] [file: log.format] [default: text]' -r -f -a "text\t''
+json\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-max -d 'Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430 [env: CLI_BATCH_MAXAMOUNT] [file: batch.maxAmount] [default: 100]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l batch-period -d 'Wait between two messages of the lottery, instead of --loop-period; with 0s several batches are in flight [env: CLI_BATCH_PERIOD] [file: batch.period]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l in-flight -d 'Maximum batches sent and not yet acknowledged, if the lottery does not wait between messages [default: 256]' -r
@@ -104,6 +110,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l retry-for -
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l winners -d 'File to write the winners\' documents to, one a line' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l receipt -d 'File to keep the receipt of the seal in, which nobody but you should read [env: CLI_RECEIPT]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l print-config -d 'Print every setting and where its value came from, and exit'
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l json -d 'With --print-config, print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l force -d 'Let --winners and --receipt replace a file of another kind'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -113,6 +120,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-ca 
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand echo-check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l config -d 'The central\'s configuration file; only the default may be missing [default: config.ini]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l port -d 'TCP port that the central listens on [env: SERVER_PORT] [file: SERVER_PORT] [default: 12345]' -r
@@ -122,6 +130,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-ca -d '
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand health" -l json -d 'Print one JSON object, where otherwise nothing is printed'
 complete -c quiniela -n "__fish_quiniela_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s o -l output -d 'File to write, whole or not at all; standard output if not given' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exercise -d 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery' -r -f -a "1\t''
@@ -137,6 +146,7 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l tls -d 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other\'s'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace an existing file even if it is not a Compose file of this lottery'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l json -d 'With --output, print one JSON object about the file that was written'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l agencies -d 'Number of files to write; the bets are split unevenly between them' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l bets -d 'Number of bets to write, in total' -r
@@ -144,7 +154,9 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l seed -d '
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winners -d 'Exact number of bets on the winning number; if not given, it is random' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l winning-number -d 'The winning number, whose bets --winners counts' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l force -d 'Replace existing files, and remove those of agencies beyond the last'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-data" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and not __fish_seen_subcommand_from init request sign renew revoke show help" -f -a "request" -d 'Makes a key that stays here, and a request to have it certified'
@@ -157,30 +169,35 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from init" -l server-name -d 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from init" -l days -d 'Days that certificates are valid, but no longer than the authority' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from init" -l force -d 'Replace all keys and certificates that are there, and remove those of agencies behind the last'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from init" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -l agency -d 'Agency ID' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -l central -d 'The central'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -l operator -d 'The operator, who may ask for the status and hold a draw'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -l force -d 'Replace a key and a request that are there'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from request" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l agency -d 'Agency ID' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l server-name -d 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l days -d 'Days that certificates are valid, but no longer than the authority' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l central -d 'The central'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l operator -d 'The operator, who may ask for the status and hold a draw'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from sign" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l agency -d 'Agency ID' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l server-name -d 'Host name or IP address of the central, as agencies reach it; localhost, 127.0.0.1, ::1 and server need no saying. Can be given several times' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l days -d 'Days that certificates are valid, but no longer than the authority' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l central -d 'The central'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l operator -d 'The operator, who may ask for the status and hold a draw'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -l agency -d 'Agency ID' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -l serial -d 'The certificate with this serial number' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -l central -d 'The central'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -l operator -d 'The operator, who may ask for the status and hold a draw'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from show" -l json -d 'Print JSON'
+complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "request" -d 'Makes a key that stays here, and a request to have it certified'
@@ -198,12 +215,17 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-ca -d 'Ce
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-key -d 'The private key of our certificate, in PEM, instead of key.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l tls -d 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l keep -d 'Keep the folder with the central\'s files, the logs and the keys, and print its path'
+complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l json -d 'Print one JSON object at the end, and nothing before it'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -l rate -d 'Most MiB to copy in a second, so that the central keeps its speed; 0 is no limit' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -l json -d 'Print one JSON object'
+complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l agency -d 'Check the file of this agency against the acta' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l data -d 'Folder of the agency\'s file, agency-<id>.csv' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l receipt -d 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked' -r -F
@@ -218,24 +240,26 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l receipt -d 
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l check -d 'Ticket to check' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l seal -d 'Seal to check the ticket against, if there is no acta' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l ca -d 'File of the authority: seal and number must be signed, with certificates that were valid then' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l json -d 'Print one JSON object about the ticket that is checked; a ticket that is made is one anyway'
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "backup" -d 'Copies a central\'s store, which may be in use: all of its files as they were at one moment'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "request" -d 'Makes a key that stays here, and a request to have it certified'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "sign" -d 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 
 use crate::audit;
+use crate::backup;
 use crate::compose;
 use crate::config::{AgencyArgs, HealthArgs, ServerArgs};
 use crate::demo;
@@ -43,6 +44,7 @@ pub enum Command {
     Keys(keys::Args),
     Draw(draw::Args),
     Demo(demo::Args),
+    Backup(backup::Args),
     Audit(audit::AuditArgs),
     Ticket(audit::TicketArgs),
     /// Prints the completion script of a shell.

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::config::ClientKeys;
 use crate::dialog::{self, Dialog};
 use crate::domain::seal::draw_statement;
 use crate::domain::{Hash, LotteryId, OPERATOR_TOKEN};
 use crate::error::{Error, Kind, Result};
-use crate::output::print;
+use crate::output::{object, print};
 use crate::transport::Connector;
 use crate::wire::frame::{self, HEADER};
 use crate::wire::{Command, Drawn, Reply, Stand};
@@ -49,12 +51,23 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = crate::config::parse_limit)]
     timeout: Duration,
 
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     keys: ClientKeys,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    number: u32,
+    seal: Hash,
+}
+
 pub fn run(args: &Args) -> Result<()> {
-    let Args { number, seal, server, store, timeout, keys } = args;
+    let Args { number, seal, server, store, timeout, json, keys } = args;
     let deadline = Instant::now() + *timeout;
     let host = server.rsplit_once(':').map_or(&**server, |(host, _)| host);
     let connector = match keys.paths()? {
@@ -82,6 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let command = Command::HoldDraw { number: *number, seal: *seal, proof: &proof };
     match ask(&mut dialog, &command, server)? {
+        Reply::Drawn(Ok(Drawn { number, .. })) if *json => print(object(&Report { number, seal: *seal })?),
         Reply::Drawn(Ok(Drawn { number, .. })) => print(format!("drawn: {number}, over the seal {seal}\n")),
         Reply::Drawn(Err(refusal)) | Reply::Ack(Err(refusal)) => {
             Err(Error::refused(format!("the central does not hold the draw: {refusal}")))

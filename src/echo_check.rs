@@ -4,13 +4,14 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
 use crate::config::ClientKeys;
 use crate::dialog::{self, Dialog, left};
 use crate::domain::Quoted;
 use crate::error::{Error, Result};
-use crate::output::print;
+use crate::output::{object, print};
 use crate::transport::Connector;
 use crate::wire::{HEALTH_MESSAGE, HEALTH_SOURCE};
 
@@ -36,22 +37,52 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = crate::config::parse_limit)]
     timeout: Duration,
 
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     keys: ClientKeys,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    address: &'a str,
+    /// `success` or `fail`.
+    result: &'a str,
+    /// Why it failed.
+    error: Option<String>,
+}
+
 /// Prints the result in the form that the exercises define. The error says why a check failed.
-pub fn run(Args { address, message, timeout, keys }: &Args) -> Result<()> {
+pub fn run(Args { address, message, timeout, json, keys }: &Args) -> Result<()> {
     let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
     let connector = connector(keys, host)?;
     let verdict = check(address, message, connector.as_ref(), Instant::now() + *timeout);
-    let word = if verdict.is_ok() { "success" } else { "fail" };
-    let printed = print(format!("action: test_echo_server | result: {word}\n"));
+    let word = word(verdict.is_ok());
+    let text = if *json { report(address, &verdict)? } else { format!("action: test_echo_server | result: {word}\n") };
+    let printed = print(text);
     verdict.map_err(|error| Error::failed(format!("{address}: {error}"))).and(printed)
 }
 
-/// Checks the central that listens at this address. Prints nothing on success.
-pub fn health(central: SocketAddr, keys: &ClientKeys) -> Result<()> {
+fn word(is_good: bool) -> &'static str {
+    if is_good { "success" } else { "fail" }
+}
+
+fn report<E: ToString>(address: &str, verdict: &Result<(), E>) -> Result<String> {
+    let error = verdict.as_ref().err().map(ToString::to_string);
+    object(&Report { address, result: word(verdict.is_ok()), error })
+}
+
+/// Checks the central that listens at this address. Prints nothing, or with `json` what came of it.
+pub fn health(central: SocketAddr, json: bool, keys: &ClientKeys) -> Result<()> {
+    let verdict = check_health(central, keys);
+    let printed = if json { print(report(&central.to_string(), &verdict)?) } else { Ok(()) };
+    verdict.and(printed)
+}
+
+fn check_health(central: SocketAddr, keys: &ClientKeys) -> Result<()> {
     let deadline = Instant::now() + HEALTH_TIMEOUT;
     let ask = |host: IpAddr| {
         let address = SocketAddr::new(host, central.port());
@@ -129,7 +160,7 @@ mod tests {
     fn health(central: SocketAddr, keys: &[String]) -> Result<()> {
         let words = ["health"].into_iter().chain(keys.iter().map(String::as_str));
         let matches = ClientKeys::augment_args(Command::new("quiniela")).get_matches_from(words);
-        super::health(central, &ClientKeys::from_arg_matches(&matches).unwrap())
+        super::health(central, false, &ClientKeys::from_arg_matches(&matches).unwrap())
     }
 
     fn flags(keys: &TempDir) -> [String; 1] {

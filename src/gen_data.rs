@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use fastrand::Rng;
+use serde::Serialize;
 use time::Month;
 
 use crate::config::whole_number;
 use crate::domain::{MAX_AGENCIES, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
-use crate::output::WholeFile;
+use crate::output::{WholeFile, counted, object};
 
 /// Bets are on numbers below this.
 const NUMBERS: u32 = 10_000;
@@ -54,6 +55,10 @@ pub struct Args {
     /// Replace existing files, and remove those of agencies beyond the last
     #[arg(long)]
     pub force: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What was made.
@@ -61,6 +66,29 @@ pub struct Args {
 pub struct Made {
     pub bets: u64,
     pub winners: u64,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    folder: String,
+    files: u32,
+    bets: u64,
+    winners: u64,
+    winning_number: u32,
+}
+
+impl Made {
+    /// As the command prints it.
+    pub fn told(&self, args: &Args) -> Result<String> {
+        let (folder, files) = (args.dir.display().to_string(), args.agencies);
+        let Made { bets, winners } = *self;
+        if args.json {
+            return object(&Report { folder, files, bets, winners, winning_number: args.winning_number });
+        }
+        let (files, bets, number) = (counted(files.into(), "file"), counted(bets, "bet"), args.winning_number);
+        Ok(format!("{folder}: {files}, {bets}, {winners} of them on {number}\n"))
+    }
 }
 
 /// Writes all files. If the folder already holds an agency's file, it writes none, unless `force` is set.

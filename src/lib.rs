@@ -1,6 +1,7 @@
 //! quiniela: a national lottery in one binary.
 mod agency;
 mod audit;
+mod backup;
 pub mod cli;
 pub mod compose;
 pub mod config;
@@ -15,6 +16,7 @@ mod keys;
 mod ledger;
 pub mod logging;
 mod output;
+mod progress;
 mod resolve;
 mod server;
 mod signals;
@@ -31,7 +33,7 @@ use log::LevelFilter;
 
 use cli::{Cli, Command};
 use error::{Error, Kind, Result};
-use output::{WholeFile, counted, print};
+use output::{WholeFile, object, print};
 use signals::StopSignal;
 
 /// Parses a command line, sets up what its command needs, and runs it.
@@ -44,11 +46,12 @@ use signals::StopSignal;
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
+/// - `backup`: copies the files of a central that may be running.
 /// - `audit`: checks a closed lottery again, with code of its own.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
-/// They share [`domain`] (the lottery's rules, without I/O), `transport`, `dialog`, [`logging`], `output`, `resolve`, [`error`]
+/// They share [`domain`] (the lottery's rules, without I/O), `transport`, `dialog`, [`logging`], `output`, `progress`, `resolve`, [`error`]
 /// and `signals`. Only what tests and documents use is public. The rules that keep the rooms apart: the domain does no
 /// I/O, server and agency never import each other, only `config` reads the environment for settings, and only `main`
 /// ends the process.
@@ -65,37 +68,31 @@ where
         Command::Server(args) => {
             let (config, provenance) = config::resolve_server(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string());
+                return print_config(&provenance, args.json);
             }
-            let ended = server::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            let ended = server::run(&config, set_up(config.level.value, config.log_format, args.stop_on_eof)?);
             logging::flush();
             ended
         }
         Command::Agency(args) => {
             let (config, provenance) = config::resolve_agency(&args, &environment)?;
             if args.print_config {
-                return print(provenance.to_string());
+                return print_config(&provenance, args.json);
             }
-            let ended = agency::run(&config, set_up(config.level.value, args.stop_on_eof)?);
+            let ended = agency::run(&config, set_up(config.level.value, config.log_format, args.stop_on_eof)?);
             logging::flush();
             ended
         }
         Command::EchoCheck(args) => echo_check::run(&args),
-        Command::Health(args) => echo_check::health(config::resolve_health(&args, &environment)?, &args.keys),
-        Command::GenCompose(args) => compose::run(&args),
-        Command::GenData(args) => {
-            let made = gen_data::run(&args)?;
-            let (files, number, dir) = (args.agencies, args.winning_number, args.dir.display());
-            print(format!(
-                "{dir}: {}, {}, {} of them on {number}\n",
-                counted(files.into(), "file"),
-                counted(made.bets, "bet"),
-                made.winners
-            ))
+        Command::Health(args) => {
+            echo_check::health(config::resolve_health(&args, &environment)?, args.json, &args.keys)
         }
+        Command::GenCompose(args) => compose::run(&args),
+        Command::GenData(args) => print(gen_data::run(&args)?.told(&args)?),
         Command::Keys(args) => keys::run(&args),
         Command::Draw(args) => draw::run(&args),
         Command::Demo(args) => demo::run(&args, &listen()?),
+        Command::Backup(args) => backup::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),
         Command::Completions { shell } => {
@@ -108,11 +105,15 @@ where
     }
 }
 
+fn print_config(provenance: &config::Provenance, json: bool) -> Result<()> {
+    print(if json { object(provenance)? } else { provenance.to_string() })
+}
+
 /// Starts what a long-running command needs. Signal handlers come first, so that a stop can interrupt the rest.
-fn set_up(level: LevelFilter, stop_on_eof: bool) -> Result<StopSignal> {
+fn set_up(level: LevelFilter, form: logging::Form, stop_on_eof: bool) -> Result<StopSignal> {
     let stop = listen()?;
     let parent = if stop_on_eof { signals::stop_on_eof() } else { Ok(()) };
-    let started = parent.and_then(|()| logging::start(level));
+    let started = parent.and_then(|()| logging::start(level, form));
     started.map_err(|error| Error::failed(format!("cannot start a thread: {error}")))?;
     Ok(stop)
 }

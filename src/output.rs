@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use tempfile::TempPath;
 
 use crate::error::{Error, Kind, Result};
@@ -32,6 +33,12 @@ pub fn print(text: impl AsRef<[u8]>) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = unless_closed(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()));
     written.map_err(|error| Error::failed(format!("standard output: cannot write: {error}")))
+}
+
+/// A result for programs, as `--json` prints it: one JSON object. docs/JSON.md lists the fields of each.
+pub fn object(result: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(result);
+    Ok(text.map_err(|error| Error::failed(format!("cannot print JSON: {error}")))? + "\n")
 }
 
 /// Refuses to replace a file unless `is_ours` recognises its beginning. Empty files, devices and FIFOs lose nothing.

@@ -63,6 +63,7 @@ pub(super) fn config(task: Task, address: &str) -> AgencyConfig {
         loop_amount: AsWritten { value: 3, text: "3".to_owned() },
         loop_period: AsWritten { value: Duration::ZERO, text: "0s".to_owned() },
         level: AsWritten { value: LevelFilter::Info, text: "INFO".to_owned() },
+        log_format: crate::logging::Form::Text,
         retry_for: Duration::from_secs(30),
     }
 }

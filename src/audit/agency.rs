@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::documents::{check_acta, differs, load, nodes};
 use super::own::{self, Found, Plan};
-use super::report::object;
 use super::salt::line_leaf;
 use super::signatures::{self, Authorities};
 use super::tree;
@@ -15,7 +14,7 @@ use super::{AuditArgs, check_signatures};
 use crate::domain::acta::{Acta, Receipt};
 use crate::domain::{Hash, LotteryId, Status};
 use crate::error::{Error, Kind, Result};
-use crate::output::counted;
+use crate::output::{counted, object};
 
 /// The object of `quiniela audit --agency ID … --json`.
 #[derive(Serialize)]

@@ -12,7 +12,8 @@ use crate::error::{Error, Kind};
 
 impl TicketArgs {
     fn none() -> TicketArgs {
-        TicketArgs { path: None, agency: None, bet: None, data: None, receipt: None, check: None, seal: None, ca: None }
+        let (path, data, receipt, check, ca) = (None, None, None, None, None);
+        TicketArgs { path, agency: None, bet: None, data, receipt, check, seal: None, ca, json: false }
     }
 }
 
@@ -35,7 +36,7 @@ fn made(folder: &Folder, agency: u32, bet: u64) -> String {
 
 /// The check of the ticket in the folder.
 fn checked(folder: &Folder, against: &Against<'_>, authorities: Option<&Authorities>) -> Result<String, Error> {
-    ticket::check(&folder.path("ticket"), against, authorities)
+    ticket::check(&folder.path("ticket"), against, authorities).map(|checked| checked.to_string())
 }
 
 #[track_caller]

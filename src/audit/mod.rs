@@ -5,7 +5,6 @@ mod agency;
 mod documents;
 mod own;
 mod pass;
-mod progress;
 mod report;
 mod rows;
 mod salt;
@@ -28,7 +27,7 @@ use clap::ValueHint;
 use crate::domain::acta::Acta;
 use crate::domain::{Hash, MAX_AGENCIES};
 use crate::error::{Error, Result};
-use crate::output::print;
+use crate::output::{object, print};
 use documents::differs;
 use signatures::Authorities;
 use store::Store;
@@ -110,6 +109,10 @@ pub struct TicketArgs {
     /// File of the authority: seal and number must be signed, with certificates that were valid then
     #[arg(long, value_name = "FILE", requires = "check", value_hint = ValueHint::FilePath)]
     pub ca: Option<PathBuf>,
+
+    /// Print one JSON object about the ticket that is checked; a ticket that is made is one anyway
+    #[arg(long, requires = "check")]
+    pub json: bool,
 }
 
 fn agency_id() -> clap::builder::RangedI64ValueParser<u32> {
@@ -161,7 +164,7 @@ fn audited(args: &AuditArgs) -> Result<String> {
 }
 
 fn ticketed(args: &TicketArgs) -> Result<String> {
-    let TicketArgs { path, agency, bet, data, receipt, check, seal, ca } = args;
+    let TicketArgs { path, agency, bet, data, receipt, check, seal, ca, json } = args;
     if let Some(ticket) = check {
         let against = match (path, seal) {
             (Some(path), _) => Against::Acta(path),
@@ -169,7 +172,8 @@ fn ticketed(args: &TicketArgs) -> Result<String> {
             (None, None) => return Err(Error::bad_input("--check: give the acta, or --seal HEX")),
         };
         let authorities = ca.as_deref().map(Authorities::load).transpose()?;
-        return ticket::check(ticket, &against, authorities.as_ref());
+        let checked = ticket::check(ticket, &against, authorities.as_ref())?;
+        return if *json { object(&checked) } else { Ok(checked.to_string()) };
     }
     let (Some(agency), Some(bet)) = (*agency, *bet) else {
         return Err(Error::bad_input(

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use csv::{ReaderBuilder, StringRecord};
 
-use super::progress::Progress;
 use super::rows;
 use super::salt::Salts;
 use super::tree::{Node, Tree, fold};
 use crate::domain::{Hash, Secret};
 use crate::error::{Error, Kind, Result};
+use crate::progress::Progress;
 
 /// Leaves that are gathered before a tree takes them.
 const RUN: usize = 4096;

@@ -8,12 +8,12 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::progress::Progress;
 use super::rows::{self, Bad, Row};
 use super::salt::Salts;
 use super::tree::{Node, Tree, fold};
 use crate::domain::{AgencyId, Hash};
 use crate::error::{Error, Kind, Result};
+use crate::progress::Progress;
 
 /// Bytes of a piece. Each thread has one, with what was made of it.
 const PIECE_BYTES: usize = 512 * 1024;

@@ -6,8 +6,8 @@ use time::macros::format_description;
 
 use crate::domain::acta::Acta;
 use crate::domain::{Hash, LotteryId, Status};
-use crate::error::{Error, Result};
-use crate::output::counted;
+use crate::error::Result;
+use crate::output::{counted, object};
 
 /// Digits of a root in the table.
 const SHORT: usize = 16;
@@ -63,11 +63,6 @@ pub fn json(acta: &Acta, unsigned: Vec<String>, authority_checked: bool) -> Resu
         authority_checked,
         unsigned,
     })
-}
-
-pub fn object(object: &impl Serialize) -> Result<String> {
-    let text = serde_json::to_string_pretty(object).map_err(|error| Error::failed(error.to_string()))?;
-    Ok(text + "\n")
 }
 
 /// The report as a table.

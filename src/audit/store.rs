@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::documents::{check_acta, differs, load};
 use super::pass::{self, Found, Plan, Tally, Wanted};
-use super::progress::Progress;
 use super::salt::{Salts, secret_of};
 use crate::domain::Secret;
 use crate::domain::acta::{Acta, ActaLine, StoreSecrets};
 use crate::error::{Error, Kind, Result};
 use crate::output::counted;
+use crate::progress::Progress;
 
 /// The most agencies that a message names behind the first.
 const NAMED: usize = 10;

@@ -1,7 +1,10 @@
 //! Tickets: one bet, and what leads from it to the seal. A ticket is made from a store or from an agency's own file, and can be
 //! checked by anybody.
 
+use std::fmt;
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::agency::{check_file, check_receipt};
 use super::documents::{check_acta, differs, hashes, load, nodes, seal_of};
@@ -14,7 +17,7 @@ use super::signatures::{self, Authorities};
 use super::store::Store;
 use super::tree::{self, Node};
 use crate::domain::acta::{self, Acta, FORMAT, Receipt, Ticket};
-use crate::domain::{AgencyId, Hash, MAX_AGENCIES, has_won};
+use crate::domain::{AgencyId, Hash, LotteryId, MAX_AGENCIES, has_won};
 use crate::error::{Error, Result};
 use crate::output::counted;
 
@@ -92,7 +95,7 @@ pub enum Against<'a> {
 }
 
 /// Says that the ticket's bet is in the lottery and whether it has won. The error says what does not fit.
-pub fn check(path: &Path, against: &Against<'_>, authorities: Option<&Authorities>) -> Result<String> {
+pub fn check(path: &Path, against: &Against<'_>, authorities: Option<&Authorities>) -> Result<Checked> {
     let ticket: Ticket = load(path)?;
     let misfit = |reason| differs(path, reason);
     let number = check_itself(&ticket).map_err(misfit)?;
@@ -130,24 +133,46 @@ pub fn check(path: &Path, against: &Against<'_>, authorities: Option<&Authoritie
     if authorities.is_none() {
         notes.push("The signatures were not checked against an authority: give --ca FILE.".to_owned());
     }
-    Ok(told(&ticket, number, drawn, &notes))
+    let Ticket { lottery, seal, sealed_at, agency, bet, bets, row, .. } = ticket;
+    let won = drawn.map(|drawn| has_won(number, drawn));
+    let authority_checked = authorities.is_some();
+    Ok(Checked { lottery, seal, sealed_at, agency, bet, bets, row, number, drawn, won, authority_checked, notes })
 }
 
-fn told(ticket: &Ticket, number: u32, drawn: Option<u32>, notes: &[String]) -> String {
-    let Ticket { agency, bet, lottery, seal, .. } = ticket;
-    let won = match drawn {
-        None => "The ticket tells of no draw yet.".to_owned(),
-        Some(drawn) if has_won(number, drawn) => format!("It has won: the number is {drawn}."),
-        Some(drawn) => format!("It has not won: the number is {drawn}."),
-    };
-    let row = crate::domain::visible(&ticket.row);
-    let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
-    format!(
-        "lottery {lottery}\nseal    {seal}\nclosed  {}\nbet     {bet} of {} of agency {agency}: {row}\n\n\
-         This bet is in the lottery. {won}\n{notes}",
-        moment(ticket.sealed_at),
-        ticket.bets
-    )
+/// Of a ticket that is right: its bet is in the lottery. As `--json` prints it.
+#[derive(Serialize)]
+pub struct Checked {
+    lottery: LotteryId,
+    seal: Hash,
+    sealed_at: u64,
+    agency: u32,
+    bet: u64,
+    /// All of the agency's.
+    bets: u64,
+    row: String,
+    /// That of the bet.
+    number: u32,
+    /// The winning number, if there is one yet.
+    drawn: Option<u32>,
+    won: Option<bool>,
+    authority_checked: bool,
+    /// What a person should know of what was not checked.
+    notes: Vec<String>,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checked { agency, bet, bets, lottery, seal, .. } = self;
+        let row = crate::domain::visible(&self.row);
+        writeln!(out, "lottery {lottery}\nseal    {seal}\nclosed  {}", moment(self.sealed_at))?;
+        writeln!(out, "bet     {bet} of {bets} of agency {agency}: {row}\n")?;
+        let has = if self.won == Some(true) { "has won" } else { "has not won" };
+        match self.drawn {
+            None => writeln!(out, "This bet is in the lottery. The ticket tells of no draw yet.")?,
+            Some(drawn) => writeln!(out, "This bet is in the lottery. It {has}: the number is {drawn}.")?,
+        }
+        self.notes.iter().try_for_each(|note| writeln!(out, "{note}"))
+    }
 }
 
 /// Checks that a ticket leads from its bet to its seal. Returns the number of the bet.

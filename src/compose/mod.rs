@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 
 use crate::config::whole_number;
 use crate::domain::MAX_AGENCIES;
 use crate::error::{Error, Kind, Result};
-use crate::output::{WholeFile, check_replaceable, folder_of, print};
+use crate::output::{WholeFile, check_replaceable, folder_of, object, print};
 use document::render;
 use keys::Keys;
 
@@ -61,6 +62,22 @@ pub struct Args {
     /// Replace an existing file even if it is not a Compose file of this lottery
     #[arg(long)]
     pub force: bool,
+
+    /// With --output, print one JSON object about the file that was written
+    #[arg(long, requires = "output")]
+    pub json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    agencies: u32,
+    exercise: u8,
+    persist: bool,
+    tls: bool,
+    /// Whether keys were made, since there were none.
+    made_keys: bool,
 }
 
 fn exercises() -> impl TypedValueParser<Value = u8> {
@@ -91,12 +108,17 @@ pub fn run(options: &Args) -> Result<()> {
     if !is_regular {
         return Ok(());
     }
-    let agencies = match options.clients {
+    let told = keys.map(|keys| keys.told).unwrap_or_default();
+    let &Args { clients, exercise, persist, tls, .. } = options;
+    if options.json {
+        let (file, made_keys) = (file.display().to_string(), !told.is_empty());
+        return print(object(&Report { file, agencies: clients, exercise, persist, tls, made_keys })?);
+    }
+    let agencies = match clients {
         1 => "1 agency".to_owned(),
         clients => format!("{clients} agencies"),
     };
-    let (file, exercise) = (file.display(), options.exercise);
-    let told = keys.map(|keys| keys.told).unwrap_or_default();
+    let file = file.display();
     print(format!("{file}: the central and {agencies}, for exercise {exercise}\n{told}"))
 }
 
@@ -187,6 +209,7 @@ mod tests {
             keys_dir: "keys".into(),
             subnet: DEFAULT_SUBNET.to_owned(),
             force: false,
+            json: false,
         }
     }
 

@@ -13,6 +13,7 @@ use super::source::{Environment, Keys, Provenance, Sources};
 use super::{AgencyConfig, LotteryTask, Mode, Task, tls, values};
 use crate::domain::{AgencyId, LotteryId, MAX_AGENCIES};
 use crate::error::Result;
+use crate::logging::Form;
 use crate::transport::Paths;
 use crate::wire::MAX_BATCH;
 
@@ -65,6 +66,7 @@ const LOOP_PERIOD: Setting<Duration> = Setting::new("loop-period", "DURATION", v
     .key("loop.period")
     .default("5s");
 const LEVEL: Setting<LevelFilter> = super::LEVEL.environment("CLI_LOG_LEVEL").key("log.level");
+const LOG_FORMAT: Setting<Form> = super::LOG_FORMAT.environment("CLI_LOG_FORMAT").key("log.format");
 const BATCH_MAX: Setting<u32> = Setting::new("batch-max", "BETS", |text| values::whole(text, 1..=1_000_000))
     .about("Maximum bets in a batch; since a batch must fit 8192 bytes, it never holds more than 430")
     .environment("CLI_BATCH_MAXAMOUNT")
@@ -102,6 +104,10 @@ pub struct AgencyArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
+    /// With --print-config, print one JSON object
+    #[arg(long, requires = "print_config", display_order = 0)]
+    pub json: bool,
+
     /// Let --winners and --receipt replace a file of another kind
     #[arg(long)]
     pub force: bool,
@@ -127,6 +133,7 @@ impl Settings for AgencyArgs {
         &LOOP_AMOUNT,
         &LOOP_PERIOD,
         &LEVEL,
+        &LOG_FORMAT,
         &BATCH_MAX,
         &BATCH_PERIOD,
         &IN_FLIGHT,
@@ -165,6 +172,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
         }
     };
     let level = sources.pick(&LEVEL)?;
+    let log_format = sources.pick(&LOG_FORMAT)?.value;
     let batch_max = sources.pick(&BATCH_MAX)?.value.min(MAX_BATCH);
     let in_flight = sources.pick(&IN_FLIGHT)?.value;
     let retry_for = sources.pick(&RETRY_FOR)?.value;
@@ -188,6 +196,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
         loop_amount,
         loop_period,
         level,
+        log_format,
         retry_for,
     };
     Ok((config, sources.into_provenance()))

@@ -15,6 +15,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use crate::domain::{AgencyId, LotteryId, SaidRules};
+use crate::logging::Form;
 use crate::transport::Paths;
 use setting::Setting;
 
@@ -30,6 +31,11 @@ const LEVEL: Setting<LevelFilter> = Setting::new("log-level", "LEVEL", values::l
     .about("Minimum level to log, by Python's or Go's name")
     .choices(&values::LEVELS)
     .default("INFO");
+/// The form of the log. Server and agency add their own names, as above.
+const LOG_FORMAT: Setting<Form> = Setting::new("log-format", "FORM", values::log_format)
+    .about("Form of the log: text as the exercises have it, or json with one object a line")
+    .choices(&values::LOG_FORMATS)
+    .default("text");
 
 /// A value, and the text that it was parsed from, for output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +52,7 @@ pub struct ServerConfig {
     pub bind: IpAddr,
     pub backlog: AsWritten<u32>,
     pub level: AsWritten<LevelFilter>,
+    pub log_format: Form,
     /// The lottery's rules, as far as a flag, the environment or the file sets them.
     pub rules: SaidRules,
     pub store: PathBuf,
@@ -113,6 +120,7 @@ pub struct AgencyConfig {
     pub loop_amount: AsWritten<u32>,
     pub loop_period: AsWritten<Duration>,
     pub level: AsWritten<LevelFilter>,
+    pub log_format: Form,
     /// How long to keep retrying without progress.
     pub retry_for: Duration,
 }

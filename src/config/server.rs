@@ -13,6 +13,7 @@ use super::source::{Environment, Keys, Provenance, Sources};
 use super::{Plain, ServerConfig, Unbalanced, tls, values};
 use crate::domain::{Quoted, Roster, SaidRules, WinningNumber};
 use crate::error::{Error, Result};
+use crate::logging::Form;
 use crate::transport::Paths;
 
 const SECTION: &str = "DEFAULT";
@@ -37,6 +38,7 @@ const BACKLOG: Setting<u32> =
         .about("Connections that may wait to be accepted; the kernel may allow fewer")
         .default("128");
 const LEVEL: Setting<LevelFilter> = shared("LOGGING_LEVEL", super::LEVEL);
+const LOG_FORMAT: Setting<Form> = shared("LOGGING_FORMAT", super::LOG_FORMAT);
 const CLIENT_AMOUNT: Setting<Roster> =
     shared("CLIENT_AMOUNT", Setting::new("client-amount", "AGENCIES", values::roster))
         .about("Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server")
@@ -106,6 +108,10 @@ pub struct ServerArgs {
     #[arg(long, display_order = 0)]
     pub print_config: bool,
 
+    /// With --print-config, print one JSON object
+    #[arg(long, requires = "print_config", display_order = 0)]
+    pub json: bool,
+
     /// Take an agency's DONE only with its signature over what it has sent; this needs --keys
     #[arg(long)]
     pub require_signed: bool,
@@ -127,6 +133,10 @@ pub struct HealthArgs {
     #[command(flatten)]
     flags: Flags<Self>,
 
+    /// Print one JSON object, where otherwise nothing is printed
+    #[arg(long)]
+    pub json: bool,
+
     #[command(flatten)]
     pub keys: tls::ClientKeys,
 }
@@ -138,6 +148,7 @@ impl Settings for ServerArgs {
         &BIND,
         &BACKLOG,
         &LEVEL,
+        &LOG_FORMAT,
         &CLIENT_AMOUNT,
         &STORE,
         &KEYS,
@@ -184,6 +195,7 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         bind: sources.pick(&BIND)?.value,
         backlog: sources.pick(&BACKLOG)?,
         level: sources.pick(&LEVEL)?,
+        log_format: sources.pick(&LOG_FORMAT)?.value,
         rules: SaidRules {
             roster: said(&mut sources, &CLIENT_AMOUNT)?,
             winning_number: said(&mut sources, &WINNING_NUMBER)?,

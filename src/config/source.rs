@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
+use serde::Serialize;
 
 use super::AsWritten;
 use super::setting::{Flags, Setting, Value};
@@ -31,15 +32,18 @@ pub struct Sources<'a> {
 pub type Keys = BTreeMap<&'static str, String>;
 
 /// Every resolved value and where it came from, for `--print-config`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Provenance {
     file: String,
+    file_exists: bool,
+    #[serde(rename = "settings")]
     values: Vec<Origin>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Origin {
     name: String,
+    #[serde(rename = "value")]
     text: String,
     origin: String,
 }
@@ -143,8 +147,7 @@ impl<'a> Sources<'a> {
     }
 
     pub fn into_provenance(self) -> Provenance {
-        let state = if self.file_exists { "read" } else { "not there, so it says nothing" };
-        Provenance { file: format!("{} ({state})", self.file.display()), values: self.provenance }
+        Provenance { file: self.file.display().to_string(), file_exists: self.file_exists, values: self.provenance }
     }
 
     fn in_file<T: Value>(&self, setting: &Setting<T>) -> Result<Option<(AsWritten<T>, String)>> {
@@ -179,7 +182,8 @@ fn check<T: Value>(setting: &Setting<T>, text: &str, origin: &str) -> Result<AsW
 
 impl fmt::Display for Provenance {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "file: {}", self.file)?;
+        let state = if self.file_exists { "read" } else { "not there, so it says nothing" };
+        writeln!(out, "file: {} ({state})", self.file)?;
         let width =
             |text: fn(&Origin) -> &str| self.values.iter().map(|value| text(value).chars().count()).max().unwrap_or(0);
         let (names, texts) = (width(|value| &value.name), width(|value| &value.text));

@@ -11,6 +11,7 @@ use log::LevelFilter;
 
 use super::{Mode, Plain, Unbalanced};
 use crate::domain::{LotteryId, MAX_AGENCIES, Roster, WinningNumber, is_digits};
+use crate::logging::Form;
 
 /// A longer duration is most likely a mistake in the unit.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,6 +53,17 @@ pub fn level(text: &str) -> Result<LevelFilter, String> {
         "TRACE" | "NOTSET" => LevelFilter::Trace,
         _ => return Err(format!("one of {}", LEVELS.join(", "))),
     })
+}
+
+/// What `--log-format` can be.
+pub const LOG_FORMATS: [&str; 2] = ["text", "json"];
+
+pub fn log_format(text: &str) -> Result<Form, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err(LOG_FORMATS.join(" or ")),
+    }
 }
 
 /// What `--plain` can be.
@@ -166,6 +178,7 @@ mod tests {
     fn every_value_that_a_shell_offers_is_one() {
         assert!(LEVELS.iter().all(|name| level(name).is_ok()));
         assert!(MODES.iter().all(|name| mode(name).is_ok()));
+        assert!(LOG_FORMATS.iter().all(|name| log_format(name).is_ok()));
     }
 
     #[test]

@@ -17,11 +17,11 @@ use crate::domain::{Quoted, WINNING_NUMBER};
 use crate::error::{Error, Kind, Result};
 use crate::gen_data;
 use crate::keys;
-use crate::output::print;
+use crate::output::{object, print};
 use crate::signals::StopSignal;
 use crate::wire::{Refusal, Reply, frame};
 use children::{Children, Message, log_value};
-use show::Show;
+use show::{Report, Show};
 
 /// Time for the central to listen. It has nothing to recover, and takes any free port.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -64,6 +64,10 @@ pub struct Args {
     /// Keep the folder with the central's files, the logs and the keys, and print its path
     #[arg(long)]
     keep: bool,
+
+    /// Print one JSON object at the end, and nothing before it
+    #[arg(long)]
+    json: bool,
 }
 
 /// Succeeds only if every bet of every file is on disk, each agency was told its own winners, and every process ended
@@ -90,8 +94,21 @@ pub fn run(options: &Args, stop: &StopSignal) -> Result<()> {
         Some(_) => make_data(options.agencies, folder.path()),
     }
     .and_then(|data| hold(options, &data, &files(&data), folder.path(), stop));
-    let closed = close(folder, options.keep);
-    held.and(closed)
+    let kept = close(folder, options.keep);
+    let path = kept.as_ref().ok().and_then(Option::as_ref).map(|path| path.display().to_string());
+    let told = path.as_ref().map(|path| format!("what was stored and logged is in {path}"));
+    if options.json {
+        return match (held, told) {
+            (Ok(mut report), _) => {
+                report.kept_in = path;
+                kept.and_then(|_| print(object(&report)?))
+            }
+            (Err(error), Some(told)) => Err(Error::new(error.kind, format!("{error}; {told}"))),
+            (Err(error), None) => Err(error),
+        };
+    }
+    let printed = told.map_or(Ok(()), |told| print(told + "\n"));
+    held.and(kept).and(printed)
 }
 
 fn make_data(agencies: u32, folder: &Path) -> Result<PathBuf> {
@@ -105,11 +122,12 @@ fn make_data(agencies: u32, folder: &Path) -> Result<PathBuf> {
         winners: Some(u64::from(agencies) * WINNERS_EACH),
         winning_number,
         force: false,
+        json: false,
     })?;
     Ok(dir)
 }
 
-fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<()> {
+fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &StopSignal) -> Result<Report> {
     let store = folder.join("central");
     std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
     let keys = options.tls.then(|| folder.join("keys"));
@@ -119,7 +137,7 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
     let keys_of = |party: &str| keys.as_ref().map(|keys| keys.join(party));
     let mut children = Children::new(folder, stop)?;
     let port = start_central(&mut children, options.agencies, &store, keys_of("central").as_deref())?;
-    let mut show = Show::new(files);
+    let mut show = Show::new(files, options.json);
     show.say(&format!("central: listens on port {port}; agencies that begin: {}", options.agencies))?;
     if options.tls {
         let refusal = refusal_without_tls(port)?;
@@ -156,7 +174,8 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
     show.say(&format!("seal: {seal}"))?;
     show.say(&format!(
         "audit: the seal and the winners come out again, and every agency holds a receipt of this seal{signed}."
-    ))
+    ))?;
+    Ok(show::report(&summaries, &times, total, options.tls, seal))
 }
 
 /// Starts the central, and returns the port that it listens on.
@@ -233,11 +252,12 @@ fn receipt_file(folder: &Path, agency: usize) -> PathBuf {
     folder.join(format!("receipt-{agency}.json"))
 }
 
-fn close(folder: TempDir, keep: bool) -> Result<()> {
+/// Removes the folder, or tells where it is kept.
+fn close(folder: TempDir, keep: bool) -> Result<Option<PathBuf>> {
     if keep {
-        let path = folder.keep();
-        return print(format!("what was stored and logged is in {}\n", path.display()));
+        return Ok(Some(folder.keep()));
     }
     let path = folder.path().to_owned();
-    folder.close().map_err(|error| Error::at_path(Kind::Failed, &path, "remove this folder", &error))
+    let closed = folder.close().map_err(|error| Error::at_path(Kind::Failed, &path, "remove this folder", &error));
+    closed.map(|()| None)
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rustix::termios::tcgetwinsize;
+use serde::Serialize;
 
 use super::audit::FileSummary;
 use super::children::log_value;
+use crate::domain::{Hash, WINNING_NUMBER};
 use crate::error::Result;
 use crate::output::{counted, print};
 
@@ -24,6 +26,8 @@ const OTHER_LINES: usize = 3;
 const TEMPLATE: &str = "{prefix:>10} [{bar:10}] {human_pos:>9} bets  {msg}";
 
 pub struct Show {
+    /// With `--json` standard output has one object, and nothing before it.
+    is_quiet: bool,
     /// None if standard error is not a terminal.
     bars: Option<MultiProgress>,
     agencies: Vec<Agency>,
@@ -39,7 +43,7 @@ struct Agency {
 }
 
 impl Show {
-    pub fn new(files: &[PathBuf]) -> Show {
+    pub fn new(files: &[PathBuf], is_quiet: bool) -> Show {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
         let most = most_bars(tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_row));
         let style = ProgressStyle::with_template(TEMPLATE)
@@ -62,17 +66,20 @@ impl Show {
         let agencies = (1..).zip(files).map(agency).collect();
         let hidden = files.len().saturating_sub(most);
         let last = (hidden > 0).then(|| text(format!("       and {hidden} more"))).flatten();
-        Show { bars, agencies, drawn: false, _around: [first, last] }
+        Show { is_quiet, bars, agencies, drawn: false, _around: [first, last] }
     }
 
     pub fn say(&self, text: &str) -> Result<()> {
+        if self.is_quiet {
+            return Ok(());
+        }
         let say = || print(format!("{text}\n"));
         self.bars.as_ref().map_or_else(say, |bars| bars.suspend(say))
     }
 
     /// Leaves the bars on the terminal. Later lines are printed below them.
     pub fn leave_bars(&mut self) -> Result<()> {
-        self.bars.take().map_or(Ok(()), |_| print("\n"))
+        self.bars.take().filter(|_| !self.is_quiet).map_or(Ok(()), |_| print("\n"))
     }
 
     /// Shows a line of the central's log, if it matters to a spectator.
@@ -136,6 +143,50 @@ impl Drop for Show {
 /// The bars that a terminal has room for. Some terminals say that they have no lines.
 fn most_bars(lines: u16) -> usize {
     if lines == 0 { MOST_BARS } else { MOST_BARS.min(usize::from(lines).saturating_sub(OTHER_LINES)) }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+pub struct Report {
+    agencies: Vec<Line>,
+    bets: u64,
+    winners: usize,
+    seconds: f64,
+    number: u32,
+    tls: bool,
+    seal: Hash,
+    /// Where everything is kept, with `--keep`.
+    pub kept_in: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    agency: usize,
+    bets: u64,
+    winners: usize,
+    seconds: f64,
+}
+
+/// `times` are in the order of the agencies.
+pub fn report(agencies: &[FileSummary], times: &[Duration], total: Duration, tls: bool, seal: Hash) -> Report {
+    let seconds = |time: Duration| time.as_millis() as f64 / 1000.0;
+    let line = |(agency, (found, time)): (usize, (&FileSummary, &Duration))| Line {
+        agency,
+        bets: found.bets,
+        winners: found.winners.len(),
+        seconds: seconds(*time),
+    };
+    let agencies: Vec<Line> = (1..).zip(agencies.iter().zip(times)).map(line).collect();
+    Report {
+        bets: agencies.iter().map(|line| line.bets).sum(),
+        winners: agencies.iter().map(|line| line.winners).sum(),
+        agencies,
+        seconds: seconds(total),
+        number: WINNING_NUMBER,
+        tls,
+        seal,
+        kept_in: None,
+    }
 }
 
 /// A line for each agency and one for all of them. `times` are in the order of the agencies.

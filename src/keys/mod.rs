@@ -15,7 +15,7 @@ use rustls_pki_types::ServerName;
 use crate::config::whole_number;
 use crate::domain::{AgencyId, MAX_AGENCIES, Role};
 use crate::error::{Error, Result};
-use crate::output::print;
+use crate::output::{object, print};
 use issued::Serial;
 use parties::{Terms, Which};
 pub use parties::{flag_of, folder_of};
@@ -35,6 +35,10 @@ const DAYS: u32 = 397;
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -114,9 +118,6 @@ enum Command {
         /// Folder of the keys, or of one party
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
 }
 
@@ -175,15 +176,15 @@ pub fn run(args: &Args) -> Result<()> {
             let which = serial.clone().map_or_else(|| Which::Party(party.role()), Which::Serial);
             parties::revoke(dir, &which)
         }
-        Command::Show { dir, json } => show::show(dir, *json),
-    };
-    print(done?)
+        Command::Show { dir } => return print(show::show(dir, args.json)?),
+    }?;
+    print(if args.json { object(&done.json)? } else { done.text })
 }
 
 /// Makes the keys of a lottery with so many agencies in a folder that has none, for a central on this machine or in Docker
 /// Compose. Returns what a person should know of them.
 pub fn init(dir: &Path, agencies: u32) -> Result<String> {
-    parties::init(dir, agencies, &Terms { hosts: &[], days: DAYS }, false)
+    parties::init(dir, agencies, &Terms { hosts: &[], days: DAYS }, false).map(|done| done.text)
 }
 
 fn terms<'a>(hosts: &'a Hosts, lifetime: &Lifetime, role: Role) -> Result<Terms<'a>> {

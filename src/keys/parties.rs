@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use rcgen::PublicKeyData;
+use serde_json::{Value, json};
 use time::{OffsetDateTime, Time};
 
 use super::authority::{self, Authority, CENTRAL_HOSTS, Part};
@@ -44,8 +45,14 @@ pub struct Terms<'a> {
     pub days: u32,
 }
 
+/// What was done: for people, and as `--json` prints it.
+pub struct Told {
+    pub text: String,
+    pub json: Value,
+}
+
 /// Makes an authority, and a folder for each party of a lottery with so many agencies.
-pub fn init(dir: &Path, agencies: u32, terms: &Terms<'_>, force: bool) -> Result<String> {
+pub fn init(dir: &Path, agencies: u32, terms: &Terms<'_>, force: bool) -> Result<Told> {
     let folder = KeysFolder::make(dir)?;
     let before = parties_in(dir)?;
     if !force {
@@ -75,18 +82,18 @@ pub fn init(dir: &Path, agencies: u32, terms: &Terms<'_>, force: bool) -> Result
     {
         remove_party(&keys.folder, role)?;
     }
-    Ok(format!(
-        "{}: an authority, and certificates until {} for the central, the operator and {}\n\
+    let (folder, until) = (dir.display().to_string(), until(&keys.issued));
+    let text = format!(
+        "{folder}: an authority, and certificates until {until} for the central, the operator and {}\n\
          Give each party its own folder and no other. {} stays here: whoever has it can be anybody.\n",
-        dir.display(),
-        until(&keys.issued),
         if agencies == 1 { "1 agency".to_owned() } else { format!("{agencies} agencies") },
         keys.folder.path("ca").display()
-    ))
+    );
+    Ok(Told { text, json: json!({ "folder": folder, "agencies": agencies, "until": until }) })
 }
 
 /// Makes a key, and a request for its certificate, where the key is to stay.
-pub fn request(dir: &Path, role: Role, force: bool) -> Result<String> {
+pub fn request(dir: &Path, role: Role, force: bool) -> Result<Told> {
     let folder = KeysFolder::make(dir)?;
     if let Some(path) = ["key.pem", "request.pem"].iter().find(|name| !force && folder.holds(name)) {
         let advice =
@@ -98,18 +105,17 @@ pub fn request(dir: &Path, role: Role, force: bool) -> Result<String> {
     change.put("key.pem", key.serialize_pem().as_bytes(), Access::Secret)?;
     change.put("request.pem", authority::request(role, &key)?.as_bytes(), Access::Public)?;
     change.commit()?;
-    Ok(format!(
-        "{}: a key, which stays here, and a request of {name}\n\
+    let (folder, name, flag) = (dir.display().to_string(), role.name(), flag_of(role));
+    let text = format!(
+        "{folder}: a key, which stays here, and a request of {name}\n\
          Take request.pem to the authority: quiniela keys sign DIR request.pem {flag}\n\
-         Put the cert.pem and ca.pem that it answers with into this folder.\n",
-        dir.display(),
-        name = role.name(),
-        flag = flag_of(role)
-    ))
+         Put the cert.pem and ca.pem that it answers with into this folder.\n"
+    );
+    Ok(Told { text, json: json!({ "folder": folder, "role": role.to_string() }) })
 }
 
 /// Answers a request with a certificate for the role that the signer says.
-pub fn sign(dir: &Path, request: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
+pub fn sign(dir: &Path, request: &Path, role: Role, terms: &Terms<'_>) -> Result<Told> {
     let key = certificate::requested_key(&folder::read(request)?).map_err(|why| Error::bad_path(request, why))?;
     let mut keys = Keys::open(dir)?;
     let own = file_of(role, "key.pem");
@@ -121,16 +127,17 @@ pub fn sign(dir: &Path, request: &Path, role: Role, terms: &Terms<'_>) -> Result
     keys.issue(role, &key, terms, None)?;
     let (name, folder) = (role.name(), keys.folder.path(&folder_of(role)));
     let crl = if role == Role::Central { ", crl.pem" } else { "" };
-    Ok(format!(
+    let text = format!(
         "{}: cert.pem, ca.pem{crl}, for {name}, until {}\n\
          Take them to the folder where this party has its key.pem.\n",
         folder.display(),
         until(&keys.issued)
-    ))
+    );
+    Ok(Told { text, json: keys.told_of(role) })
 }
 
 /// Gives a party a new key and a new certificate. A party that has none yet gets its first.
-pub fn renew(dir: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
+pub fn renew(dir: &Path, role: Role, terms: &Terms<'_>) -> Result<Told> {
     let mut keys = Keys::open(dir)?;
     let (name, own) = (role.name(), file_of(role, "key.pem"));
     let valid: Vec<Serial> = keys
@@ -155,20 +162,22 @@ pub fn renew(dir: &Path, role: Role, terms: &Terms<'_>) -> Result<String> {
     }
     let key = authority::new_key()?;
     keys.issue(role, &key, terms, Some(&key.serialize_pem()))?;
-    let mut told = format!(
+    let mut text = format!(
         "{}: a new key and certificate for {name}, until {}\n",
         keys.folder.path(&folder_of(role)).display(),
         until(&keys.issued)
     );
-    for serial in valid {
+    for serial in &valid {
         let advice = format!("quiniela keys revoke {} --serial {serial}", dir.display());
-        let _ = writeln!(told, "The old certificate stays valid. Once the new one is in use: {advice}");
+        let _ = writeln!(text, "The old certificate stays valid. Once the new one is in use: {advice}");
     }
-    Ok(told)
+    let mut json = keys.told_of(role);
+    json["still_valid"] = valid.iter().map(Serial::to_string).collect();
+    Ok(Told { text, json })
 }
 
 /// Revokes certificates, and writes the list of all that are.
-pub fn revoke(dir: &Path, which: &Which) -> Result<String> {
+pub fn revoke(dir: &Path, which: &Which) -> Result<Told> {
     let mut keys = Keys::open(dir)?;
     let is_meant = |issue: &issued::Issue| match which {
         Which::Party(role) => issue.role == *role,
@@ -200,13 +209,14 @@ pub fn revoke(dir: &Path, which: &Which) -> Result<String> {
     change.put(issued::FILE, keys.issued.to_csv().as_bytes(), Access::Public)?;
     change.commit()?;
     let places: Vec<String> = places.iter().map(|place| keys.folder.path(place).display().to_string()).collect();
-    Ok(format!(
+    let text = format!(
         "{} revoked{}: {}\n\
          Take crl.pem to the central's folder, and send the central SIGHUP.\n",
         counted(revoked, "certificate"),
         if revoked < known { format!(", {} before", known - revoked) } else { String::new() },
         places.join(", ")
-    ))
+    );
+    Ok(Told { text, json: json!({ "revoked": revoked, "revoked_before": known - revoked, "lists": places }) })
 }
 
 impl Keys {
@@ -245,6 +255,16 @@ impl Keys {
         }
         change.put(issued::FILE, self.issued.to_csv().as_bytes(), Access::Public)?;
         change.commit()
+    }
+
+    /// The certificate that was made last, and the party's folder, as `--json` prints them.
+    fn told_of(&self, role: Role) -> Value {
+        json!({
+            "folder": self.folder.path(&folder_of(role)).display().to_string(),
+            "role": role.to_string(),
+            "serial": self.issued.0.last().map(|issue| issue.serial.to_string()),
+            "until": until(&self.issued),
+        })
     }
 
     /// The hosts of a central's certificate: those given, or else those of the one that it has.

@@ -12,6 +12,7 @@ use super::folder;
 use super::issued::{self, Issued, told};
 use crate::domain::{EXPIRY_DAYS, Role};
 use crate::error::{Error, Result};
+use crate::output::object;
 
 /// An end that is nearer than this is warned of.
 const EXPIRY_WARNING: Duration = Duration::days(EXPIRY_DAYS);
@@ -52,8 +53,7 @@ pub fn show(dir: &Path, as_json: bool) -> Result<String> {
         return Err(Error::bad_path(dir, message));
     };
     if as_json {
-        let json = serde_json::to_string_pretty(&shown);
-        return Ok(json.map_err(|error| Error::failed(format!("cannot print JSON: {error}")))? + "\n");
+        return object(&shown);
     }
     Ok(shown.to_text())
 }

@@ -1,6 +1,8 @@
 //! The log: one line for each event, `2024-08-21 22:11:15 INFO     action: <what> | result: <how> | key: value | …`, on
-//! standard output, in UTC, with Python's level names. Values are escaped, so no value can forge a field or a line.
+//! standard output, in UTC, with Python's level names; or a JSON object for each event, with the same names. Values are
+//! escaped, so no value can forge a field or a line.
 
+mod json;
 mod writer;
 
 use std::cell::RefCell;
@@ -10,6 +12,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem;
 use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use log::{Level, LevelFilter};
@@ -22,6 +25,9 @@ use writer::LineQueue;
 const PIECE_BYTES: usize = 16 * 1024;
 
 static QUEUE: OnceLock<Arc<LineQueue>> = OnceLock::new();
+
+/// Whether lines are JSON. It is set once, before the first line.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static GATHERED: RefCell<Gathered> = const { RefCell::new(Gathered { lines: Vec::new(), goes_on: false }) };
@@ -45,6 +51,15 @@ pub enum EventResult {
     InProgress,
 }
 
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The exercises' form.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// A log line under construction. Nothing is formatted if its level is not logged.
 ///
 /// ```
@@ -54,6 +69,7 @@ pub enum EventResult {
 /// ```
 #[must_use = "an event is written by its method log"]
 pub struct Event {
+    form: Form,
     level: Level,
     /// Empty if its level is not logged.
     line: String,
@@ -64,7 +80,8 @@ pub struct Event {
 pub struct Gathering(PhantomData<*const ()>);
 
 /// Starts the log on standard output, from this level up. Called once in a process.
-pub fn start(level: LevelFilter) -> io::Result<()> {
+pub fn start(level: LevelFilter, form: Form) -> io::Result<()> {
+    IS_JSON.store(form == Form::Json, Ordering::Relaxed);
     // Not `io::stdout`, whose lock and buffer `print` uses.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     // The queue's own thread makes this line. It must never queue one: it would wait for itself.
@@ -75,15 +92,23 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
     })?;
     // This fails only if the log has started already.
     let _ = QUEUE.set(queue);
-    gather_lines();
+    gather_lines(form);
     log::set_max_level(level);
     Ok(())
 }
 
 /// From now on each event goes to the lines that its thread has gathered.
-fn gather_lines() {
+fn gather_lines(form: Form) {
+    // simplelog puts a space behind it.
+    let time = match form {
+        Form::Text => format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"),
+        // As RFC 3339 has it.
+        Form::Json => {
+            format_description!("{\"time\":\"[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z\",")
+        }
+    };
     let config = ConfigBuilder::new()
-        .set_time_format_custom(format_description!("[year]-[month]-[day] [hour]:[minute]:[second]"))
+        .set_time_format_custom(time)
         .set_time_level(LevelFilter::Error)
         // The line has the level's name already: simplelog can only write it in brackets.
         .set_max_level(LevelFilter::Off)
@@ -100,7 +125,7 @@ fn gather_lines() {
 /// What this thread logs during `work`, which must not send it by itself.
 #[cfg(test)]
 pub fn lines_of(work: impl FnOnce()) -> String {
-    gather_lines();
+    gather_lines(Form::Text);
     log::set_max_level(LevelFilter::Debug);
     let _gathering = gather();
     work();
@@ -171,6 +196,11 @@ impl Event {
     }
 
     pub fn new(level: Level, action: &str, result: EventResult) -> Event {
+        let form = if IS_JSON.load(Ordering::Relaxed) { Form::Json } else { Form::Text };
+        Event::in_form(form, level, action, result)
+    }
+
+    fn in_form(form: Form, level: Level, action: &str, result: EventResult) -> Event {
         let mut line = String::new();
         if level <= log::max_level() {
             line.reserve(160);
@@ -186,23 +216,33 @@ impl Event {
                 EventResult::Fail => "fail",
                 EventResult::InProgress => "in_progress",
             };
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{name:<8} action: {action} | result: {result}");
+            match form {
+                // Writing to a string cannot fail.
+                Form::Text => _ = write!(line, "{name:<8} action: {action} | result: {result}"),
+                Form::Json => json::begin(&mut line, name, action, result),
+            }
         }
-        Event { level, line }
+        Event { form, level, line }
     }
 
     pub fn with(mut self, key: &str, value: impl fmt::Display) -> Event {
-        if !self.line.is_empty() {
-            let _ = write!(self.line, " | {key}: ");
-            let _ = write!(Escaping(&mut self.line), "{value}");
+        match self.form {
+            _ if self.line.is_empty() => {}
+            Form::Text => {
+                let _ = write!(self.line, " | {key}: ");
+                let _ = write!(Escaping(&mut self.line), "{value}");
+            }
+            Form::Json => json::add(&mut self.line, key, value),
         }
         self
     }
 
-    pub fn log(self) {
+    pub fn log(mut self) {
         if self.line.is_empty() {
             return;
+        }
+        if self.form == Form::Json {
+            self.line.push('}');
         }
         log::log!(self.level, "{}", self.line);
         if GATHERED.with_borrow(|gathered| !gathered.goes_on || gathered.lines.len() >= PIECE_BYTES) {

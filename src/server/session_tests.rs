@@ -35,6 +35,7 @@ pub fn config() -> ServerConfig {
         bind: [127, 0, 0, 1].into(),
         backlog: written(1),
         level: AsWritten { value: log::LevelFilter::Off, text: String::new() },
+        log_format: crate::logging::Form::Text,
         rules: SaidRules { roster: Some(Roster::Fixed(1)), winning_number: None },
         store: "unused".into(),
         tls: None,

@@ -20,6 +20,7 @@ fn options(clients: u32, exercise: u8, persist: bool) -> Args {
         keys_dir: "keys".into(),
         subnet: DEFAULT_SUBNET.to_owned(),
         force: false,
+        json: false,
     }
 }
 

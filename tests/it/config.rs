@@ -14,6 +14,7 @@ use quiniela::cli::{self, Cli};
 use quiniela::config::{AgencyConfig, LotteryTask, ServerConfig, Task, resolve_agency, resolve_health, resolve_server};
 use quiniela::domain::{AgencyId, Roster};
 use quiniela::error::{Kind, Result};
+use quiniela::logging::Form;
 use tempfile::TempDir;
 
 /// A command as a user types it: in a folder with a configuration file, with an environment, with flags.
@@ -104,6 +105,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!((config.port.value, config.backlog.value), (12345, 128));
     assert_eq!(config.bind, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     assert_eq!((config.level.value, config.level.text.as_str()), (LevelFilter::Info, "INFO"));
+    assert_eq!(config.log_format, Form::Text);
     assert_eq!(config.rules.roster, None);
     assert_eq!(config.store, Path::new("."));
     assert_eq!(config.rules.winning_number, None);
@@ -118,7 +120,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!(lottery.file, Path::new(".data/agency-3.csv"));
     assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (5, "5s"));
     assert_eq!((lottery.batch_max, lottery.in_flight), (100, 256));
-    assert_eq!(config.retry_for, Duration::from_secs(60));
+    assert_eq!((config.retry_for, config.log_format), (Duration::from_secs(60), Form::Text));
     assert_eq!(lottery.winners, None);
 }
 
@@ -147,7 +149,7 @@ fn a_flag_goes_before_the_environment_before_the_file() {
 
 #[test]
 fn every_name_of_a_setting_works() {
-    let lines = "SERVER_PORT=1\nSERVER_IP=server\nSERVER_LISTEN_BACKLOG=2\nLOGGING_LEVEL=debug\n\
+    let lines = "SERVER_PORT=1\nSERVER_IP=server\nSERVER_LISTEN_BACKLOG=2\nLOGGING_LEVEL=debug\nLOGGING_FORMAT=json\n\
                  CLIENT_AMOUNT=auto\nSTORE_DIR=/var/lib/quiniela";
     let from_file = Session::new().file(ini(lines));
     let from_environment =
@@ -156,11 +158,12 @@ fn every_name_of_a_setting_works() {
         let config = said.server().unwrap();
         assert_eq!((config.port.value, config.backlog.value), (1, 2));
         assert_eq!((config.level.value, config.level.text.as_str()), (LevelFilter::Debug, "debug"));
+        assert_eq!(config.log_format, Form::Json);
         assert_eq!((config.rules.roster, config.store), (Some(Roster::Auto), PathBuf::from("/var/lib/quiniela")));
     }
 
     let from_file = Session::new().flags("--id 7").file(
-        "server:\n  address: central:9\nloop:\n  amount: 8\n  period: 1m30s\nlog:\n  level: warn\n\
+        "server:\n  address: central:9\nloop:\n  amount: 8\n  period: 1m30s\nlog:\n  level: warn\n  format: JSON\n\
          batch:\n  maxAmount: 10\n  period: 150ms\n",
     );
     let from_environment = Session::new()
@@ -169,6 +172,7 @@ fn every_name_of_a_setting_works() {
         .env("CLI_LOOP_AMOUNT", "8")
         .env("CLI_LOOP_PERIOD", "1m30s")
         .env("CLI_LOG_LEVEL", "warn")
+        .env("CLI_LOG_FORMAT", "json")
         .env("CLI_BATCH_MAXAMOUNT", "10")
         .env("CLI_BATCH_PERIOD", "150ms");
     for said in [from_file, from_environment] {
@@ -177,6 +181,7 @@ fn every_name_of_a_setting_works() {
         assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (8, "1m30s"));
         assert_eq!(config.loop_period.value, Duration::from_secs(90));
         assert_eq!((config.level.text.as_str(), lottery.batch_max), ("warn", 10));
+        assert_eq!(config.log_format, Form::Json);
         assert_eq!(lottery.batch_period, Duration::from_millis(150));
     }
     let said = Session::new().env("CLI_ID", "2").env("CLI_DATA", "/data");
@@ -247,6 +252,8 @@ fn a_wrong_variable_matters_only_where_it_counts() {
          where one of CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG, TRACE is allowed"
     );
     assert_eq!(said.flags("--log-level info").server().unwrap().level.value, LevelFilter::Info);
+    let refused = Session::new().flags("--id 1").file("log:\n  format: xml\n").agency_refused();
+    assert_eq!(refused, "the.config: log.format: found \"xml\", where text or json is allowed");
 }
 
 #[test]

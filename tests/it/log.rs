@@ -11,14 +11,14 @@ use crate::common::{Agency, Central, Folder, LIMIT, Signal, tells, value};
 use rustix::process::{Pid, kill_process};
 
 /// More than the pipe and the queue hold, with a bet a batch and so a line a bet.
-const BETS: usize = 20_000;
+pub const BETS: usize = 20_000;
 
 /// A process whose log is read when a test says so. It is killed when the test lets go of it.
-struct Unheard(Child);
+pub struct Unheard(Child);
 
 impl Unheard {
     /// Reads the first line of its log, and no more.
-    fn start(mut command: Command) -> (Unheard, String, BufReader<ChildStdout>) {
+    pub fn start(mut command: Command) -> (Unheard, String, BufReader<ChildStdout>) {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let (mut log, mut first) = (BufReader::new(child.stdout.take().unwrap()), String::new());
         log.read_line(&mut first).unwrap();
@@ -31,12 +31,12 @@ impl Unheard {
         (central, value(&first, "port").unwrap().parse().unwrap(), log)
     }
 
-    fn signal_stop(&self) {
+    pub fn signal_stop(&self) {
         kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
     }
 
     #[track_caller]
-    fn ends_well(mut self) {
+    pub fn ends_well(mut self) {
         let deadline = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.0.try_wait().unwrap() {
@@ -57,11 +57,11 @@ impl Drop for Unheard {
     }
 }
 
-fn folder() -> Folder {
+pub fn folder() -> Folder {
     Folder::with_data(&format!("--agencies 1 --bets {BETS} --seed 8 --winners 9"))
 }
 
-fn agency(port: u16, folder: &Folder) -> Agency {
+pub fn agency(port: u16, folder: &Folder) -> Agency {
     Agency::new(1, port, folder).with("--batch-max 1 --in-flight 16").winners()
 }
 

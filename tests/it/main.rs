@@ -5,6 +5,7 @@
 mod agency_keys;
 mod architecture;
 mod audit;
+mod backup;
 mod chain;
 mod cli;
 mod common;
@@ -20,6 +21,7 @@ mod draw;
 mod framing;
 mod full_disk;
 mod gen_data;
+mod json;
 mod keys;
 mod keys_interrupted;
 mod keys_openssl;
@@ -27,6 +29,7 @@ mod keys_openssl;
 mod linux;
 mod load;
 mod log;
+mod log_json;
 mod lottery;
 mod output;
 #[cfg(target_os = "linux")]

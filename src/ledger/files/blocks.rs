@@ -48,6 +48,20 @@ impl Checksums {
         (whole.len() as u64 == length / block).then_some(Checksums { block, length, whole, last })
     }
 
+    /// Those of the same blocks, of which no byte is there yet.
+    pub fn restarted(&self) -> Checksums {
+        Checksums { block: self.block, length: 0, whole: Vec::new(), last: Hasher::new() }
+    }
+
+    /// Of the same blocks, those of a longer file or of the same: the first block, as far as there are bytes, that has others.
+    pub fn first_difference(&self, all: &Checksums) -> Option<Range<u64>> {
+        let differs = |(ours, theirs): (&u32, &u32)| ours != theirs;
+        let at_end = self.length == all.length && self.last() != all.last();
+        let end = at_end.then_some(self.whole.len());
+        let block = self.whole.iter().zip(&all.whole).position(differs).or(end)? as u64;
+        Some(block * self.block..all.length.min((block + 1) * self.block))
+    }
+
     pub fn length(&self) -> u64 {
         self.length
     }

@@ -78,6 +78,8 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A folder of the file system.
 pub struct RealFolder {
     path: PathBuf,
+    /// Nothing in it is changed.
+    is_read_only: bool,
 }
 
 impl RealFolder {
@@ -87,7 +89,12 @@ impl RealFolder {
         std::fs::create_dir_all(path)?;
         // Without these syncs a crash could undo the creation of the folder, and lose acknowledged bets with it.
         parents.into_iter().try_for_each(|parent| File::open(parent)?.sync_all())?;
-        Ok(RealFolder { path: path.to_owned() })
+        Ok(RealFolder { path: path.to_owned(), is_read_only: false })
+    }
+
+    /// A folder that another process may be using. Its files are opened to be read.
+    pub fn to_read(path: &Path) -> RealFolder {
+        RealFolder { path: path.to_owned(), is_read_only: true }
     }
 
     /// The name of the network file system that the folder is on, if it is on one.
@@ -128,7 +135,7 @@ impl Folder for RealFolder {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(RealFolder::options().open(self.path(name))?))
+        Ok(Box::new(RealFolder::options().write(!self.is_read_only).open(self.path(name))?))
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
@@ -242,7 +249,7 @@ mod tests {
         assert_eq!([network_of(cifs.into()), network_of(i64::from(cifs as i32) as u64)], [Some("CIFS"); 2]);
         // That of ext4, and none.
         assert_eq!([network_of(0xEF53), network_of(0)], [None; 2]);
-        assert_eq!(RealFolder { path: PathBuf::from("/proc") }.network(), None);
+        assert_eq!(RealFolder::to_read(Path::new("/proc")).network(), None);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The default store, for a single central: two files in one folder.
 
+mod backup;
+#[cfg(test)]
+mod backup_simulation;
 mod blocks;
 #[cfg(test)]
 mod checkpoint_tests;
@@ -35,6 +38,7 @@ use journal::{Extent, GROWTH};
 use rows::{WinnerFinder, for_each_chunk};
 use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
+pub use backup::{BackupError, Copied, back_up};
 pub use disk::write_private;
 pub use open_error::OpenError;
 pub use recovery::Recovered;
@@ -66,6 +70,9 @@ struct Limits {
     log_bytes: u64,
     rows_behind: u64,
 }
+
+const LIMITS: Limits =
+    Limits { block: BLOCK, blocks: MAX_BLOCKS, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
 
 /// See the module.
 pub struct Files {
@@ -108,14 +115,7 @@ impl Files {
         if let Some(name) = folder.network() {
             tell(Notice::Network(name));
         }
-        let limits = Limits {
-            block: BLOCK,
-            blocks: MAX_BLOCKS,
-            growth: GROWTH,
-            log_bytes: MAX_LOG_BYTES,
-            rows_behind: MAX_ROWS_BEHIND,
-        };
-        Files::open_in(Box::new(folder), said, limits, tell)
+        Files::open_in(Box::new(folder), said, LIMITS, tell)
     }
 
     fn open_in(

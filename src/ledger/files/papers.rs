@@ -167,6 +167,30 @@ fn new_secrets() -> Result<StoreSecrets, String> {
     Ok(StoreSecrets { format: FORMAT, lottery: LotteryId(u128::from_be_bytes(id)), secret: Secret(secret) })
 }
 
+/// The files that the journal knows, as far as it knows them: each name with its bytes.
+pub fn read_all(folder: &dyn Folder, extents: Extents) -> Result<Vec<(&'static str, Vec<u8>)>, OpenError> {
+    let mut files = Vec::new();
+    if let Some((lottery, crc)) = extents.lottery {
+        let secrets = read_secrets(folder, lottery, crc)?;
+        // A document has one form alone, so these are the bytes of the file.
+        let text = acta::write(&secrets).map_err(|what| OpenError::at(&folder.path(SECRETS), &what))?;
+        files.push((SECRETS, text.into_bytes()));
+    }
+    if extents.declarations.length > 0 {
+        let bytes = read_extent(folder, DECLARATIONS, extents.declarations);
+        files.push((DECLARATIONS, bytes.map_err(|what| OpenError::at(&folder.path(DECLARATIONS), &what))?));
+    }
+    if let Some(extent) = extents.acta {
+        // Until it has its name, which comes right after the journal's record.
+        let bytes = read_extent(folder, ACTA, extent).or_else(|what| {
+            let unnamed = read_extent(folder, NEW_ACTA, extent);
+            unnamed.map_err(|_| OpenError::at(&folder.path(ACTA), &what))
+        });
+        files.push((ACTA, bytes?));
+    }
+    Ok(files)
+}
+
 fn read_secrets(folder: &dyn Folder, lottery: LotteryId, crc: u32) -> Result<StoreSecrets, OpenError> {
     let bad = |what: &str| {
         let what = format!("{what}; restore all files of this folder from one copy");

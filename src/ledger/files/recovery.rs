@@ -10,7 +10,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::blocks::Checksums;
 use super::disk::{Folder, Medium};
-use super::journal::{self, Journal, MAX_JOURNAL, Record};
+use super::journal::{self, Damage, Journal, MAX_JOURNAL, Record};
 use super::open_error::OpenError;
 use super::papers::{Extents, Papers};
 use super::rows::{agency_of, for_each_chunk};
@@ -49,13 +49,13 @@ pub struct Recovered {
 }
 
 /// The state that the journal's records result in.
-struct Replayed {
+pub struct Replayed {
     register: Register,
-    checksums: Checksums,
+    pub checksums: Checksums,
     /// The register counts the rows up to this byte of `bets.csv`.
     counted: u64,
     in_use: bool,
-    papers: Extents,
+    pub papers: Extents,
 }
 
 pub fn open(
@@ -185,20 +185,30 @@ fn read_journal(folder: &dyn Folder, bets_length: u64) -> Result<Journal, OpenEr
             Err(OpenError::at(&path, &what))
         };
     }
+    parse_journal(folder, &journal_bytes(folder)?)
+}
+
+/// The journal as it is.
+pub fn journal_bytes(folder: &dyn Folder) -> Result<Vec<u8>, OpenError> {
+    let failed = |action| OpenError::of(folder, JOURNAL, action);
     let file = folder.open(JOURNAL).map_err(failed("open"))?;
     let length = file.len().map_err(failed("tell its length"))?;
     if length > MAX_JOURNAL {
         let what = format!("byte {MAX_JOURNAL}: a journal has no more bytes than this, but this file has {length}");
-        return Err(OpenError::at(&path, &what));
+        return Err(OpenError::at(&folder.path(JOURNAL), &what));
     }
     let mut bytes = vec![0; length as usize];
     file.read_exact_at(&mut bytes, 0).map_err(failed("read"))?;
-    journal::read(&bytes).map_err(|damage| {
-        OpenError::at(&path, &format!("byte {}: {}; restore both files from a copy", damage.offset, damage.what))
+    Ok(bytes)
+}
+
+pub fn parse_journal(folder: &dyn Folder, bytes: &[u8]) -> Result<Journal, OpenError> {
+    journal::read(bytes).map_err(|Damage { offset, what }| {
+        OpenError::at(&folder.path(JOURNAL), &format!("byte {offset}: {what}; restore both files from a copy"))
     })
 }
 
-fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
+pub fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
     let mut register = Register::default();
     let is_first_format = journal.format == journal::FIRST_FORMAT;
     let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
@@ -252,9 +262,7 @@ fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
 fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) -> Result<(), String> {
     let committed = replayed.checksums.length();
     if length < committed {
-        return Err(format!(
-            "ends at byte {length}, but {committed} bytes were acknowledged; restore both files from a copy"
-        ));
+        return Err(too_short(length, committed));
     }
     let tail = length - committed;
     let allowed = if replayed.in_use { MAX_GROUP as u64 } else { 0 };
@@ -267,12 +275,20 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) 
     let tell = |bytes| tell(Notice::Checking { bytes, of: committed });
     let mismatch =
         replayed.checksums.first_mismatch(bets, TELL_EVERY, &tell).map_err(|error| format!("cannot read: {error}"))?;
-    mismatch.map_or(Ok(()), |Range { start, end }| {
-        Err(format!(
-            "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \
-             restore both files from a copy"
-        ))
-    })
+    mismatch.map_or(Ok(()), |range| Err(damaged(&range)))
+}
+
+/// What is wrong with a block whose checksum is not that of the journal.
+pub fn damaged(Range { start, end }: &Range<u64>) -> String {
+    format!(
+        "byte {start}: damaged somewhere from here to byte {end} (the checksum is wrong); \
+         restore both files from a copy"
+    )
+}
+
+/// What is wrong with a file that has not even the bytes that were acknowledged.
+pub fn too_short(length: u64, committed: u64) -> String {
+    format!("ends at byte {length}, but {committed} bytes were acknowledged; restore both files from a copy")
 }
 
 /// Counts the rows that the register does not count yet.

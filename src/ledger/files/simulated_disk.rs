@@ -188,6 +188,14 @@ impl Disk {
         SimFolder(Arc::new(Mutex::new(disk)))
     }
 
+    /// A disk as another process sees it now.
+    pub fn as_it_is(&self) -> SimFolder {
+        let file = |file: &File| File { live: file.live.clone(), changes: Vec::new(), durable: file.live.clone() };
+        let (files, names) = (self.files.iter().map(file).collect(), self.names.clone());
+        let disk = Disk { files, durable_names: names.clone(), names, ..Disk::default() };
+        SimFolder(Arc::new(Mutex::new(disk)))
+    }
+
     fn take(&mut self, naming: Naming) {
         naming.apply(&mut self.names);
         self.namings.push(naming);

@@ -28,10 +28,10 @@ const RULES: SaidRules =
 pub const LIMITS: Limits = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 640, rows_behind: 1500 };
 
 /// What the agencies know.
-#[derive(Default)]
-struct Agencies {
+#[derive(Clone, Default)]
+pub struct Agencies {
     /// The sizes of the batches that may be stored.
-    sent: BTreeMap<u32, Vec<u64>>,
+    pub sent: BTreeMap<u32, Vec<u64>>,
     acknowledged: BTreeMap<u32, u64>,
     /// The number of bets that were sent before a DONE that was not acknowledged.
     before_done: BTreeMap<u32, u64>,
@@ -80,7 +80,7 @@ pub fn account(files: &Files, agency: u32) -> (u64, bool) {
 }
 
 /// Opens the files on an image and compares them with what the agencies know.
-fn check(image: &SimFolder, agencies: &Agencies, context: &str) -> Recovered {
+pub fn check(image: &SimFolder, agencies: &Agencies, context: &str) -> Recovered {
     let (files, recovered) = open(image).unwrap_or_else(|error| panic!("{context}: refused to start: {error}"));
     compare(&files, &recovered, image, agencies, context);
     recovered
@@ -148,7 +148,7 @@ fn compare_seal(files: &Files, bytes: &[u8], agencies: &Agencies, context: &str)
 }
 
 /// Commits groups of batches and DONE marks, and holds the draw, until the store is broken or the number of groups is reached.
-fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, context: &str) {
+pub fn hold_lottery(files: &Files, agencies: &Mutex<Agencies>, rng: &mut Rng, context: &str) {
     for _ in 0..rng.u64(1..10) {
         let mut group = Vec::new();
         for _ in 0..rng.u64(0..5) {

@@ -1,4 +1,4 @@
-//! The progress bar of an audit, which is shown if standard error is a terminal.
+//! The progress bar of a command that reads or copies much, which is shown if standard error is a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
