@@ -4,16 +4,19 @@ mod audit;
 pub mod cli;
 pub mod compose;
 pub mod config;
+mod database;
 mod demo;
 mod dialog;
 pub mod domain;
 mod draw;
 mod echo_check;
 pub mod error;
+mod export;
 mod gen_data;
 mod keys;
 mod ledger;
 pub mod logging;
+mod migrate;
 mod output;
 mod resolve;
 mod server;
@@ -45,6 +48,8 @@ use signals::StopSignal;
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
 /// - `audit`: checks a closed lottery again, with code of its own.
+/// - `migrate` and `export`: the tables of a database that several centrals share, and a draw of it as a folder. The room
+///   `database` has the connections.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
@@ -98,6 +103,8 @@ where
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);

@@ -37,6 +37,8 @@ pub fn config() -> ServerConfig {
         level: AsWritten { value: log::LevelFilter::Off, text: String::new() },
         rules: SaidRules { roster: Some(Roster::Fixed(1)), winning_number: None },
         store: "unused".into(),
+        database: None,
+        said_unbalanced: None,
         tls: None,
         plain: crate::config::Plain::All,
         workers: 1,
