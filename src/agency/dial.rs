@@ -309,7 +309,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut starts = [false; 3];
         for _ in 0..64 {
-            let mut dialer = Dialer::new(&format!("{nobody},{address},{nobody}"), Patience::new(Duration::from_secs(60)));
+            let mut dialer =
+                Dialer::new(&format!("{nobody},{address},{nobody}"), Patience::new(Duration::from_secs(60)));
             starts[dialer.turn] = true;
             assert!(dialer.connect(&mut reactor()).is_ok());
             assert_eq!(dialer.turn, 1);

@@ -13,7 +13,17 @@ use crate::error::{Error, Kind};
 
 impl TicketArgs {
     fn none() -> TicketArgs {
-        TicketArgs { path: None, database: DatabaseArgs::default(), agency: None, bet: None, data: None, receipt: None, check: None, seal: None, ca: None }
+        TicketArgs {
+            path: None,
+            database: DatabaseArgs::default(),
+            agency: None,
+            bet: None,
+            data: None,
+            receipt: None,
+            check: None,
+            seal: None,
+            ca: None,
+        }
     }
 }
 

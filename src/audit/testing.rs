@@ -45,7 +45,16 @@ pub struct Party {
 impl AuditArgs {
     pub fn of(path: &Path) -> AuditArgs {
         let path = path.to_owned();
-        AuditArgs { path, database: DatabaseArgs::default(), agency: None, data: None, receipt: None, ca: None, allow_unsigned: false, json: false }
+        AuditArgs {
+            path,
+            database: DatabaseArgs::default(),
+            agency: None,
+            data: None,
+            receipt: None,
+            ca: None,
+            allow_unsigned: false,
+            json: false,
+        }
     }
 }
 

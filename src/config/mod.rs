@@ -21,8 +21,8 @@ use crate::transport::Paths;
 use setting::Setting;
 
 pub(crate) use agency::PERSON;
-pub use database::{DatabaseArgs, PasswordArgs, database};
 pub use agency::{AgencyArgs, resolve as resolve_agency};
+pub use database::{DatabaseArgs, PasswordArgs, database};
 pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
 pub use source::{Environment, Provenance};
 pub use tls::ClientKeys;

@@ -99,7 +99,10 @@ mod tests {
             assert_eq!((kind(code, false), kind(code, true)), ("again", "away"), "{code}");
         }
         assert_eq!((kind("53100", false), kind("53100", true)), ("full", "full"));
-        assert_eq!((kind("23505", false), kind("42501", false), kind("22021", false)), ("refused", "refused", "refused"));
+        assert_eq!(
+            (kind("23505", false), kind("42501", false), kind("22021", false)),
+            ("refused", "refused", "refused")
+        );
         assert_eq!((kind("25P03", true), kind("28P01", true)), ("away", "away"));
     }
 }

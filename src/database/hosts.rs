@@ -22,10 +22,16 @@ const OLDEST: i32 = 150_000;
 /// Something that an operator should know, although no request has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    Connected { host: String },
+    Connected {
+        host: String,
+    },
     /// Commits wait for no other machine.
-    NoStandby { host: String },
-    Away { reason: String },
+    NoStandby {
+        host: String,
+    },
+    Away {
+        reason: String,
+    },
 }
 
 pub type Tell = Arc<dyn Fn(Warning) + Send + Sync>;
@@ -38,8 +44,15 @@ pub struct Hosts {
     /// The place of the server that is tried first.
     first: AtomicUsize,
     tell: Tell,
-    /// What was told last, so that it is told once.
-    told: Mutex<Option<Warning>>,
+    told: Mutex<Told>,
+}
+
+/// What was told last, so that it is told once: the server, the one without a standby, and why there is none.
+#[derive(Default)]
+struct Told {
+    connected: Option<String>,
+    alone: Option<String>,
+    away: Option<String>,
 }
 
 /// What a new connection is used for.
@@ -67,7 +80,8 @@ impl Hosts {
     /// Connects to the first server that takes writes, host by host, each within its own deadline. A schema that this program
     /// does not know is refused.
     pub fn connect(&self) -> Result<Session, Failure> {
-        self.connect_for(Use::Ledger).inspect_err(|failure| self.tell_once(Warning::Away { reason: failure.to_string() }))
+        self.connect_for(Use::Ledger)
+            .inspect_err(|failure| self.tell_once(Warning::Away { reason: failure.to_string() }))
     }
 
     pub fn connect_for_schema(&self) -> Result<Session, Failure> {
@@ -126,6 +140,7 @@ impl Hosts {
     /// Tells of a server without a standby. The failure says so too if one is needed.
     pub fn check_standby(&self, host: &str, names: &str) -> Result<(), Failure> {
         if !names.trim().is_empty() {
+            self.told.lock().alone = None;
             return Ok(());
         }
         if self.needs_standby {
@@ -138,11 +153,21 @@ impl Hosts {
         Ok(())
     }
 
-    pub fn tell_once(&self, news: Warning) {
+    fn tell_once(&self, news: Warning) {
         let mut told = self.told.lock();
-        if told.as_ref() != Some(&news) {
-            *told = Some(news.clone());
-            drop(told);
+        let before = match &news {
+            Warning::Connected { host } if told.away.take().is_some() => {
+                told.connected = Some(host.clone());
+                None
+            }
+            Warning::Connected { host } => told.connected.replace(host.clone()),
+            Warning::NoStandby { host } => told.alone.replace(host.clone()),
+            Warning::Away { reason } => told.away.replace(reason.clone()),
+        };
+        drop(told);
+        let (Warning::Connected { host: text } | Warning::NoStandby { host: text } | Warning::Away { reason: text }) =
+            &news;
+        if before.as_ref() != Some(text) {
             (self.tell)(news);
         }
     }
@@ -209,7 +234,11 @@ impl Hosts {
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => DriverMode::Require,
         });
         config.connect_timeout(self.url.limits.connect).tcp_user_timeout(self.url.limits.commit);
-        config.keepalives(true).keepalives_idle(KEEPALIVE).keepalives_interval(Duration::from_secs(1)).keepalives_retries(3);
+        config
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(Duration::from_secs(1))
+            .keepalives_retries(3);
         config
     }
 }

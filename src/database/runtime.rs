@@ -43,7 +43,11 @@ impl Runtime {
     }
 
     /// Waits for a future, for so long at most. None if it took longer: then it is dropped.
-    pub fn wait<T: Send + 'static>(&self, limit: Duration, future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub fn wait<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
         let (done, result) = crossbeam_channel::bounded(1);
         let mut end = self.end.subscribe();
         self.handle.spawn(async move {

@@ -23,7 +23,9 @@ pub fn check(host: &str, found: Option<i32>) -> Result<(), Failure> {
         Some(newer) if newer > VERSION => {
             format!("has version {newer}, and this program knows {VERSION}: use a newer quiniela")
         }
-        Some(older) => format!("has version {older}, and this program needs {VERSION}: run quiniela migrate --store URL"),
+        Some(older) => {
+            format!("has version {older}, and this program needs {VERSION}: run quiniela migrate --store URL")
+        }
         None => "is not there: run quiniela migrate --store URL, as a role that may make tables".to_owned(),
     };
     Err(Failure::Misfit(format!("{host}: the schema {advice}")))
@@ -82,11 +84,8 @@ pub fn grant(session: &Session, role: &str) -> Result<(), Failure> {
 /// Removes a draw and all that is stored of it. Returns false if there is no such draw.
 pub fn retire(session: &Session, draw: &str) -> Result<bool, Failure> {
     session.run("BEGIN", LIMIT)?;
-    let found = session.rows(
-        "SELECT id, phase FROM draws WHERE name = $1 FOR UPDATE",
-        params![draw.to_owned()],
-        LIMIT,
-    )?;
+    let found =
+        session.rows("SELECT id, phase FROM draws WHERE name = $1 FOR UPDATE", params![draw.to_owned()], LIMIT)?;
     let Some(row) = found.first() else {
         session.run("ROLLBACK", LIMIT)?;
         return Ok(false);
@@ -116,7 +115,8 @@ mod tests {
     #[test]
     fn a_schema_of_another_version_is_refused_with_what_to_do() {
         assert_eq!(check("h", Some(VERSION)), Ok(()));
-        for (found, words) in [(None, "quiniela migrate"), (Some(0), "quiniela migrate"), (Some(99), "newer quiniela")] {
+        for (found, words) in [(None, "quiniela migrate"), (Some(0), "quiniela migrate"), (Some(99), "newer quiniela")]
+        {
             assert!(check("h", found).unwrap_err().to_string().contains(words));
         }
     }

@@ -87,9 +87,8 @@ impl Session {
 
     pub fn prepare(&self, statements: &[&'static str], limit: Duration) -> Result<Vec<Statement>, Failure> {
         let (client, statements) = (Arc::clone(&self.client), statements.to_vec());
-        let prepared = self.wait(limit, async move {
-            join_all(statements.iter().map(|statement| client.prepare(statement))).await
-        })?;
+        let prepared = self
+            .wait(limit, async move { join_all(statements.iter().map(|statement| client.prepare(statement))).await })?;
         prepared.into_iter().map(|one| one.map_err(|error| self.failure(&error))).collect()
     }
 
@@ -197,10 +196,7 @@ pub fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, place: us
     row.try_get(place).map_err(|error| Failure::Misfit(format!("the schema is another: {error}")))
 }
 
-fn answer<'a>(
-    client: &'a Client,
-    ask: &'a Ask,
-) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
+fn answer<'a>(client: &'a Client, ask: &'a Ask) -> Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send + 'a>> {
     Box::pin(async move {
         Ok(match ask {
             Ask::Plain(text) => {

@@ -163,7 +163,12 @@ mod tests {
                 tree.push(secret.leaves().leaf(tree.leaves(), row.as_bytes()));
             }
         }
-        let read = |take: TakeRows<'_>| rows.chunk_by(|one, _| *one != b'\n').collect::<Vec<_>>().chunks(997).try_for_each(|piece| take(&piece.concat()));
+        let read = |take: TakeRows<'_>| {
+            rows.chunk_by(|one, _| *one != b'\n')
+                .collect::<Vec<_>>()
+                .chunks(997)
+                .try_for_each(|piece| take(&piece.concat()))
+        };
         let found = trees(read, &secrets, &|| false).unwrap();
         let roots = |trees: &BTreeMap<AgencyId, Tree>| -> Vec<(AgencyId, u64, Hash)> {
             trees.iter().map(|(agency, tree)| (*agency, tree.leaves(), tree.root())).collect()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::papers::ACTA;
-use super::writer::Writer;
 use super::rows::for_each_chunk;
+use super::writer::Writer;
 use super::{BETS, Change, Files};
 use crate::domain::acta::{Acta, ActaDraw, ActaLine, Signed};
 use crate::domain::seal::Declared;

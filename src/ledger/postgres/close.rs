@@ -82,7 +82,9 @@ impl Shared {
             let Some(done) = column::<Option<&str>>(row, 2)? else { return Ok(None) };
             let bad = |what: &str| Failure::Misfit(format!("agency {agency} has {what} that no central writes"));
             let status: Status = done.parse().map_err(|()| bad("a mark"))?;
-            let Some((_, root)) = roots.get(&agency).copied().filter(|(over, _)| *over == bets) else { return Ok(None) };
+            let Some((_, root)) = roots.get(&agency).copied().filter(|(over, _)| *over == bets) else {
+                return Ok(None);
+            };
             let signed = match column::<Option<&str>>(row, 3)? {
                 Some(text) if status == Status::Signed => {
                     let line: SignedLine = serde_json::from_str(text).map_err(|_| bad("a declaration"))?;
@@ -101,7 +103,8 @@ impl Shared {
     pub fn record_draw(&self, order: &DrawOrder, winners: &Winners) -> Result<Held, StorageError> {
         let mut session = None;
         let is_stopping = || self.is_stopping();
-        let held = self.hosts.with_patience(&mut session, &is_stopping, |session| self.try_draw(session, order, winners));
+        let held =
+            self.hosts.with_patience(&mut session, &is_stopping, |session| self.try_draw(session, order, winners));
         held.map_err(|failure| failed(&failure))
     }
 

@@ -24,8 +24,7 @@ const UPDATE: &str = "UPDATE agencies SET stored = s, checksum = c, done = d, de
     FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) AS new(a, s, c, d, j) \
     WHERE draw = $1 AND agency = a";
 const NUMBER: &str = "UPDATE centrals SET last_group = $3 WHERE draw = $1 AND central = $2";
-const TOLD: &str =
-    "UPDATE draws SET seal_told = seal_told OR $2, draw_told = draw_told OR $3 WHERE id = $1";
+const TOLD: &str = "UPDATE draws SET seal_told = seal_told OR $2, draw_told = draw_told OR $3 WHERE id = $1";
 
 /// The session that stores, and what it has stored.
 #[derive(Default)]
@@ -181,7 +180,9 @@ impl Writer {
         }
         if found > self.stored {
             let known = self.stored;
-            return Err(Failure::Refused(format!("{host}: another uses this central's name: group {found}, not {known}")));
+            return Err(Failure::Refused(format!(
+                "{host}: another uses this central's name: group {found}, not {known}"
+            )));
         }
         self.doubtful = None;
         let register = register(shared, agencies, accounts)?;
@@ -286,7 +287,9 @@ fn register(shared: &Shared, agencies: &[i32], rows: Vec<Row>) -> Result<Registe
 
 /// What an agency has signed with its DONE, as it is kept.
 fn declaration(judged: &Judged, agency: AgencyId) -> Result<Option<String>, Failure> {
-    let Some((_, declared, signed)) = judged.signed.iter().find(|(other, ..)| *other == agency) else { return Ok(None) };
+    let Some((_, declared, signed)) = judged.signed.iter().find(|(other, ..)| *other == agency) else {
+        return Ok(None);
+    };
     let line = SignedLine { agency: agency.0, bets: declared.bets, root: declared.root, signed: signed.clone() };
     serde_json::to_string(&line).map(Some).map_err(|error| Failure::Refused(error.to_string()))
 }

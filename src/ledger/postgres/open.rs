@@ -41,7 +41,8 @@ pub struct Opened {
 const INSERT: &str = "INSERT INTO draws (name, roster, winning_number, unbalanced, require_signed, lottery, secrets) \
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING id";
 const AGENCIES: &str = "INSERT INTO agencies (draw, agency) SELECT $1, generate_series(1, $2)";
-const READ: &str = "SELECT id, roster, winning_number, unbalanced, require_signed, secrets FROM draws WHERE name = $1 FOR UPDATE";
+const READ: &str =
+    "SELECT id, roster, winning_number, unbalanced, require_signed, secrets FROM draws WHERE name = $1 FOR UPDATE";
 const CENTRAL: &str = "INSERT INTO centrals (draw, central, last_group) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
 
 /// The draw's row.

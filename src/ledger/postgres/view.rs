@@ -149,7 +149,12 @@ impl Shared {
 }
 
 /// What the watch asks to find out whether there is news, without a lock: it tells nobody of it.
-pub fn peek(session: &Session, statement: &crate::database::Statement, draw: i32, limit: Duration) -> Result<String, Failure> {
+pub fn peek(
+    session: &Session,
+    statement: &crate::database::Statement,
+    draw: i32,
+    limit: Duration,
+) -> Result<String, Failure> {
     let answers = session.ask(vec![Ask::Rows(statement.clone(), params![draw])], limit)?;
     let rows = answers.into_iter().next().map(crate::database::Answer::rows).unwrap_or_default();
     let row = rows.first().ok_or_else(|| Failure::Misfit("the draw is gone: it was retired".to_owned()))?;

@@ -89,10 +89,13 @@ impl Shared {
             || tempfile::spooled_tempfile(Winners::IN_MEMORY),
             |found| {
                 let mut add = |page: &[Winner]| {
-                    let add = |(agency, _, document): &Winner| found.add(AgencyId(agency.unsigned_abs()), document.as_bytes());
+                    let add = |(agency, _, document): &Winner| {
+                        found.add(AgencyId(agency.unsigned_abs()), document.as_bytes())
+                    };
                     page.iter().try_for_each(add).map_err(|error| Failure::Refused(error.to_string()))
                 };
-                let done = if is_drawn { self.read_winners(number, &mut add) } else { self.find_winners(number, &mut add) };
+                let done =
+                    if is_drawn { self.read_winners(number, &mut add) } else { self.find_winners(number, &mut add) };
                 done.map_err(|failure| {
                     let text = failure.to_string();
                     why = Some(failure);
@@ -155,8 +158,7 @@ impl Shared {
         let places: Vec<i64> = page.iter().map(|winner| winner.1).collect();
         let documents: Vec<String> = page.iter().map(|winner| winner.2.clone()).collect();
         self.hosts.with_patience(session, &|| self.is_stopping(), |session| {
-            let params =
-                params![self.draw, i64::from(number), agencies.clone(), places.clone(), documents.clone()];
+            let params = params![self.draw, i64::from(number), agencies.clone(), places.clone(), documents.clone()];
             session.rows(INSERT, params, self.hosts.limits().commit).map(drop)
         })
     }
