@@ -13,8 +13,10 @@ use crate::config::{AgencyArgs, HealthArgs, ServerArgs};
 use crate::demo;
 use crate::draw;
 use crate::echo_check;
+use crate::export;
 use crate::gen_data;
 use crate::keys;
+use crate::migrate;
 
 /// What `--version` tells: which sources, and built for what.
 const VERSION: &str =
@@ -47,6 +49,8 @@ pub enum Command {
     Backup(backup::Args),
     Audit(audit::AuditArgs),
     Ticket(audit::TicketArgs),
+    Migrate(migrate::Args),
+    Export(export::Args),
     /// Prints the completion script of a shell.
     ///
     /// Example: quiniela completions bash > /etc/bash_completion.d/quiniela

@@ -2,17 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::config::ClientKeys;
+use crate::config::{self, ClientKeys, DatabaseArgs};
+use crate::database::masked;
 use crate::dialog::{self, Dialog};
+use crate::domain::acta::{self, StoreSecrets};
 use crate::domain::seal::draw_statement;
 use crate::domain::{Hash, LotteryId, OPERATOR_TOKEN};
 use crate::error::{Error, Kind, Result};
+use crate::export;
 use crate::output::{object, print};
 use crate::transport::Connector;
 use crate::wire::frame::{self, HEADER};
@@ -43,9 +46,12 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "localhost:12345", value_hint = clap::ValueHint::Hostname)]
     server: String,
 
-    /// The central's store, for a central without keys on this machine
-    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, conflicts_with = "keys")]
+    /// The central's store, a folder or postgres://USER@HOST,HOST/NAME, for a central without keys on this machine
+    #[arg(long, value_name = "DIR|URL", value_hint = clap::ValueHint::DirPath, conflicts_with = "keys")]
     store: Option<PathBuf>,
+
+    #[command(flatten)]
+    database: DatabaseArgs,
 
     /// Time limit for the whole command, such as 60s or 500ms
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = crate::config::parse_limit)]
@@ -67,7 +73,7 @@ struct Report {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let Args { number, seal, server, store, timeout, json, keys } = args;
+    let Args { number, seal, server, store, database, timeout, json, keys } = args;
     let deadline = Instant::now() + *timeout;
     let host = server.rsplit_once(':').map_or(&**server, |(host, _)| host);
     let connector = match keys.paths()? {
@@ -84,10 +90,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         (None, Some(store)) => {
             check(&closed(&mut dialog, server, deadline)?, seal)?;
-            let path = store.join(OPERATOR_TOKEN);
-            let text = fs::read_to_string(&path);
-            let text = text.map_err(|error| Error::at_path(Kind::BadInput, &path, "read this file", &error))?;
-            text.trim_end().to_owned()
+            token(store, database)?
         }
         (None, None) => {
             return Err(Error::bad_input("give --keys DIR with the operator's keys, or the central's --store"));
@@ -95,6 +98,9 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let command = Command::HoldDraw { number: *number, seal: *seal, proof: &proof };
     match ask(&mut dialog, &command, server)? {
+        Reply::Drawn(Ok(Drawn { number: drawn, .. })) if drawn != *number => {
+            Err(Error::refused(format!("the draw was held with {drawn} meanwhile, and not with {number}")))
+        }
         Reply::Drawn(Ok(Drawn { number, .. })) if *json => print(object(&Report { number, seal: *seal })?),
         Reply::Drawn(Ok(Drawn { number, .. })) => print(format!("drawn: {number}, over the seal {seal}\n")),
         Reply::Drawn(Err(refusal)) | Reply::Ack(Err(refusal)) => {
@@ -114,6 +120,20 @@ fn closed(dialog: &mut Dialog, server: &str, deadline: Instant) -> Result<Stand>
         }
         thread::sleep(LOOK_AGAIN);
     }
+}
+
+/// What shows that whoever draws can read the store.
+fn token(store: &Path, database: &DatabaseArgs) -> Result<String> {
+    let Some(url) = config::database(store) else {
+        let path = store.join(OPERATOR_TOKEN);
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|error| Error::at_path(Kind::BadInput, &path, "read this file", &error))?;
+        return Ok(text.trim_end().to_owned());
+    };
+    let draw = export::find(&database.password.hosts(url)?, &database.draw, &masked(url))?;
+    let secrets: StoreSecrets = acta::read(draw.secrets.as_bytes())
+        .map_err(|what| Error::storage(format!("{}: the secrets of the draw: {what}", masked(url))))?;
+    Ok(secrets.secret.operator_token())
 }
 
 fn stand(dialog: &mut Dialog, server: &str) -> Result<Stand> {

@@ -5,16 +5,19 @@ mod backup;
 pub mod cli;
 pub mod compose;
 pub mod config;
+mod database;
 mod demo;
 mod dialog;
 pub mod domain;
 mod draw;
 mod echo_check;
 pub mod error;
+mod export;
 mod gen_data;
 mod keys;
 mod ledger;
 pub mod logging;
+mod migrate;
 mod output;
 mod progress;
 mod resolve;
@@ -48,6 +51,8 @@ use signals::StopSignal;
 /// - `draw`: the operator's part in a draw whose number comes later.
 /// - `backup`: copies the files of a central that may be running.
 /// - `audit`: checks a closed lottery again, with code of its own.
+/// - `migrate` and `export`: the tables of a database that several centrals share, and a draw of it as a folder. The room
+///   `database` has the connections.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
 ///
@@ -95,6 +100,8 @@ where
         Command::Backup(args) => backup::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),
+        Command::Migrate(args) => migrate::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quiniela", &mut script);

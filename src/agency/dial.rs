@@ -11,7 +11,7 @@ use socket2::{SockRef, TcpKeepalive};
 use super::link::Link;
 use super::pin::Pin;
 use super::reactor::{Halt, Reactor, SOCKET};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::logging::{Event, EventResult};
 use crate::resolve::{self, Resolving};
 use crate::transport::{Connector, Signer, Stream as _};
@@ -36,13 +36,21 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Dialer {
     pub(super) patience: Patience,
     pub(super) pin: Pin,
+    /// The centrals of the lottery, one or several.
+    targets: Vec<Target>,
+    /// The one whose turn it is.
+    turn: usize,
+    /// Log connections at DEBUG: the echo mode makes one for each message.
+    quiet: bool,
+}
+
+/// A central that can be dialled.
+struct Target {
     address: String,
     /// With it every connection uses TLS, and none ever goes without.
     connector: Option<Connector>,
     /// An attempt to resolve the name that has not ended yet.
     resolving: Option<Resolving>,
-    /// Log connections at DEBUG: the echo mode makes one for each message.
-    quiet: bool,
 }
 
 /// How long to retry without progress.
@@ -53,13 +61,20 @@ pub(super) struct Patience {
 }
 
 impl Dialer {
-    pub(super) fn new(address: &str, patience: Patience) -> Dialer {
-        let pin = Pin::default();
-        Dialer { patience, pin, address: address.to_owned(), connector: None, resolving: None, quiet: false }
+    /// Dials one central, or several with commas between them: in turn, from a random one, so that agencies share them.
+    pub(super) fn new(addresses: &str, patience: Patience) -> Dialer {
+        let target = |address: &str| Target { address: address.to_owned(), connector: None, resolving: None };
+        let targets: Vec<Target> = addresses.split(',').map(target).collect();
+        let turn = fastrand::usize(..targets.len());
+        Dialer { patience, pin: Pin::default(), targets, turn, quiet: false }
     }
 
-    pub(super) fn with_keys(self, connector: Option<Connector>) -> Dialer {
-        Dialer { connector, ..self }
+    /// With what makes each central prove its own name.
+    pub(super) fn with_keys(mut self, connector: Option<&Connector>) -> Result<Dialer> {
+        for target in &mut self.targets {
+            target.connector = connector.map(|connector| connector.to(host_of(&target.address))).transpose()?;
+        }
+        Ok(self)
     }
 
     pub(super) fn with_pin(self, pin: Pin) -> Dialer {
@@ -68,7 +83,7 @@ impl Dialer {
 
     /// Signs with the agency's key, if it has one.
     pub(super) fn signer(&self) -> Option<&Signer> {
-        self.connector.as_ref().map(Connector::signer)
+        self.target().connector.as_ref().map(Connector::signer)
     }
 
     pub(super) fn quiet(self) -> Dialer {
@@ -93,20 +108,26 @@ impl Dialer {
         }
     }
 
-    /// Waits before the next attempt. If patience has run out, returns an error that ends with `advice` instead.
+    fn target(&self) -> &Target {
+        &self.targets[self.turn]
+    }
+
+    /// Waits before the next attempt, which is for the next central. If patience has run out, returns an error that ends with
+    /// `advice` instead.
     pub(super) fn back_off(&mut self, reactor: &mut Reactor, cause: &str, advice: &str) -> Result<(), Halt> {
         let Some(delay) = self.patience.next_delay() else {
             let limit = humantime::format_duration(self.patience.limit);
             return Err(Halt::Fatal(Error::unreachable(format!(
                 "{}: no progress for {limit}, and at last: {cause}{advice}",
-                self.address
+                self.target().address
             ))));
         };
+        self.turn = (self.turn + 1) % self.targets.len();
         reactor.pause(delay)
     }
 
     fn attempt(&mut self, reactor: &mut Reactor) -> Result<Link, Halt> {
-        let mut cause = format!("{} has no address", self.address);
+        let mut cause = format!("{} has no address", self.target().address);
         for address in self.resolve(reactor)? {
             match self.attempt_address(reactor, address) {
                 Ok(link) => return Ok(link),
@@ -145,7 +166,7 @@ impl Dialer {
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(lost)?;
         // Without delay: a batch is sent when it is full, and nothing follows a DONE.
         stream.set_nodelay(true).map_err(lost)?;
-        let Some(connector) = &self.connector else { return Ok(Link::new(stream)) };
+        let Some(connector) = &self.target().connector else { return Ok(Link::new(stream)) };
         let mut stream = connector.connect(stream).map_err(lost)?;
         loop {
             stream.handshake().map_err(|error| Halt::of_stream("TLS failed", &error))?;
@@ -158,35 +179,37 @@ impl Dialer {
     }
 
     fn resolve(&mut self, reactor: &mut Reactor) -> Result<Vec<SocketAddr>, Halt> {
-        if let Ok(address) = self.address.parse() {
+        let Dialer { targets, turn, patience, .. } = self;
+        let Target { address: name, resolving: unfinished, .. } = &mut targets[*turn];
+        if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
         // `server` is the central's name in the exercises' containers.
-        let local = self.address.strip_prefix("server:").map(|port| format!("localhost:{port}"));
+        let local = name.strip_prefix("server:").map(|port| format!("localhost:{port}"));
         let advice = local.map(|local| format!("; outside Docker give --server {local}")).unwrap_or_default();
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::InvalidInput => {
-                Halt::Fatal(Error::bad_input(format!("{}: {error}: expected HOST:PORT", self.address)))
+                Halt::Fatal(Error::bad_input(format!("{name}: {error}: expected HOST:PORT")))
             }
-            _ => Halt::Lost(format!("{}: {error}{advice}", self.address)),
+            _ => Halt::Lost(format!("{name}: {error}{advice}")),
         };
-        let resolving = match self.resolving.take() {
+        let resolving = match unfinished.take() {
             Some(resolving) => resolving,
             None => {
                 let waker = reactor.waker();
                 // If the wake-up fails, the wait lasts until its deadline.
-                resolve::start(&self.address, move || drop(waker.wake())).map_err(failed)?
+                resolve::start(name, move || drop(waker.wake())).map_err(failed)?
             }
         };
-        let (begun, deadline) = (Instant::now(), self.patience.deadline(RESOLVE_DEADLINE));
+        let (begun, deadline) = (Instant::now(), patience.deadline(RESOLVE_DEADLINE));
         loop {
             if let Ok(result) = resolving.try_recv() {
                 return result.map_err(failed);
             }
             if check_deadline(Some(deadline), begun).is_err() {
                 // The next attempt waits for the same thread, so that threads do not pile up.
-                self.resolving = Some(resolving);
-                return Err(Halt::Lost(format!("{}: the name is still being resolved{advice}", self.address)));
+                *unfinished = Some(resolving);
+                return Err(Halt::Lost(format!("{name}: the name is still being resolved{advice}")));
             }
             reactor.wait(Some(deadline))?;
         }
@@ -223,6 +246,11 @@ impl Patience {
         // Random from zero on, so that agencies that lost the same central do not all return at once.
         Some(ceiling.mul_f64(fastrand::f64()).min(left))
     }
+}
+
+/// The name or the address of a central, without its port.
+pub(super) fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// An error once the deadline has passed. It tells how long that was since `begun`.
@@ -272,6 +300,22 @@ mod tests {
         assert!(matches!(dialer.attempt(&mut reactor), Err(Halt::Lost(_))));
         socket.listen(1).unwrap();
         assert!(dialer.connect(&mut reactor).is_ok());
+    }
+
+    #[test]
+    fn of_several_centrals_those_that_are_away_are_passed_over() {
+        let (_away, nobody) = reserve();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut starts = [false; 3];
+        for _ in 0..64 {
+            let mut dialer =
+                Dialer::new(&format!("{nobody},{address},{nobody}"), Patience::new(Duration::from_secs(60)));
+            starts[dialer.turn] = true;
+            assert!(dialer.connect(&mut reactor()).is_ok());
+            assert_eq!(dialer.turn, 1);
+        }
+        assert_eq!(starts, [true; 3], "agencies begin with any of them");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::error::{Error, Kind, Result};
 use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use crate::transport::Connector;
-use dial::{Dialer, Patience};
+use dial::{Dialer, Patience, host_of};
 use pin::Pin;
 use reactor::{Halt, Reactor};
 
@@ -75,7 +75,7 @@ pub(crate) fn run(config: &AgencyConfig, stop: StopSignal) -> Result<()> {
 fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
     let connector = load_keys(reactor, config)?;
     let mut dialer = Dialer::new(&config.server_address, Patience::new(config.retry_for))
-        .with_keys(connector)
+        .with_keys(connector.as_ref())?
         .with_pin(Pin::new(config.lottery));
     match &config.task {
         Task::Lottery(task) => lottery::run(reactor, &mut dialer, task),
@@ -87,8 +87,8 @@ fn play(reactor: &mut Reactor, config: &AgencyConfig) -> Result<(), Halt> {
 /// Reads the agency's keys, if the settings name any. What should be seen to is a warning in the log.
 fn load_keys(reactor: &Reactor, config: &AgencyConfig) -> Result<Option<Connector>> {
     let Some(paths) = &config.tls else { return Ok(None) };
-    let host = config.server_address.rsplit_once(':').map_or(&*config.server_address, |(host, _)| host);
-    let (connector, warnings) = Connector::load(paths, Some(Role::Agency(config.id)), host)?;
+    let first = config.server_address.split(',').next().unwrap_or_default();
+    let (connector, warnings) = Connector::load(paths, Some(Role::Agency(config.id)), host_of(first))?;
     for warning in warnings {
         let event = Event::new(Level::Warn, "load_keys", EventResult::Success);
         reactor.log(event.with("client_id", config.id).with("warning", warning));

@@ -6,14 +6,25 @@ use super::signatures::{self, Authorities};
 use super::testing::{Authority, DRAWN_AT, Folder, Lottery, NUMBER, Party, SEALED_AT, seal_statement};
 use super::ticket::Against;
 use super::{AuditArgs, TicketArgs, audited, ticket, ticketed};
+use crate::config::DatabaseArgs;
 use crate::domain::acta::{self, Acta, Receipt, Signed, Ticket};
 use crate::domain::{LotteryId, Status};
 use crate::error::{Error, Kind};
 
 impl TicketArgs {
     fn none() -> TicketArgs {
-        let (path, data, receipt, check, ca) = (None, None, None, None, None);
-        TicketArgs { path, agency: None, bet: None, data, receipt, check, seal: None, ca, json: false }
+        TicketArgs {
+            path: None,
+            database: DatabaseArgs::default(),
+            agency: None,
+            bet: None,
+            data: None,
+            receipt: None,
+            check: None,
+            seal: None,
+            ca: None,
+            json: false,
+        }
     }
 }
 

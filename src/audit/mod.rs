@@ -23,10 +23,13 @@ mod testing;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
+use tempfile::TempDir;
 
+use crate::config::{self, DatabaseArgs};
 use crate::domain::acta::Acta;
 use crate::domain::{Hash, MAX_AGENCIES};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::export;
 use crate::output::{object, print};
 use documents::differs;
 use signatures::Authorities;
@@ -41,9 +44,12 @@ use ticket::Against;
 /// Example: quiniela audit --ca ca.pem STORE
 #[derive(clap::Args, Clone, Debug)]
 pub struct AuditArgs {
-    /// The central's store, which may be in use; with --agency, the acta
+    /// The central's store, which may be in use: a folder, or postgres://USER@HOST,HOST/NAME; with --agency, the acta
     #[arg(value_name = "STORE|ACTA", value_hint = ValueHint::AnyPath)]
     pub path: PathBuf,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 
     /// Check the file of this agency against the acta
     #[arg(long, value_name = "ID", requires = "data", value_parser = agency_id())]
@@ -78,9 +84,12 @@ pub struct AuditArgs {
 /// Example: quiniela ticket --agency 3 --bet 17 STORE
 #[derive(clap::Args, Clone, Debug)]
 pub struct TicketArgs {
-    /// The central's store, to make a ticket; the acta, to check one
+    /// The central's store, a folder or postgres://USER@HOST,HOST/NAME, to make a ticket; the acta, to check one
     #[arg(value_name = "STORE|ACTA", value_hint = ValueHint::AnyPath)]
     pub path: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 
     /// The agency of the bet
     #[arg(long, value_name = "ID", requires = "bet", value_parser = agency_id())]
@@ -127,6 +136,7 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
 pub fn check_all(store: &Path, data: &Path, receipts: &[PathBuf], ca: Option<&Path>) -> Result<Hash> {
     let args = AuditArgs {
         path: store.to_owned(),
+        database: DatabaseArgs::default(),
         agency: None,
         data: None,
         receipt: None,
@@ -147,7 +157,21 @@ pub fn ticket(args: &TicketArgs) -> Result<()> {
     print(ticketed(args)?)
 }
 
+/// The folder of a store: its own, or one that a draw of a database is written to, which ends with the second value.
+fn folder_of(store: &Path, database: &DatabaseArgs) -> Result<(PathBuf, Option<TempDir>)> {
+    let Some(url) = config::database(store) else { return Ok((store.to_owned(), None)) };
+    let folder = tempfile::tempdir()
+        .map_err(|error| Error::at_path(Kind::Failed, &std::env::temp_dir(), "make a folder here", &error))?;
+    export::write(url, database, folder.path())?;
+    Ok((folder.path().to_owned(), Some(folder)))
+}
+
 fn audited(args: &AuditArgs) -> Result<String> {
+    if config::database(&args.path).is_some() {
+        let (folder, _copy) = folder_of(&args.path, &args.database)?;
+        let path = if args.agency.is_some() { folder.join("acta.json") } else { folder };
+        return audited(&AuditArgs { path, ..args.clone() });
+    }
     let authorities = args.ca.as_deref().map(Authorities::load).transpose()?;
     let authorities = authorities.as_ref();
     if let (Some(agency), Some(data)) = (args.agency, &args.data) {
@@ -164,7 +188,12 @@ fn audited(args: &AuditArgs) -> Result<String> {
 }
 
 fn ticketed(args: &TicketArgs) -> Result<String> {
-    let TicketArgs { path, agency, bet, data, receipt, check, seal, ca, json } = args;
+    let TicketArgs { path, database, agency, bet, data, receipt, check, seal, ca, json } = args;
+    if let Some(store) = path.as_ref().filter(|path| config::database(path).is_some()) {
+        let (folder, _copy) = folder_of(store, database)?;
+        let path = Some(if check.is_some() { folder.join("acta.json") } else { folder });
+        return ticketed(&TicketArgs { path, ..args.clone() });
+    }
     if let Some(ticket) = check {
         let against = match (path, seal) {
             (Some(path), _) => Against::Acta(path),

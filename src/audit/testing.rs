@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 
 use super::AuditArgs;
+use crate::config::DatabaseArgs;
 use crate::domain::acta::{self, Acta, ActaDraw, ActaLine, FORMAT, Receipt, Signed, StoreSecrets};
 use crate::domain::{Hash, LotteryId, Secret, Status};
 
@@ -44,7 +45,16 @@ pub struct Party {
 impl AuditArgs {
     pub fn of(path: &Path) -> AuditArgs {
         let path = path.to_owned();
-        AuditArgs { path, agency: None, data: None, receipt: None, ca: None, allow_unsigned: false, json: false }
+        AuditArgs {
+            path,
+            database: DatabaseArgs::default(),
+            agency: None,
+            data: None,
+            receipt: None,
+            ca: None,
+            allow_unsigned: false,
+            json: false,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! default. The result is typed and checked. No other room reads a configuration file or an environment variable.
 
 mod agency;
+mod database;
 mod server;
 mod setting;
 mod source;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::database::Url;
 use crate::domain::{AgencyId, LotteryId, SaidRules};
 use crate::logging::Form;
 use crate::transport::Paths;
@@ -21,6 +23,7 @@ use setting::Setting;
 
 pub(crate) use agency::PERSON;
 pub use agency::{AgencyArgs, resolve as resolve_agency};
+pub use database::{DatabaseArgs, PasswordArgs, database};
 pub use server::{HealthArgs, ServerArgs, resolve as resolve_server, resolve_health};
 pub use source::{Environment, Provenance};
 pub use tls::ClientKeys;
@@ -55,7 +58,10 @@ pub struct ServerConfig {
     pub log_format: Form,
     /// The lottery's rules, as far as a flag, the environment or the file sets them.
     pub rules: SaidRules,
+    /// The folder, or the address of the database without its password.
     pub store: PathBuf,
+    /// The database, if the store is one.
+    pub database: Option<DatabaseConfig>,
     /// Where the central's certificate and key are, if connections use TLS.
     pub tls: Option<Paths>,
     pub plain: Plain,
@@ -74,8 +80,20 @@ pub struct ServerConfig {
     /// With an inferred roster: time without a new agency that must pass before the draw.
     pub quiet_time: Duration,
     pub unbalanced: Unbalanced,
+    /// The same, if it was set.
+    pub said_unbalanced: Option<Unbalanced>,
     /// Take a DONE only with the agency's signature.
     pub require_signed: bool,
+}
+
+/// A database that several centrals share.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    pub url: Url,
+    /// The draw, since many live in one database.
+    pub draw: String,
+    /// Refuse a server whose commits wait for no standby.
+    pub require_standby: bool,
 }
 
 /// What becomes of a DONE that declares something else than is stored.

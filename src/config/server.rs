@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use super::setting::{Entry, Flags, Setting, Settings, Value};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{Plain, ServerConfig, Unbalanced, tls, values};
+use super::{DatabaseConfig, Plain, ServerConfig, Unbalanced, database, tls, values};
 use crate::domain::{Quoted, Roster, SaidRules, WinningNumber};
 use crate::error::{Error, Result};
 use crate::logging::Form;
@@ -43,10 +43,17 @@ const CLIENT_AMOUNT: Setting<Roster> =
     shared("CLIENT_AMOUNT", Setting::new("client-amount", "AGENCIES", values::roster))
         .about("Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server")
         .default("5");
-const STORE: Setting<PathBuf> = shared("STORE_DIR", Setting::new("store", "DIR", values::path))
-    .about("Folder of bets.csv and its journal")
+const STORE: Setting<PathBuf> = shared("STORE_DIR", Setting::new("store", "DIR|URL", values::path))
+    .about("Folder of bets.csv and its journal; or postgres://USER@HOST,HOST/NAME, which several centrals share")
     .hint(ValueHint::DirPath)
     .default(".");
+const DB_PASSWORD: Setting<PathBuf> =
+    shared("DB_PASSWORD_FILE", Setting::new("db-password-file", "FILE", values::path))
+        .about("File of the password for the database, so that it stands in no list of processes")
+        .hint(ValueHint::FilePath);
+const DRAW: Setting<String> = shared("DRAW", Setting::new("draw", "NAME", database::draw))
+    .about("Which of the draws of the database")
+    .default(database::DRAW);
 const WINNING_NUMBER: Setting<WinningNumber> = Setting::new("winning-number", "NUMBER", values::winning_number)
     .about("Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed")
     .default("7574");
@@ -116,6 +123,10 @@ pub struct ServerArgs {
     #[arg(long)]
     pub require_signed: bool,
 
+    /// Take only a database whose commits wait for a standby, instead of warning of another
+    #[arg(long)]
+    pub require_standby: bool,
+
     /// Stop when standard input ends, as the demo's processes do
     #[arg(long, hide = true)]
     pub stop_on_eof: bool,
@@ -151,6 +162,8 @@ impl Settings for ServerArgs {
         &LOG_FORMAT,
         &CLIENT_AMOUNT,
         &STORE,
+        &DB_PASSWORD,
+        &DRAW,
         &KEYS,
         &TLS_CA,
         &TLS_CERT,
@@ -188,7 +201,13 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         None if sources.find(&PLAIN)?.is_none() => (None, Plain::All),
         None => return Err(Error::bad_input("--plain is for a central with keys: give --keys DIR too")),
     };
+    let (store, database) = pick_store(&mut sources, args.require_standby)?;
+    let said_unbalanced = said(&mut sources, &UNBALANCED)?;
     let config = ServerConfig {
+        store,
+        database,
+        said_unbalanced,
+        unbalanced: said_unbalanced.unwrap_or(Unbalanced::Refuse),
         tls,
         plain,
         port: sources.pick(&PORT)?,
@@ -200,7 +219,6 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
             roster: said(&mut sources, &CLIENT_AMOUNT)?,
             winning_number: said(&mut sources, &WINNING_NUMBER)?,
         },
-        store: sources.pick(&STORE)?.value,
         workers: sources.pick(&WORKERS)?.value,
         queue: sources.pick(&QUEUE)?.value,
         max_connections: sources.pick(&MAX_CONNECTIONS)?.value,
@@ -209,13 +227,36 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         frame_deadline: sources.pick(&FRAME_DEADLINE)?.value,
         stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
         quiet_time: sources.pick(&QUIET_TIME)?.value,
-        unbalanced: sources.pick(&UNBALANCED)?.value,
         require_signed: args.require_signed,
     };
+    if config.database.is_some() && config.rules.roster == Some(Roster::Auto) {
+        return Err(Error::bad_input(
+            "--client-amount auto is for a central alone: with a database say how many agencies take part",
+        ));
+    }
     if config.require_signed && config.tls.is_none() {
         return Err(Error::bad_input("--require-signed is for a central with keys: give --keys DIR too"));
     }
     Ok((config, sources.into_provenance()))
+}
+
+/// The folder, or the address of a database and how it is used.
+fn pick_store(sources: &mut Sources<'_>, require_standby: bool) -> Result<(PathBuf, Option<DatabaseConfig>)> {
+    let store = sources.pick(&STORE)?.value;
+    let Some(text) = database::database(&store) else {
+        // A file or an environment may name them for other centrals.
+        let is_said = sources.is_flag(&DB_PASSWORD) || sources.is_flag(&DRAW) || require_standby;
+        if is_said {
+            return Err(Error::bad_input(
+                "--draw, --db-password-file and --require-standby are for a database: give --store postgres://… too",
+            ));
+        }
+        return Ok((store, None));
+    };
+    let password_file = sources.find(&DB_PASSWORD)?.map(|said| said.value);
+    let draw = sources.pick(&DRAW)?.value;
+    let url = database::url(text, password_file.as_deref())?;
+    Ok((PathBuf::from(url.to_string()), Some(DatabaseConfig { url, draw, require_standby })))
 }
 
 /// A value for [`SaidRules`]: none if only the default gives it, since the store's own rules then decide.

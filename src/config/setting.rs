@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Command, ValueHint};
 
 use super::AsWritten;
 use super::values::for_flag;
+use crate::database::masked;
 
 /// A type that a setting can have.
 pub trait Value: Clone + Send + Sync + 'static {}
@@ -69,7 +70,8 @@ impl<T: Value> Setting<T> {
     }
 
     pub(super) fn read(&self, text: &str) -> Result<AsWritten<T>, String> {
-        (self.parse)(text).map(|value| AsWritten { value, text: text.to_owned() })
+        // Whatever is shown of a setting shows no password.
+        (self.parse)(text).map(|value| AsWritten { value, text: masked(text) })
     }
 
     /// The help text: the meaning, then the other names and the default.

@@ -110,6 +110,11 @@ impl<'a> Sources<'a> {
         Ok(Some(given))
     }
 
+    /// Whether a flag gives it.
+    pub fn is_flag<T: Value>(&self, setting: &Setting<T>) -> bool {
+        flag(self.flags, setting).is_some()
+    }
+
     /// The default of a setting. An error if it has none.
     pub fn default<T: Value>(&mut self, setting: &Setting<T>) -> Result<AsWritten<T>> {
         let flag = format!("--{}", setting.flag);

@@ -132,6 +132,12 @@ pub fn address(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err("host:port with a port from 1 to 65535".to_owned()) }
 }
 
+/// The addresses of one central or of several, with commas between them.
+pub fn addresses(text: &str) -> Result<String, String> {
+    let all: Result<Vec<String>, String> = text.split(',').map(address).collect();
+    all.map(|_| text.to_owned()).map_err(|allowed| format!("{allowed}, or several with commas between them"))
+}
+
 /// Parses a wait, which may be zero.
 pub fn pause(text: &str) -> Result<Duration, String> {
     let allowed = || "a duration from 0s to 24h such as 100ms, 5s or 1m30s".to_owned();
@@ -210,6 +216,16 @@ mod tests {
         assert_eq!(roster("0"), Ok(Roster::Fixed(0)));
         assert_eq!(roster("AUTO"), Ok(Roster::Auto));
         assert_eq!(roster("65536").unwrap_err(), "a whole number from 0 to 65535 or auto");
+    }
+
+    #[test]
+    fn several_centrals_have_commas_between_them() {
+        for good in ["server:12345", "a:1,b:2", "[::1]:80,10.0.0.1:1,c:3"] {
+            assert_eq!(addresses(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "a:1,", ",a:1", "a:1, b:2", "a:1;b:2", "a,b:1"] {
+            assert!(addresses(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

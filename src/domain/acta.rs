@@ -157,6 +157,22 @@ impl Signed {
 }
 
 impl Acta {
+    /// The acta of a lottery whose betting closes at this time, not signed yet.
+    pub fn closing(lottery: LotteryId, agencies: Vec<ActaLine>, sealed_at: u64) -> Acta {
+        let lines: Vec<SealLine> = agencies.iter().map(ActaLine::seal_line).collect();
+        let Sealed { total, seal, .. } = Sealed::of(lottery, &lines, sealed_at);
+        Acta { format: FORMAT, lottery, agencies, total, seal, sealed_at, signed: None, draw: None }
+    }
+
+    /// The same with its draw, and how many bets of each agency have won.
+    pub fn drawn(&self, draw: ActaDraw, winners: impl Fn(AgencyId) -> u64) -> Acta {
+        let mut acta = Acta { draw: Some(draw), ..self.clone() };
+        for line in &mut acta.agencies {
+            line.winners = Some(winners(AgencyId(line.agency)));
+        }
+        acta
+    }
+
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = SealLine> + ExactSizeIterator {
         self.agencies.iter().map(ActaLine::seal_line)
     }

@@ -77,6 +77,13 @@ impl Secret {
         Secret(mac.finalize().into_bytes().into())
     }
 
+    /// What shows, to a central without keys, that somebody can read its store: 64 hexadecimal digits.
+    pub fn operator_token(self) -> String {
+        let mut mac = keyed(&self.0);
+        mac.update(b"operator");
+        Hash(mac.finalize().into_bytes().into()).to_string()
+    }
+
     pub fn leaves(&self) -> Leaves {
         Leaves(keyed(&self.0))
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::winners::Winners;
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
@@ -101,6 +102,22 @@ pub struct State {
     pub broken: Option<StorageError>,
 }
 
+/// How a store elsewhere fares, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// The server that takes writes.
+    pub host: Option<String>,
+    /// The standbys that commits wait for, by their names; empty if for none.
+    pub standby: String,
+    /// Who follows, their state, and how far they are behind.
+    pub followers: Vec<String>,
+    /// Why nothing can be stored now.
+    pub away: Option<String>,
+}
+
+/// Tells that the state has changed, though nobody here has changed it.
+pub type News = Box<dyn Fn() + Send + Sync>;
+
 /// Durable storage of a lottery. What it reports as stored survives any crash, and each entry of a group is stored whole
 /// or not at all.
 pub trait Store: Send + Sync {
@@ -127,6 +144,19 @@ pub trait Store: Send + Sync {
     fn rules(&self) -> Rules;
     /// Finds the winners with this number. This reads every bet, and so takes a while.
     fn winners(&self, number: u32) -> Result<Winners, StorageError>;
+    /// Whether others than this process store into it too. Then [`Store::state`] is a copy that is a moment old: it says when to
+    /// look, and each verdict and each step of the close is judged against the store itself.
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// Calls `news` whenever others have changed the state.
+    fn watch(&self, _news: News) {}
+    /// Lets nothing take longer than this from now on.
+    fn begin_stop(&self, _limit: Duration) {}
+    /// How it fares, if it is elsewhere.
+    fn health(&self) -> Option<Health> {
+        None
+    }
     /// Marks the lottery as closed in order. Nothing can be stored afterwards.
     fn close(&self) -> Result<(), StorageError>;
 }

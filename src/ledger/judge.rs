@@ -13,6 +13,8 @@ pub struct Judged {
     pub verdicts: Vec<Verdict>,
     /// New rows, in the order of the entries.
     pub rows: Vec<u8>,
+    /// Which of them belong together.
+    pub pieces: Vec<Piece>,
     /// The new accounts of agencies that have new bets or are newly done.
     pub accounts: BTreeMap<AgencyId, Account>,
     pub done: Vec<(AgencyId, Status)>,
@@ -22,6 +24,17 @@ pub struct Judged {
     pub is_announced: bool,
     /// The places of the verdicts that are wrong if the group cannot be written.
     dependent: Vec<usize>,
+}
+
+/// New rows of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub agency: AgencyId,
+    /// The place of the first in the agency's sequence.
+    pub first: u64,
+    pub count: u64,
+    /// Where they end among all rows of the group.
+    pub end: usize,
 }
 
 impl Judged {
@@ -90,7 +103,9 @@ impl Judged {
                         return Verdict::Closed;
                     }
                     self.rows.extend_from_slice(new);
-                    let stored = stored + rows.count() - already;
+                    let (first, count) = (stored, rows.count() - already);
+                    self.pieces.push(Piece { agency: *agency, first, count, end: self.rows.len() });
+                    let stored = first + count;
                     self.accounts.insert(*agency, Account { stored, checksum: checksum.extended(new), done });
                 }
                 Verdict::Stored { already }

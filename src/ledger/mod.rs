@@ -7,10 +7,15 @@
 
 mod entry;
 pub mod files;
+mod find;
 mod judge;
 mod line;
+pub mod postgres;
 mod spare;
+mod trees;
 mod winners;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use line::Leaving;
 use spare::Spare;
@@ -82,16 +87,24 @@ impl<O, W> Ledger<O, W> {
         audience.admit_to_line(waiting);
         let fail = |(entry, order)| {
             let verdict = match entry {
-                // It asks what is stored, which the failure did not change.
-                Entry::Account { .. } => self.store.commit(&[entry]).pop(),
-                Entry::Bets { .. } | Entry::Done { .. } | Entry::SealAnnounced | Entry::Announced | Entry::Void(_) => {
-                    None
-                }
+                // It asks what is stored, which the failure did not change. A store elsewhere would be waited for once more.
+                Entry::Account { .. } if !self.store.is_shared() => self.store.commit(&[entry]).pop(),
+                Entry::Account { .. }
+                | Entry::Bets { .. }
+                | Entry::Done { .. }
+                | Entry::SealAnnounced
+                | Entry::Announced
+                | Entry::Void(_) => None,
             };
             (order, verdict.unwrap_or_else(|| Verdict::Failed(error.clone())))
         };
         audience.settle(behind.into_iter().map(fail).collect());
     }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

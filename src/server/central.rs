@@ -51,6 +51,8 @@ pub struct Central {
     /// How many batches and single bets were put in line: whoever takes processor time sees whether it takes it from them.
     batches: AtomicU64,
     is_stopping: AtomicBool,
+    /// How long a stop may wait for a store that is elsewhere.
+    stop_limit: Duration,
 }
 
 /// What an entry was put in line for.
@@ -130,12 +132,27 @@ impl Central {
             seal_signatures: Mutex::default(),
             batches: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
+            stop_limit: config.stop_timeout / 2,
         }
     }
 
     /// Ends what takes long.
     pub fn begin_stop(&self) {
         self.is_stopping.store(true, Ordering::SeqCst);
+        self.ledger.store.begin_stop(self.stop_limit);
+    }
+
+    /// Looks at the store whenever another central has changed it.
+    pub fn watch_store(self: &Arc<Central>) {
+        let central = Arc::downgrade(self);
+        let look = move || central.upgrade().into_iter().for_each(|central| central.look_at_store());
+        self.ledger.store.watch(Box::new(look));
+    }
+
+    /// Why bets are refused, if they are.
+    pub fn complaint(&self) -> Option<String> {
+        let away = || self.ledger.store.health().and_then(|health| health.away);
+        self.disk.complaint().or_else(|| away().map(|reason| format!("the database cannot be used: {reason}")))
     }
 
     /// Which lottery this is. None until the store can promise that it stays so.

@@ -73,8 +73,10 @@ pub struct Lottery {
     order: Mutex<Option<DrawOrder>>,
     /// The draw that was held.
     drawn: OnceLock<Drawn>,
-    /// Known once they are found and the log has told of the draw.
+    /// Known once the draw is held.
     winners: OnceLock<Winners>,
+    /// Those of a draw that could not be stored yet, with its number.
+    found: Mutex<Option<(u32, Winners)>>,
     start: Instant,
     /// Milliseconds after `start` at which an agency was last heard of for the first time.
     newest_agency: AtomicU64,
@@ -90,6 +92,7 @@ impl Lottery {
             order: Mutex::default(),
             drawn: OnceLock::new(),
             winners: OnceLock::new(),
+            found: Mutex::default(),
             start: Instant::now(),
             newest_agency: AtomicU64::new(0),
             waker: OnceLock::new(),
@@ -186,6 +189,16 @@ impl Lottery {
 
     pub fn winners(&self) -> Option<&Winners> {
         self.winners.get()
+    }
+
+    /// Keeps winners until the draw is stored.
+    pub fn keep_found(&self, number: u32, winners: Winners) {
+        *self.found.lock() = Some((number, winners));
+    }
+
+    /// The winners with this number, if they were kept.
+    pub fn take_found(&self, number: u32) -> Option<Winners> {
+        self.found.lock().take().filter(|(found, _)| *found == number).map(|(_, winners)| winners)
     }
 
     /// Keeps the winners. They are the same whoever finds them.

@@ -23,6 +23,7 @@ mod owed;
 mod pool;
 mod refuse;
 mod session;
+mod store;
 mod turn;
 
 use std::net::SocketAddr;
@@ -34,8 +35,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::ServerConfig;
 use crate::domain::{OPERATOR_TOKEN as TOKEN, Rules, WinningNumber};
 use crate::error::{Error, Kind, Result};
-use crate::ledger::Store as _;
-use crate::ledger::files::{Files, Notice, Recovered};
+use crate::ledger::Store;
+use crate::ledger::files::Recovered;
 use crate::logging::{self, Event, EventResult};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
@@ -55,15 +56,14 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let keys = config.tls.as_ref().map(Keys::load).transpose()?;
     // A central that cannot listen leaves no files behind.
     let listener = listen(config)?;
-    let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
-        let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
-        Error::new(kind, error.to_string())
-    })?;
+    let store::Opened { store, recovered, config } = store::open(config)?;
+    let config = &config;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
-    log_config(config, files.rules(), address);
-    let token = make_token(config, files.rules())?;
-    let central = Arc::new(Central::new(config, keys, token, Box::new(files)));
+    log_config(config, store.rules(), address);
+    let token = make_token(config, &*store)?;
+    let central = Arc::new(Central::new(config, keys, token, store));
     log_recovery(&recovered, central.missing());
+    central.watch_store();
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
     std::thread::Builder::new()
         .name("ledger".to_owned())
@@ -75,10 +75,13 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     acceptor.run(config)
 }
 
-/// Without keys, a draw whose number comes later is held by whoever can read this file.
-fn make_token(config: &ServerConfig, rules: Rules) -> Result<Option<Token>> {
-    if config.tls.is_some() || rules.winning_number != WinningNumber::Later {
+/// Without keys, a draw whose number comes later is held by whoever can read this file, or the database.
+fn make_token(config: &ServerConfig, store: &dyn Store) -> Result<Option<Token>> {
+    if config.tls.is_some() || store.rules().winning_number != WinningNumber::Later {
         return Ok(None);
+    }
+    if config.database.is_some() {
+        return Ok(store.secrets().map(|secrets| Token::of(&secrets)));
     }
     let path = config.store.join(TOKEN);
     let made = Token::make(&path).map_err(|error| Error::at_path(Kind::Storage, &path, "write this file", &error))?;
@@ -112,14 +115,18 @@ fn listen(config: &ServerConfig) -> Result<std::net::TcpListener> {
 fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
     let port = if config.port.value == 0 { address.port().to_string() } else { config.port.text.clone() };
     logging::log_at_any_level(config.level.value, || {
-        Event::success("config")
+        let event = Event::success("config")
             .with("port", port)
             .with("listen_backlog", &config.backlog.text)
             .with("logging_level", &config.level.text)
             .with("client_amount", rules.roster)
             .with("winning_number", rules.winning_number)
             .with("store", config.store.display())
-            .with("workers", config.workers)
+            .with("workers", config.workers);
+        match &config.database {
+            Some(database) => event.with("draw", &database.draw),
+            None => event,
+        }
     });
 }
 
@@ -148,19 +155,6 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
         event = event.with("drawn", number);
     }
     event.log();
-}
-
-fn log_notice(notice: Notice) {
-    use log::Level::Warn;
-    match notice {
-        Notice::Checking { bytes, of } => {
-            manager::tell_progress(bytes, of);
-            Event::in_progress("recover").with("bytes", bytes).with("of", of)
-        }
-        Notice::NoSnapshot(reason) => Event::new(Warn, "snapshot", EventResult::Fail).with("error", reason),
-        Notice::Network(name) => Event::new(Warn, "open_store", EventResult::Success).with("network_file_system", name),
-    }
-    .log();
 }
 
 /// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.

@@ -38,6 +38,8 @@ pub fn config() -> ServerConfig {
         log_format: crate::logging::Form::Text,
         rules: SaidRules { roster: Some(Roster::Fixed(1)), winning_number: None },
         store: "unused".into(),
+        database: None,
+        said_unbalanced: None,
         tls: None,
         plain: crate::config::Plain::All,
         workers: 1,

@@ -29,10 +29,7 @@ impl Connector {
     /// Reads a client's files: those of the party that is expected, or of any that can be a client. `host` is the central's
     /// name or address, without its port; an IPv6 address may stand in brackets.
     pub fn load(paths: &Paths, expected: Option<Role>, host: &str) -> Result<(Connector, Vec<Warning>)> {
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let name = ServerName::try_from(bare.to_owned()).map_err(|_| {
-            Error::bad_input(format!("{}: a certificate can be for a host name or an IP address alone", Quoted(host)))
-        })?;
+        let name = server_name(host)?;
         let identity = Identity::load(paths, expected)?;
         if identity.role == Role::Central {
             let (path, role) = (paths.cert.display(), party(identity.role));
@@ -60,6 +57,11 @@ impl Connector {
         Ok(Connector { config: Arc::new(config), host, signer })
     }
 
+    /// The same for a central of another name or address.
+    pub fn to(&self, host: &str) -> Result<Connector> {
+        Ok(Connector { host: server_name(host)?, ..self.clone() })
+    }
+
     /// Signs with the client's own key.
     pub fn signer(&self) -> &Signer {
         &self.signer
@@ -70,4 +72,11 @@ impl Connector {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.host.clone());
         Ok(TlsStream::of_client(stream, connection.map_err(io::Error::other)?))
     }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    ServerName::try_from(bare.to_owned()).map_err(|_| {
+        Error::bad_input(format!("{}: a certificate can be for a host name or an IP address alone", Quoted(host)))
+    })
 }

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::papers::ACTA;
+use super::rows::for_each_chunk;
 use super::writer::Writer;
-use super::{BETS, Change, Files, seal};
-use crate::domain::acta::{Acta, ActaDraw, ActaLine, FORMAT, Signed};
-use crate::domain::seal::{Declared, Sealed};
+use super::{BETS, Change, Files};
+use crate::domain::acta::{Acta, ActaDraw, ActaLine, Signed};
+use crate::domain::seal::Declared;
 use crate::domain::tree::Tree;
 use crate::domain::{AgencyId, Draw, SealStep, Secret, Status, WinningNumber};
+use crate::ledger::now;
+use crate::ledger::trees::trees;
 use crate::ledger::{DrawOrder, Held, IsStopping, Sign, StorageError, Winners};
 
 impl Files {
@@ -54,10 +56,7 @@ impl Files {
         };
         let later = self.rules.winning_number == WinningNumber::Later;
         let draw = ActaDraw { number, later, drawn_at: now(), signed: order.signed.clone() };
-        let mut acta = Acta { draw: Some(draw), ..(*sealed).clone() };
-        for line in &mut acta.agencies {
-            line.winners = Some(winners.count(AgencyId(line.agency)));
-        }
+        let acta = sealed.drawn(draw, |agency| winners.count(agency));
         let extent = writer.papers.write_acta(&*self.folder, &acta).map_err(|error| cannot_write(&error))?;
         let change = Change { draw: Some((number, extent)), ..Change::default() };
         writer.commit(&*self.folder, &self.register.read(), &change)?;
@@ -92,7 +91,7 @@ impl Files {
         if unknown.is_empty() {
             return Ok(());
         }
-        let trees = seal::trees(&*bets, length, &unknown, is_stopping)
+        let trees = trees(|take| for_each_chunk(&*bets, 0, length, take), &unknown, is_stopping)
             .map_err(|error| StorageError(format!("{BETS}: cannot compute the hash trees: {error}")))?;
         let mut register = self.register.write();
         for (agency, tree) in trees {
@@ -127,11 +126,7 @@ impl Files {
             let signed = signed.map(|(_, signed)| signed);
             lines.push(ActaLine { agency: agency.0, bets: account.stored, root, status, signed, winners: None });
         }
-        let (lottery, sealed_at) = (writer.papers.secrets.lottery, now());
-        let seal_lines: Vec<_> = lines.iter().map(ActaLine::seal_line).collect();
-        let Sealed { total, seal, .. } = Sealed::of(lottery, &seal_lines, sealed_at);
-        let agencies = lines;
-        Ok(Some(Acta { format: FORMAT, lottery, agencies, total, seal, sealed_at, signed: None, draw: None }))
+        Ok(Some(Acta::closing(writer.papers.secrets.lottery, lines, now())))
     }
 }
 
@@ -141,9 +136,4 @@ fn cannot_write(error: &io::Error) -> StorageError {
 
 fn cannot_name(error: &io::Error) -> StorageError {
     StorageError(format!("{ACTA}: cannot be put in place: {error}"))
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -13,7 +13,6 @@ mod open_error;
 mod papers;
 mod recovery;
 mod rows;
-mod seal;
 #[cfg(test)]
 mod simulated_disk;
 #[cfg(test)]
@@ -26,6 +25,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::find::WinnerFinder;
 use super::judge::Judged;
 use super::winners::Winners;
 use super::{DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
@@ -35,12 +35,13 @@ use crate::domain::{AgencyId, Register, Rules, SaidRules, SealStep, Status};
 use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
 use journal::{Extent, GROWTH};
-use rows::{WinnerFinder, for_each_chunk};
+use rows::for_each_chunk;
 use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
 
 pub use backup::{BackupError, Copied, back_up};
 pub use disk::write_private;
 pub use open_error::OpenError;
+pub(super) use papers::{SignedLine, new_secrets};
 pub use recovery::Recovered;
 
 /// The bets, in a form that any CSV reader understands.

@@ -47,13 +47,13 @@ pub struct Papers {
     is_unnamed: bool,
 }
 
-/// A line of [`DECLARATIONS`].
+/// A line of [`DECLARATIONS`]: what an agency has signed.
 #[derive(Serialize, Deserialize)]
-struct SignedLine {
-    agency: u32,
-    bets: u64,
-    root: Hash,
-    signed: Signed,
+pub struct SignedLine {
+    pub agency: u32,
+    pub bets: u64,
+    pub root: Hash,
+    pub signed: Signed,
 }
 
 impl Papers {
@@ -158,7 +158,8 @@ impl Papers {
     }
 }
 
-fn new_secrets() -> Result<StoreSecrets, String> {
+/// Those of a new lottery.
+pub fn new_secrets() -> Result<StoreSecrets, String> {
     let mut bytes = [0; 48];
     getrandom::fill(&mut bytes).map_err(|error| format!("there are no random bytes: {error}"))?;
     let (mut id, mut secret) = ([0; 16], [0; 32]);

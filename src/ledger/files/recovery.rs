@@ -13,10 +13,11 @@ use super::disk::{Folder, Medium};
 use super::journal::{self, Damage, Journal, MAX_JOURNAL, Record};
 use super::open_error::OpenError;
 use super::papers::{Extents, Papers};
-use super::rows::{agency_of, for_each_chunk};
+use super::rows::for_each_chunk;
 use super::writer::Writer;
 use super::{BETS, JOURNAL, Limits, Notice, Tell};
 use crate::domain::{Account, Draw, Register, Rules, SaidRules, SealStep, WinningNumber};
+use crate::ledger::find::agency_of;
 use crate::ledger::line::MAX_GROUP;
 
 /// The name of a file that keeps what was cut off `bets.csv`: this and the time.

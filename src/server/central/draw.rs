@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use log::Level;
+
 use super::super::lottery::{Seal, Step};
 use super::{Central, Order};
 use crate::domain::{AgencyId, Draw, Roster, SealStep, WinningNumber};
 use crate::ledger::{DrawOrder, Entry, Held, State, StorageError};
-use crate::logging::{self, Event};
+use crate::logging::{self, Event, EventResult};
 use crate::transport::Signer;
 use crate::wire::{Drawn, Refusal, SealShown};
 
@@ -49,6 +51,10 @@ impl Central {
         }
         if self.is_due(&state) {
             self.lottery.advance(Step::Open, Step::Due);
+            if state.draw != Draw::Open {
+                // Another central had the number.
+                self.lottery.advance(Step::Sealed, Step::Due);
+            }
         } else {
             self.lottery.advance(Step::Due, Step::Open);
         }
@@ -91,18 +97,21 @@ impl Central {
                 return Ok(());
             }
         };
-        // They are found once, even if the draw has to be tried again.
-        let winners = match self.lottery.winners() {
-            Some(winners) => winners,
-            None => self.lottery.keep_winners(store.winners(number)?),
-        };
-        store.hold_draw(&DrawOrder { number, signed: ordered.and_then(|order| order.signed) }, winners)?;
-        let Draw::Held { number, is_announced } = store.state().draw else { return Ok(()) };
+        let Some(Draw::Held { number, is_announced }) = self.record_draw(number, ordered)? else { return Ok(()) };
+        let Some(winners) = self.lottery.winners() else { return Ok(()) };
         let signed = store.acta().and_then(|acta| acta.draw.as_ref()?.signed.clone());
         // The line is written once, even if its mark has to be tried again.
         let is_first = self.lottery.keep_drawn(Drawn { number, signature: signed.map(|signed| signed.signature) });
+        let event = |level| {
+            let event = Event::new(level, "sorteo", EventResult::Success);
+            event.with("numero", number).with("cant_ganadores", winners.total())
+        };
+        if is_first && is_announced && store.is_shared() {
+            // Another central has told of it.
+            event(Level::Debug).log();
+        }
         if is_first && !is_announced {
-            Event::success("sorteo").with("numero", number).with("cant_ganadores", winners.total()).log();
+            event(Level::Info).log();
             // The mark says that the log has told of the draw.
             logging::flush();
         }
@@ -112,6 +121,30 @@ impl Central {
             self.ledger.line.put_own(Entry::Announced, Order::Announcement);
         }
         Ok(())
+    }
+
+    /// Finds the winners, once, even if the draw has to be tried again; and stores the draw, unless it was held before. Winners
+    /// of a number that another central was faster than are not kept.
+    fn record_draw(&self, number: u32, ordered: Option<DrawOrder>) -> std::result::Result<Option<Draw>, StorageError> {
+        let store = &self.ledger.store;
+        let found = match self.lottery.take_found(number) {
+            Some(found) => found,
+            None => store.winners(number)?,
+        };
+        let held = store.hold_draw(&DrawOrder { number, signed: ordered.and_then(|order| order.signed) }, &found);
+        let draw = store.state().draw;
+        match (held, draw) {
+            (Err(error), _) => {
+                self.lottery.keep_found(number, found);
+                return Err(error);
+            }
+            (Ok(_), Draw::Held { number: held, .. }) if held != number => {
+                self.lottery.keep_winners(store.winners(held)?);
+            }
+            (Ok(_), Draw::Held { .. }) => _ = self.lottery.keep_winners(found),
+            (Ok(_), Draw::Open) => return Ok(None),
+        }
+        Ok(Some(draw))
     }
 
     /// What an agency is shown of the seal. It is signed by the key whose certificate the agency's connection has seen: those

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Answer, Asker, Awaited, Central};
+use crate::domain::acta::StoreSecrets;
 use crate::domain::seal::draw_statement;
 use crate::domain::{Draw, Hash, SealStep, WinningNumber};
 use crate::ledger::DrawOrder;
@@ -21,6 +22,11 @@ impl Token {
         let token = Hash(bytes).to_string();
         crate::ledger::files::write_private(path, format!("{token}\n").as_bytes())?;
         Ok(Token(token))
+    }
+
+    /// The one of a draw in a database, which is the same for all of its centrals.
+    pub fn of(secrets: &StoreSecrets) -> Token {
+        Token(secrets.secret.operator_token())
     }
 
     fn is(&self, text: &str) -> bool {

@@ -107,7 +107,7 @@ impl Session {
         let text = String::from_utf8_lossy(line);
         let message = text.trim_end_matches(['\n', '\r']);
         self.event("receive_message").with("ip", self.address()).with("msg", message).log();
-        let complaint = central.disk.complaint().filter(|_| message == HEALTH_MESSAGE);
+        let complaint = Some(central).filter(|_| message == HEALTH_MESSAGE).and_then(Central::complaint);
         self.owed.push_bytes(complaint.map_or_else(|| line.to_vec(), |reason| format!("{reason}\n").into_bytes()));
         self.end(End::Echo);
     }

@@ -36,6 +36,8 @@ pub struct Central {
 /// How a central is to be started.
 pub struct CentralStart {
     store: PathBuf,
+    /// The address of a database, if its store is one.
+    database: Option<String>,
     words: Vec<String>,
     /// Shell commands that run first, in the same process.
     prelude: &'static str,
@@ -83,7 +85,7 @@ pub fn acknowledged(lines: &[String]) -> usize {
 impl Central {
     /// With the store of a folder. The defaults are five agencies, a free port and the loopback address.
     pub fn on(folder: &Folder) -> CentralStart {
-        CentralStart { store: folder.store(), words: Vec::new(), prelude: "" }
+        CentralStart { store: folder.store(), database: None, words: Vec::new(), prelude: "" }
     }
 
     /// Sends SIGTERM, and expects a clean end.
@@ -138,6 +140,11 @@ impl Central {
 }
 
 impl CentralStart {
+    /// With a database as its store.
+    pub fn in_database(self, url: &str) -> CentralStart {
+        CentralStart { database: Some(url.to_owned()), ..self }
+    }
+
     pub fn agencies(self, agencies: u32) -> CentralStart {
         self.with(&format!("--client-amount {agencies}"))
     }
@@ -172,7 +179,8 @@ impl CentralStart {
     pub fn command(&self) -> Command {
         let mut words: Vec<String> = ["server", "--port", "0", "--bind", "127.0.0.1"].map(str::to_owned).to_vec();
         words.extend(self.words.iter().cloned());
-        words.extend(["--store".to_owned(), self.store.display().to_string()]);
+        let store = self.database.clone().unwrap_or_else(|| self.store.display().to_string());
+        words.extend(["--store".to_owned(), store]);
         let central = quiniela(&self.store, &words);
         if self.prelude.is_empty() {
             return central;
@@ -187,7 +195,13 @@ impl CentralStart {
 impl Agency {
     /// With its file in the folder's data, and a central at this port.
     pub fn new(id: u32, port: u16, folder: &Folder) -> Agency {
-        let words = format!("agency --id {id} --server 127.0.0.1:{port} --data data");
+        Agency::of_centrals(id, &[port], folder)
+    }
+
+    /// With centrals at these ports.
+    pub fn of_centrals(id: u32, ports: &[u16], folder: &Folder) -> Agency {
+        let servers: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let words = format!("agency --id {id} --server {} --data data", servers.join(","));
         Agency { id, folder: folder.path().to_owned(), words: Vec::new() }.with(&words)
     }
 

@@ -1,4 +1,4 @@
-//! The hash trees over what is stored, computed by one pass over `bets.csv` in memory that does not grow with the bets.
+//! The hash trees over what is stored, computed by one pass over the bets in memory that does not grow with them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,12 +8,11 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use memchr::memchr_iter;
 
-use super::disk::Medium;
-use super::rows::{agency_of, for_each_chunk};
+use super::entry::IsStopping;
+use super::find::agency_of;
 use crate::domain::seal::Leaves;
 use crate::domain::tree::{Stretch, Tree};
 use crate::domain::{AgencyId, Secret};
-use crate::ledger::entry::IsStopping;
 
 /// Threads that hash rows. More than these would wait for the one that reads and puts the trees together.
 const MAX_THREADS: usize = 4;
@@ -52,10 +51,12 @@ struct Hashed {
     rows: Vec<u8>,
 }
 
-/// The trees over these agencies' bets in the first bytes of `bets.csv`.
+/// Takes pieces of whole rows.
+pub type TakeRows<'a> = &'a mut dyn FnMut(&[u8]) -> io::Result<()>;
+
+/// The trees over these agencies' bets, which `read` passes on in the order of each agency's bets.
 pub fn trees(
-    bets: &dyn Medium,
-    length: u64,
+    read: impl FnOnce(TakeRows<'_>) -> io::Result<()>,
     secrets: &BTreeMap<AgencyId, Secret>,
     is_stopping: IsStopping<'_>,
 ) -> io::Result<BTreeMap<AgencyId, Tree>> {
@@ -83,7 +84,7 @@ pub fn trees(
             }
             Ok::<_, io::Error>(rows)
         };
-        for_each_chunk(bets, 0, length, |rows| {
+        read(&mut |rows: &[u8]| {
             if is_stopping() {
                 return Err(io::Error::other("the central is stopping"));
             }
@@ -150,8 +151,6 @@ fn hash(piece: Piece) -> Hashed {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
     use crate::domain::Hash;
 
@@ -175,13 +174,17 @@ mod tests {
                 tree.push(secret.leaves().leaf(tree.leaves(), row.as_bytes()));
             }
         }
-        let file = tempfile::tempfile().unwrap();
-        file.write_all_at(&rows, 0).unwrap();
-        let found = trees(&file, rows.len() as u64, &secrets, &|| false).unwrap();
+        let read = |take: TakeRows<'_>| {
+            rows.chunk_by(|one, _| *one != b'\n')
+                .collect::<Vec<_>>()
+                .chunks(997)
+                .try_for_each(|piece| take(&piece.concat()))
+        };
+        let found = trees(read, &secrets, &|| false).unwrap();
         let roots = |trees: &BTreeMap<AgencyId, Tree>| -> Vec<(AgencyId, u64, Hash)> {
             trees.iter().map(|(agency, tree)| (*agency, tree.leaves(), tree.root())).collect()
         };
         assert_eq!(roots(&found), roots(&naive));
-        assert!(trees(&file, rows.len() as u64, &secrets, &|| true).is_err(), "a stop ends it");
+        assert!(trees(read, &secrets, &|| true).is_err(), "a stop ends it");
     }
 }
