@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::{Follows, Pair};
-use crate::common::{ANA, Agency, Central, Folder, LIMIT, Process, Signal, seed, value};
+use crate::common::{ANA, Agency, Folder, LIMIT, Process, Signal, seed, value};
 use crate::shared::{central, centrals, export, stop};
 
 /// Sessions of centrals that wait for the standby.
