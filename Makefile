@@ -26,6 +26,13 @@ export RUST_TEST_THREADS ?= 8
 .PHONY: test
 test: ## Run all tests, except those that need a Docker engine
 	cargo test --locked --no-fail-fast
+	@scripts/postgres || true
+
+# Two clusters of servers at once are enough for two processors.
+.PHONY: test-postgres
+test-postgres: ## Run the tests of a ledger that several centrals share, and insist on a PostgreSQL
+	scripts/postgres
+	QUINIELA_NEEDS_POSTGRES=1 RUST_TEST_THREADS=4 cargo test --locked --test postgres
 
 # These modules take many seconds: they run lotteries under load, or wait for deadlines.
 SLOW := crash:: cut:: draw:: linux:: load:: lottery::
@@ -58,7 +65,7 @@ lint: ## Check the format, and deny every warning
 	scripts/deny
 
 SCRIPTS := .ci/run generar-compose.sh validar-echo-server.sh dist/deb/* \
-  scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist
+  scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist scripts/postgres
 
 .PHONY: dist
 dist: ## Make what is released, in target/dist: archive, SBOM, checksums

@@ -6,55 +6,64 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::keys::{Keys, PLACE};
+use super::shared::{self, Server};
 use super::{Args, DOCKERFILE, PROJECT};
 use crate::domain::Role;
 use crate::error::{Error, Result};
 
 const IMAGE: &str = "quiniela:latest";
-const NETWORK: &str = "testing_net";
+pub const NETWORK: &str = "testing_net";
 const VOLUME: &str = "store";
 
-type Map<T> = BTreeMap<&'static str, T>;
+pub type Map<T> = BTreeMap<&'static str, T>;
 
 #[derive(Serialize)]
 struct Document {
     name: &'static str,
     #[serde(serialize_with = "in_order")]
-    services: Vec<(String, Service)>,
+    services: Vec<(String, Any)>,
     networks: Map<Network>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     volumes: Map<Map<()>>,
 }
 
+/// A service of this program's image, or of another.
 #[derive(Serialize)]
-struct Service {
+#[serde(untagged)]
+enum Any {
+    Own(Box<Service>),
+    Database(Box<Server>),
+}
+
+#[derive(Serialize)]
+pub struct Service {
     container_name: String,
     image: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<Map<String>>,
     pull_policy: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    restart: Option<&'static str>,
+    pub restart: Option<&'static str>,
     /// The image's own user, if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    command: Vec<&'static str>,
-    environment: Vec<String>,
+    pub command: Vec<&'static str>,
+    pub environment: Vec<String>,
     volumes: Vec<String>,
     networks: [&'static str; 1],
     #[serde(skip_serializing_if = "Map::is_empty")]
-    depends_on: Map<Map<&'static str>>,
+    pub depends_on: Map<Map<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     healthcheck: Option<Map<bool>>,
     stop_grace_period: &'static str,
-    read_only: bool,
+    pub read_only: bool,
     cap_drop: [&'static str; 1],
     security_opt: [&'static str; 1],
     logging: Logging,
 }
 
 #[derive(Serialize)]
-struct Logging {
+pub struct Logging {
     driver: &'static str,
     options: LogOptions,
 }
@@ -79,19 +88,35 @@ struct Ipam {
 
 /// The text of the file. `root` is the path from the file's folder to the folder of the sources.
 pub fn render(options: &Args, root: &str, keys: Option<&Keys>) -> Result<String> {
-    let mut services = vec![("server".to_owned(), server(options, root))];
-    services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options.exercise, id, root))));
+    let central = |place| {
+        let name = shared::name(place);
+        (name.clone(), server(options, root, &name))
+    };
+    let mut services: Vec<(String, Service)> = (1..=options.centrals).map(central).collect();
+    services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options, id, root))));
     if let Some(keys) = keys {
         for (party, (_, service)) in keys.parties().zip(&mut services) {
             identify(service, keys, party)?;
         }
     }
+    if options.postgres {
+        services.iter_mut().take(options.centrals as usize).for_each(|(_, central)| shared::share(central));
+    }
+    let mut all: Vec<(String, Any)> =
+        services.into_iter().map(|(name, service)| (name, Any::Own(Box::new(service)))).collect();
+    let mut volumes = if options.persist && !options.postgres { vec![VOLUME] } else { Vec::new() };
+    if options.postgres {
+        let servers = shared::servers(options.persist).map(|(name, server)| (name, Any::Database(Box::new(server))));
+        all.extend(servers);
+        all.push(("migrate".to_owned(), Any::Own(Box::new(shared::migrate()))));
+        volumes.extend(["db1", "db2"].into_iter().filter(|_| options.persist));
+    }
     let config = [Map::from([("subnet", options.subnet.clone())])];
     let document = Document {
         name: PROJECT,
-        services,
+        services: all,
         networks: Map::from([(NETWORK, Network { ipam: Ipam { driver: "default", config } })]),
-        volumes: if options.persist { Map::from([(VOLUME, Map::new())]) } else { Map::new() },
+        volumes: volumes.into_iter().map(|volume| (volume, Map::new())).collect(),
     };
     let text = serde_yaml::to_string(&document);
     let text = text.map_err(|error| Error::failed(format!("cannot write YAML: {error}")))?;
@@ -103,9 +128,9 @@ pub fn render(options: &Args, root: &str, keys: Option<&Keys>) -> Result<String>
     Ok(text.lines().map(quoted).collect())
 }
 
-fn server(options: &Args, root: &str) -> Service {
+fn server(options: &Args, root: &str, name: &str) -> Service {
     let mut volumes = vec![format!("{root}/server/config.ini:/config.ini:ro")];
-    if options.persist {
+    if options.persist && !options.postgres {
         volumes.push(format!("{VOLUME}:/store"));
     }
     Service {
@@ -123,13 +148,18 @@ fn server(options: &Args, root: &str) -> Service {
         healthcheck: None,
         // Without a volume, the central writes its state into the container.
         read_only: options.persist,
-        ..service("server".to_owned())
+        ..service(name.to_owned())
     }
 }
 
-fn client(exercise: u8, id: u32, root: &str) -> Service {
+fn client(options: &Args, id: u32, root: &str) -> Service {
     let mut environment = vec![format!("CLI_ID={id}")];
-    let mode = match exercise {
+    if options.centrals > 1 {
+        let servers: Vec<String> =
+            (1..=options.centrals).map(|place| format!("{}:12345", shared::name(place))).collect();
+        environment.push(format!("CLI_SERVER_ADDRESS={}", servers.join(",")));
+    }
+    let mode = match options.exercise {
         1..=4 => "echo",
         5 => {
             environment.extend(person(id));
@@ -160,7 +190,7 @@ fn identify(service: &mut Service, keys: &Keys, party: Role) -> Result<()> {
 }
 
 /// What all services have in common.
-fn service(container_name: String) -> Service {
+pub fn service(container_name: String) -> Service {
     Service {
         container_name,
         image: IMAGE,
@@ -179,8 +209,12 @@ fn service(container_name: String) -> Service {
         read_only: true,
         cap_drop: ["ALL"],
         security_opt: ["no-new-privileges:true"],
-        logging: Logging { driver: "json-file", options: LogOptions { max_size: "50m", max_file: "3" } },
+        logging: logging(),
     }
+}
+
+pub fn logging() -> Logging {
+    Logging { driver: "json-file", options: LogOptions { max_size: "50m", max_file: "3" } }
 }
 
 /// The bet of an agency in exercise 5. The first agency's bet is the example in the text of the exercise.

@@ -5,6 +5,7 @@
 
 mod document;
 mod keys;
+mod shared;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -47,6 +48,14 @@ pub struct Args {
     #[arg(long)]
     pub persist: bool,
 
+    /// Number of centrals, which share a ledger if there are several
+    #[arg(long, value_name = "N", default_value = "1", value_parser = whole_number(1..=16_u32))]
+    pub centrals: u32,
+
+    /// Keep the bets in a PostgreSQL with a synchronous standby, in two containers more; for exercises 5 to 8
+    #[arg(long, conflicts_with = "tls")]
+    pub postgres: bool,
+
     /// Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other's
     #[arg(long)]
     pub tls: bool,
@@ -73,6 +82,7 @@ pub struct Args {
 struct Report {
     file: String,
     agencies: u32,
+    centrals: u32,
     exercise: u8,
     persist: bool,
     tls: bool,
@@ -109,17 +119,21 @@ pub fn run(options: &Args) -> Result<()> {
         return Ok(());
     }
     let told = keys.map(|keys| keys.told).unwrap_or_default();
-    let &Args { clients, exercise, persist, tls, .. } = options;
+    let &Args { clients, centrals, exercise, persist, tls, .. } = options;
     if options.json {
         let (file, made_keys) = (file.display().to_string(), !told.is_empty());
-        return print(object(&Report { file, agencies: clients, exercise, persist, tls, made_keys })?);
+        return print(object(&Report { file, agencies: clients, centrals, exercise, persist, tls, made_keys })?);
     }
     let agencies = match clients {
         1 => "1 agency".to_owned(),
         clients => format!("{clients} agencies"),
     };
+    let central = match centrals {
+        1 => "the central".to_owned(),
+        centrals => format!("{centrals} centrals"),
+    };
     let file = file.display();
-    print(format!("{file}: the central and {agencies}, for exercise {exercise}\n{told}"))
+    print(format!("{file}: {central} and {agencies}, for exercise {exercise}\n{told}"))
 }
 
 fn check(options: &Args) -> Result<()> {
@@ -129,6 +143,18 @@ fn check(options: &Args) -> Result<()> {
     if options.tls && options.exercise < 5 {
         return Err(Error::bad_input(format!(
             "--tls: exercise {} is the echo loop, in which nobody acts for an agency; give --exercise 5, 6, 7 or 8",
+            options.exercise
+        )));
+    }
+    if options.centrals > 1 && !options.postgres {
+        return Err(Error::bad_input(format!(
+            "--centrals {}: several centrals share a ledger in a database; give --postgres too",
+            options.centrals
+        )));
+    }
+    if options.postgres && options.exercise < 5 {
+        return Err(Error::bad_input(format!(
+            "--postgres: exercise {} stores nothing; give --exercise 5, 6, 7 or 8",
             options.exercise
         )));
     }
@@ -148,8 +174,9 @@ fn check(options: &Args) -> Result<()> {
         let network = Ipv4Addr::from_bits(first as u32);
         return Err(Error::bad_input(format!("--subnet {subnet}: the network's own address is {network}/{length}")));
     }
-    // The network, its gateway, its broadcast address and the central take one address each.
-    let room = size.saturating_sub(4);
+    // The network, its gateway, its broadcast address and each central take one address each; a database takes three.
+    let others = 3 + u64::from(options.centrals) + if options.postgres { 3 } else { 0 };
+    let room = size.saturating_sub(others);
     if room < u64::from(options.clients) {
         return Err(Error::bad_input(format!(
             "--subnet {subnet} has addresses for {room} clients, not for {}: give a wider one, such as 172.25.0.0/16",
@@ -205,6 +232,8 @@ mod tests {
             output: None,
             exercise: 8,
             persist: false,
+            centrals: 1,
+            postgres: false,
             tls: false,
             keys_dir: "keys".into(),
             subnet: DEFAULT_SUBNET.to_owned(),
@@ -231,6 +260,15 @@ mod tests {
         assert!(refusal(&options(253)).contains("addresses for 252 clients, not for 253"));
         assert!(check(&Args { subnet: "172.25.0.0/16".to_owned(), ..options(500) }).is_ok());
         assert!(refusal(&Args { subnet: "10.0.0.0/8".to_owned(), ..options(65_536) }).contains("at most 65535"));
+    }
+
+    #[test]
+    fn several_centrals_need_a_database_and_it_an_exercise_that_stores() {
+        assert!(refusal(&Args { centrals: 2, ..options(1) }).contains("give --postgres"));
+        assert!(refusal(&Args { postgres: true, exercise: 4, ..options(1) }).contains("stores nothing"));
+        let shared = |clients| Args { centrals: 2, postgres: true, ..options(clients) };
+        assert!(check(&shared(248)).is_ok());
+        assert!(refusal(&shared(249)).contains("addresses for 248 clients"));
     }
 
     #[test]

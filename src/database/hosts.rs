@@ -175,7 +175,7 @@ impl Hosts {
     fn connect_for(&self, purpose: Use) -> Result<Session, Failure> {
         let hosts = &self.url.hosts;
         let first = self.first.load(Ordering::SeqCst);
-        let (mut reasons, mut is_misfit) = (Vec::new(), true);
+        let (mut reasons, mut is_misfit) = (Vec::new(), false);
         for place in (0..hosts.len()).map(|place| (first + place) % hosts.len()) {
             match self.connect_to(place, purpose) {
                 Ok(session) => {
@@ -183,7 +183,8 @@ impl Hosts {
                     return Ok(session);
                 }
                 Err(failure) => {
-                    is_misfit &= matches!(failure, Failure::Misfit(_));
+                    // Whoever takes writes and does not fit is the one that was meant.
+                    is_misfit |= matches!(failure, Failure::Misfit(_));
                     reasons.push(failure.to_string());
                 }
             }

@@ -78,7 +78,11 @@ pub fn grant(session: &Session, role: &str) -> Result<(), Failure> {
         LIMIT,
     )?;
     let text: String = rows.first().map(|row| column(row, 0)).transpose()?.unwrap_or_default();
-    session.run_text(text, LIMIT)
+    session.run("BEGIN", LIMIT)?;
+    // Two that do it at once would get into each other's way.
+    session.run("LOCK TABLE quiniela_schema IN ACCESS EXCLUSIVE MODE", LIMIT)?;
+    session.run_text(text, LIMIT)?;
+    session.commit(LIMIT)
 }
 
 /// Removes a draw and all that is stored of it. Returns false if there is no such draw.

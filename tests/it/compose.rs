@@ -16,6 +16,8 @@ fn options(clients: u32, exercise: u8, persist: bool) -> Args {
         output: None,
         exercise,
         persist,
+        centrals: 1,
+        postgres: false,
         tls: false,
         keys_dir: "keys".into(),
         subnet: DEFAULT_SUBNET.to_owned(),
@@ -168,6 +170,38 @@ fn generated(project: &Path, words: &str) -> Value {
     let (code, said) = run(project, &format!("gen-compose {words} -o compose.yaml"));
     assert_eq!(code, Some(0), "{said}");
     serde_yaml::from_str(&fs::read_to_string(project.join("compose.yaml")).unwrap()).unwrap()
+}
+
+#[test]
+fn several_centrals_share_a_database_with_a_standby_and_agencies_know_them_all() {
+    let mut options = options(3, 8, true);
+    (options.centrals, options.postgres) = (2, true);
+    let file = parsed(options);
+    let services = &file["services"];
+    assert_eq!(keys(services), ["server", "server2", "client1", "client2", "client3", "db1", "db2", "migrate"]);
+    let store = "STORE_DIR=postgres://quiniela:quiniela@db1,db2/lottery?sslmode=disable";
+    for central in ["server", "server2"] {
+        let central = &services[central];
+        assert!(strings(&central["environment"]).contains(&store));
+        assert_eq!(strings(&central["command"]), ["server", "--require-standby"]);
+        assert_eq!(central["depends_on"]["migrate"]["condition"], "service_completed_successfully");
+        assert_eq!(central["read_only"], true);
+    }
+    for id in 1..=3 {
+        let environment = strings(&services[&*format!("client{id}")]["environment"]);
+        assert!(environment.contains(&"CLI_SERVER_ADDRESS=server:12345,server2:12345"));
+    }
+    let script = |server: &str| strings(&services[server]["command"])[2].to_owned();
+    assert!(script("db1").contains("pg_create_physical_replication_slot('standby')"));
+    assert!(script("db1").contains("synchronous_standby_names = 'standby'"));
+    assert!(script("db2").contains("-S standby") && script("db2").contains("application_name=standby"));
+    for server in ["db1", "db2"] {
+        // Compose would read a single dollar sign as the start of a variable.
+        assert!(!script(server).replace("$$", "").contains('$'));
+        assert_eq!(strings(&services[server]["volumes"]), [format!("{server}:/var/lib/postgresql/data")]);
+    }
+    assert_eq!(keys(&file["volumes"]), ["db1", "db2"]);
+    assert_eq!(services["migrate"]["depends_on"]["db2"]["condition"], "service_healthy");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::{Follows, Pair};
-use crate::common::{ANA, Agency, Central, Folder, LIMIT, Process, Signal, seed, value};
-use crate::shared::{central, centrals, export};
+use crate::common::{ANA, Agency, Folder, LIMIT, Process, Signal, seed, value};
+use crate::shared::{central, centrals, export, stop};
 
 /// Sessions of centrals that wait for the standby.
 const WAITING: &str = "FROM pg_stat_activity WHERE application_name = 'quiniela' AND wait_event = 'SyncRep'";
@@ -32,7 +32,7 @@ fn a_wait_that_is_ended(how: &str) {
         assert_eq!(told.join().unwrap(), "HELLO|OK|2|open");
     });
     assert_eq!(pair.primary.sql("SELECT count(*) FROM bets"), "2", "it is stored once");
-    [one, other].map(Central::stop);
+    stop([one, other]);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn sessions_that_are_ended_at_random_lose_and_double_nothing() {
     }
     export(&folder, &pair, "default");
     folder.assert_stored_equals_files(2);
-    centrals.map(Central::stop);
+    stop(centrals);
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod failover;
 mod hostile;
 mod settings;
 mod shared;
+mod table;

@@ -9,7 +9,7 @@ use rustix::process::geteuid;
 
 use crate::cluster::{Follows, Pair};
 use crate::common::{ANA, Central, Folder, Nobody, quiniela, tells, value};
-use crate::shared::{central, run};
+use crate::shared::{central, run, stop};
 
 fn output(folder: &Folder, words: &str) -> Output {
     let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
@@ -38,7 +38,7 @@ fn a_central_that_is_told_otherwise_than_the_first_refuses_to_start() {
     refused("--client-amount 2", 2, "has version 99, and this program knows 1: use a newer quiniela");
     pair.primary.sql("DROP TABLE quiniela_schema CASCADE");
     refused("--client-amount 2", 2, "run quiniela migrate");
-    [first, second].map(Central::stop);
+    stop([first, second]);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_server_proves_its_name_if_it_has_to() {
     pair.primary.start();
     let url =
         |host: &str, words: &str| format!("postgres://central@{host}:{}/lottery?patience=6&{words}", pair.primary.port);
-    let ca = folder.path().join("keys/ca.pem").display().to_string();
+    let ca = folder.path().join("keys/central/ca.pem").display().to_string();
     for words in [
         "sslmode=disable".to_owned(),
         "sslmode=prefer".to_owned(),
@@ -179,7 +179,7 @@ fn a_server_proves_its_name_if_it_has_to() {
         central(&folder, &url("localhost", &words), "--client-amount 1").stop();
     }
     run(&folder, "keys init others");
-    let others = folder.path().join("others/ca.pem").display().to_string();
+    let others = folder.path().join("others/central/ca.pem").display().to_string();
     let refused = |words: &str, part: &str| {
         let exit = Central::on(&folder).in_database(&url("localhost", words)).with("--client-amount 1").refused();
         assert!(exit.stderr.contains(part), "{exit}");

@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::cluster::{Follows, Pair};
 use crate::common::proxy::Knife;
-use crate::common::{ANA, Agency, Central, Folder, Process, Proxy, Signal, quiniela, seed, tells, value};
+use crate::common::{ANA, Agency, Central, Folder, Process, Proxy, Signal, quiniela, seed, tells};
 
 /// Two centrals of one draw, with these arguments.
 pub fn centrals(folder: &Folder, pair: &Pair, words: &str) -> [Central; 2] {
@@ -15,6 +15,14 @@ pub fn centrals(folder: &Folder, pair: &Pair, words: &str) -> [Central; 2] {
 
 pub fn central(folder: &Folder, url: &str, words: &str) -> Central {
     Central::on(folder).in_database(url).with(words).start()
+}
+
+/// Stops both, and expects a clean end of each.
+#[track_caller]
+pub fn stop(centrals: [Central; 2]) {
+    for central in centrals {
+        central.stop();
+    }
 }
 
 /// Runs a command of the program, and returns its output.
@@ -149,7 +157,7 @@ fn the_operator_may_speak_to_any_central_and_the_first_number_holds() {
         assert_eq!(central.ask("GET_WINNERS|1"), winners);
     }
     run(&folder, &format!("audit {}", pair.url()));
-    centrals.map(Central::stop);
+    stop(centrals);
 }
 
 #[test]
@@ -222,7 +230,7 @@ fn a_central_that_is_killed_or_held_stops_nobody() {
     }
     export(&folder, &pair, "default");
     folder.assert_stored_equals_files(2);
-    centrals.map(Central::stop);
+    stop(centrals);
 }
 
 /// How many bets a central finds stored of both agencies.
@@ -230,11 +238,6 @@ fn stored(central: &Central) -> u64 {
     let of =
         |agency: u32| central.ask(&format!("HELLO|{agency}")).split('|').nth(2).unwrap().parse::<u64>().unwrap_or(0);
     of(1) + of(2)
-}
-
-/// The value of a key in the last line with this action.
-pub fn last<'a>(lines: &'a [String], action: &str, key: &str) -> Option<&'a str> {
-    lines.iter().rev().find(|line| value(line, "action") == Some(action)).and_then(|line| value(line, key))
 }
 
 #[test]
@@ -259,5 +262,5 @@ fn two_draws_live_side_by_side_and_one_can_be_retired() {
     assert!(retire("noche").status.success());
     assert_eq!(pair.primary.sql("SELECT string_agg(name, ',') FROM draws"), "tarde");
     assert_eq!(pair.primary.sql("SELECT count(*) FROM bets"), "1");
-    centrals.map(Central::stop);
+    stop(centrals);
 }

@@ -1,6 +1,6 @@
 //! Stores a group: one transaction in three round trips, and what to do when one of them fails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -75,23 +75,28 @@ impl Writer {
     /// Stores each entry by itself, so that the one that the database refuses takes no other along. What the same agency has put
     /// in line behind it assumed that it was stored.
     fn one_by_one(&mut self, shared: &Shared, group: &[Entry]) -> Vec<Verdict> {
-        let mut failures: Vec<(AgencyId, StorageError)> = Vec::new();
-        let mut verdicts = Vec::new();
-        for entry in group {
+        let mut refused_of: BTreeMap<AgencyId, StorageError> = BTreeMap::new();
+        let mut away: Option<StorageError> = None;
+        let mut store = |entry: &Entry| {
             let agency = agency_of(entry);
-            let earlier = failures.iter().find(|(other, _)| Some(*other) == agency);
-            let verdict = match (earlier, self.store(shared, std::slice::from_ref(entry))) {
-                (Some((_, error)), _) => refused(entry, error),
-                (None, Ok(mut judged)) => judged.verdicts.pop().unwrap_or_else(|| refused(entry, &lost())),
-                (None, Err(failure)) => {
+            if let Some(error) = away.as_ref().or_else(|| refused_of.get(&agency?)) {
+                return refused(entry, error);
+            }
+            match self.store(shared, std::slice::from_ref(entry)) {
+                Ok(mut judged) => judged.verdicts.pop().unwrap_or_else(|| refused(entry, &lost())),
+                Err(failure) => {
                     let error = failed(&failure);
-                    failures.extend(agency.map(|agency| (agency, error.clone())));
+                    match (failure, agency) {
+                        (Failure::Refused(_), Some(agency)) => _ = refused_of.insert(agency, error.clone()),
+                        (Failure::Refused(_), None) => {}
+                        // Waiting for it once more, for each of the others, would take too long.
+                        _ => away = Some(error.clone()),
+                    }
                     refused(entry, &error)
                 }
-            };
-            verdicts.push(verdict);
-        }
-        verdicts
+            }
+        };
+        group.iter().map(&mut store).collect()
     }
 
     /// Stores a group, and tries again as long as patience lasts. However many attempts there are, it is stored once.
