@@ -42,6 +42,14 @@ quick: ## Run the fast tests: an answer within seconds of the build
 	cargo test --locked --lib
 	cargo test --locked --test it -- $(SLOW:%=--skip %)
 
+# At most so many kills, and seconds for them; each other part takes a tenth of that time. SEED repeats a run.
+KILLS ?= 2000
+SECONDS ?= 600
+
+.PHONY: torture
+torture: ## Kill, stop, damage and attack real lotteries at random (KILLS=2000, SECONDS=600, SEED)
+	KILLS=$(KILLS) SECONDS=$(SECONDS) cargo test --locked --test torture -- --nocapture --test-threads=1
+
 .PHONY: test-docker
 test-docker: ## Run the eight exercises in real containers, and check their logs; and the Debian package
 	cargo test --locked --test docker -- --ignored --test-threads=1

@@ -292,6 +292,10 @@ impl Acceptor {
             }
             let ready = events.iter().filter_map(|event| connections.get(&event.token()));
             ready.for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Readable));
+            // Otherwise a DONE that still has to be weighed would never be answered.
+            if central.claims_weighing() {
+                pool.queue.push(Job::Weigh);
+            }
             connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Time(now)));
             // Whoever has declared and waits for a root gets an answer.
             if central.claims_weighing() {

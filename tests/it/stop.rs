@@ -84,6 +84,23 @@ fn what_was_received_before_the_signal_is_answered() {
     assert_eq!(folder.stored_of(1).len(), 50);
 }
 
+/// The central finds the DONE and the signal at once, so it is stopping before it can weigh what the DONE declares.
+#[test]
+fn a_declaration_that_was_received_before_the_signal_is_answered() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    let mut client = central.client();
+    client.ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.process.hold();
+    client.send(&format!("DONE|1|1|{}", "0".repeat(64)));
+    central.process.signal(Signal::TERM);
+    central.process.signal(Signal::CONT);
+    central.stopped();
+    let reply = client.reply();
+    assert!(reply.starts_with("ACK_DONE|ERR|"), "{reply}");
+    client.expect_end();
+}
+
 /// It sends more than it reads the answers of, so that neither side's system takes more of them.
 /// A worker computes the roots of those that came first, and the others wait for the next pass.
 #[test]

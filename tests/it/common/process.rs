@@ -73,8 +73,21 @@ impl Process {
 
     #[track_caller]
     pub fn wait_for_nth(&self, nth: usize, is_it: impl Fn(&str) -> bool) -> String {
+        let found = std::cell::Cell::new(0);
+        let counted = |line: &str| {
+            let is_it = is_it(line);
+            found.set(found.get() + usize::from(is_it));
+            is_it
+        };
+        let line = self.nth_before(Instant::now() + LIMIT, nth, counted);
+        line.unwrap_or_else(|| {
+            panic!("the line was not said ({} of {nth}); its log:\n{}", found.get(), self.lines().join("\n"))
+        })
+    }
+
+    /// The same, or nothing if it is not said before that time or the process's end.
+    pub fn nth_before(&self, deadline: Instant, nth: usize, is_it: impl Fn(&str) -> bool) -> Option<String> {
         assert!(nth > 0);
-        let deadline = Instant::now() + LIMIT;
         let mut said = self.log.said.lock().unwrap();
         let (mut looked_at, mut found) = (0, 0);
         loop {
@@ -82,14 +95,12 @@ impl Process {
                 looked_at += 1;
                 found += usize::from(is_it(line));
                 if found == nth {
-                    return line.clone();
+                    return Some(line.clone());
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if said.has_ended || left.is_zero() {
-                let log = said.lines.join("\n");
-                drop(said);
-                panic!("the line was not said ({found} of {nth}); its log:\n{log}");
+                return None;
             }
             said = self.log.news.wait_timeout(said, left).unwrap().0;
         }

@@ -22,13 +22,15 @@ pub struct Proxy {
 struct Shared {
     /// The central's port, or 0 if there is none.
     target: AtomicU16,
+    /// Whether connections wait while there is none.
+    is_patient: AtomicBool,
     /// How connections are cut, while any are.
     knife: Mutex<Option<Knife>>,
     cuts: AtomicUsize,
     /// Maximum bytes to be read and written at once.
     piece: AtomicUsize,
     valve: Mutex<Valve>,
-    /// Notified when the valve changes or a connection ends.
+    /// Notified when the valve or the central changes, or a connection ends.
     turned: Condvar,
     ended: AtomicBool,
 }
@@ -65,6 +67,7 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             target: AtomicU16::new(target),
+            is_patient: AtomicBool::new(false),
             knife: Mutex::new(None),
             cuts: AtomicUsize::new(0),
             piece: AtomicUsize::new(BUFFER),
@@ -87,6 +90,15 @@ impl Proxy {
 
     pub fn point_at(&self, target: u16) {
         self.shared.target.store(target, Ordering::SeqCst);
+        // Nobody is between a look at it and the wait for another.
+        drop(self.shared.valve.lock().unwrap());
+        self.shared.turned.notify_all();
+    }
+
+    /// From here on a connection that comes while there is no central waits for one, instead of being closed.
+    #[allow(dead_code, reason = "torture alone needs it")]
+    pub fn be_patient(&self) {
+        self.shared.is_patient.store(true, Ordering::SeqCst);
     }
 
     pub fn cut_with(&self, knife: Knife) {
@@ -147,7 +159,7 @@ impl Knife {
 
 /// Carries bytes both ways until an end closes or the cut is due. Then closes both.
 fn join(client: TcpStream, shared: &Arc<Shared>) {
-    let target = shared.target.load(Ordering::SeqCst);
+    let target = shared.target();
     // There is no central: the client sees its connection close.
     let Ok(central) = TcpStream::connect_timeout(&([127, 0, 0, 1], target).into(), Duration::from_secs(5)) else {
         return;
@@ -171,6 +183,18 @@ fn join(client: TcpStream, shared: &Arc<Shared>) {
 }
 
 impl Shared {
+    /// The central's port.
+    fn target(&self) -> u16 {
+        let mut valve = self.valve.lock().unwrap();
+        loop {
+            let target = self.target.load(Ordering::SeqCst);
+            if target != 0 || !self.is_patient.load(Ordering::SeqCst) || self.ended.load(Ordering::SeqCst) {
+                return target;
+            }
+            valve = self.turned.wait(valve).unwrap();
+        }
+    }
+
     /// Waits until more than `carried` bytes may go to the central. Returns how many more, or none once the connection
     /// ends.
     fn pass(&self, number: usize, carried: usize) -> usize {
