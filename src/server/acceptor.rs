@@ -297,10 +297,6 @@ impl Acceptor {
                 pool.queue.push(Job::Weigh);
             }
             connections.values().for_each(|connection| pool.queue.tell(Arc::clone(connection), News::Time(now)));
-            // Whoever has declared and waits for a root gets an answer.
-            if central.claims_weighing() {
-                pool.queue.push(Job::Weigh);
-            }
         }
         refuser.join();
         if !pool.join(deadline) {
