@@ -34,6 +34,9 @@ _quiniela() {
             quiniela,echo-check)
                 cmd="quiniela__subcmd__echo__subcmd__check"
                 ;;
+            quiniela,export)
+                cmd="quiniela__subcmd__export"
+                ;;
             quiniela,gen-compose)
                 cmd="quiniela__subcmd__gen__subcmd__compose"
                 ;;
@@ -51,6 +54,9 @@ _quiniela() {
                 ;;
             quiniela,man)
                 cmd="quiniela__subcmd__man"
+                ;;
+            quiniela,migrate)
+                cmd="quiniela__subcmd__migrate"
                 ;;
             quiniela,server)
                 cmd="quiniela__subcmd__server"
@@ -76,6 +82,9 @@ _quiniela() {
             quiniela__subcmd__help,echo-check)
                 cmd="quiniela__subcmd__help__subcmd__echo__subcmd__check"
                 ;;
+            quiniela__subcmd__help,export)
+                cmd="quiniela__subcmd__help__subcmd__export"
+                ;;
             quiniela__subcmd__help,gen-compose)
                 cmd="quiniela__subcmd__help__subcmd__gen__subcmd__compose"
                 ;;
@@ -93,6 +102,9 @@ _quiniela() {
                 ;;
             quiniela__subcmd__help,man)
                 cmd="quiniela__subcmd__help__subcmd__man"
+                ;;
+            quiniela__subcmd__help,migrate)
+                cmd="quiniela__subcmd__help__subcmd__migrate"
                 ;;
             quiniela__subcmd__help,server)
                 cmd="quiniela__subcmd__help__subcmd__server"
@@ -167,7 +179,7 @@ _quiniela() {
 
     case "${cmd}" in
         quiniela)
-            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help"
+            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -358,12 +370,31 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__audit)
-            opts="-h --agency --data --receipt --ca --allow-unsigned --json --help"
+            opts="-h --draw --db-password-file --agency --data --receipt --ca --allow-unsigned --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --agency)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -452,7 +483,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__draw)
-            opts="-h --seal --server --store --timeout --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            opts="-h --seal --server --store --draw --db-password-file --timeout --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -470,6 +501,25 @@ _quiniela() {
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -636,8 +686,45 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__export)
+            opts="-h --store --draw --db-password-file --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__gen__subcmd__compose)
-            opts="-o -h --output --exercise --persist --tls --keys-dir --subnet --force --help"
+            opts="-o -h --output --exercise --persist --centrals --postgres --tls --keys-dir --subnet --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -675,6 +762,10 @@ _quiniela() {
                     ;;
                 --exercise)
                     COMPREPLY=($(compgen -W "1 2 3 4 5 6 7 8" -- "${cur}"))
+                    return 0
+                    ;;
+                --centrals)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --keys-dir)
@@ -834,7 +925,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help)
-            opts="server agency echo-check health gen-compose gen-data keys draw demo audit ticket completions man help"
+            opts="server agency echo-check health gen-compose gen-data keys draw demo audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -918,6 +1009,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__echo__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1086,6 +1191,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__migrate)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1406,8 +1525,49 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__migrate)
+            opts="-h --store --db-password-file --grant --retire --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --grant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retire)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --require-signed --stop-on-eof --help"
+            opts="-h --config --port --bind --backlog --log-level --client-amount --store --db-password-file --draw --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --require-signed --require-standby --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1453,6 +1613,25 @@ _quiniela() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --keys)
@@ -1574,12 +1753,31 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__ticket)
-            opts="-h --agency --bet --data --receipt --check --seal --ca --help"
+            opts="-h --draw --db-password-file --agency --bet --data --receipt --check --seal --ca --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --agency)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
