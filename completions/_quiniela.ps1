@@ -37,6 +37,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
             [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
+            [CompletionResult]::new('migrate', 'migrate', [CompletionResultType]::ParameterValue, 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows')
+            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder''s central has them')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -50,7 +52,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Minimum level to log, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of the log: text as the exercises have it, or json with one object a line [env: LOGGING_FORMAT] [file: LOGGING_FORMAT] [default: text]')
             [CompletionResult]::new('--client-amount', '--client-amount', [CompletionResultType]::ParameterName, 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]')
-            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'Folder of bets.csv and its journal; or postgres://USER@HOST,HOST/NAME, which several centrals share [env: STORE_DIR] [file: STORE_DIR] [default: .]')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for the database, so that it stands in no list of processes [env: DB_PASSWORD_FILE] [file: DB_PASSWORD_FILE]')
+            [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of the database [env: DRAW] [file: DRAW] [default: default]')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Folder with this party''s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]')
             [CompletionResult]::new('--tls-ca', '--tls-ca', [CompletionResultType]::ParameterName, 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: TLS_CA] [file: TLS_CA]')
             [CompletionResult]::new('--tls-cert', '--tls-cert', [CompletionResultType]::ParameterName, 'Our own certificate, in PEM, instead of cert.pem in --keys [env: TLS_CERT] [file: TLS_CERT]')
@@ -70,6 +74,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'With --print-config, print one JSON object')
             [CompletionResult]::new('--require-signed', '--require-signed', [CompletionResultType]::ParameterName, 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys')
+            [CompletionResult]::new('--require-standby', '--require-standby', [CompletionResultType]::ParameterName, 'Take only a database whose commits wait for a standby, instead of warning of another')
             [CompletionResult]::new('--stop-on-eof', '--stop-on-eof', [CompletionResultType]::ParameterName, 'Stop when standard input ends, as the demo''s processes do')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -78,7 +83,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
         'quiniela;agency' {
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file, in YAML; only the default may be missing [default: config.yaml]')
             [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The agency''s number, from 1 [env: CLI_ID]')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port; several that share a ledger with commas between them [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Folder with this party''s certificate and key, as quiniela keys makes it; connections then use TLS [env: CLI_TLS_KEYS] [file: tls.keys]')
             [CompletionResult]::new('--tls-ca', '--tls-ca', [CompletionResultType]::ParameterName, 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: CLI_TLS_CA] [file: tls.ca]')
             [CompletionResult]::new('--tls-cert', '--tls-cert', [CompletionResultType]::ParameterName, 'Our own certificate, in PEM, instead of cert.pem in --keys [env: CLI_TLS_CERT] [file: tls.cert]')
@@ -135,9 +140,11 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'File to write, whole or not at all; standard output if not given')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'File to write, whole or not at all; standard output if not given')
             [CompletionResult]::new('--exercise', '--exercise', [CompletionResultType]::ParameterName, 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery')
+            [CompletionResult]::new('--centrals', '--centrals', [CompletionResultType]::ParameterName, 'Number of centrals, which share a ledger if there are several')
             [CompletionResult]::new('--keys-dir', '--keys-dir', [CompletionResultType]::ParameterName, 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty')
             [CompletionResult]::new('--subnet', '--subnet', [CompletionResultType]::ParameterName, 'Network of the containers')
             [CompletionResult]::new('--persist', '--persist', [CompletionResultType]::ParameterName, 'Keep the bets on a named volume, which survives the central''s container')
+            [CompletionResult]::new('--postgres', '--postgres', [CompletionResultType]::ParameterName, 'Keep the bets in a PostgreSQL with a synchronous standby, in two containers more; for exercises 5 to 8')
             [CompletionResult]::new('--tls', '--tls', [CompletionResultType]::ParameterName, 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other''s')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace an existing file even if it is not a Compose file of this lottery')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'With --output, print one JSON object about the file that was written')
@@ -262,7 +269,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
         'quiniela;draw' {
             [CompletionResult]::new('--seal', '--seal', [CompletionResultType]::ParameterName, 'The seal over which the draw is held, 64 hexadecimal digits')
             [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'The central, as host:port')
-            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The central''s store, for a central without keys on this machine')
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The central''s store, a folder or postgres://USER@HOST,HOST/NAME, for a central without keys on this machine')
+            [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Time limit for the whole command, such as 60s or 500ms')
             [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Folder with the keys of an agency or of the operator; the check then uses TLS')
             [CompletionResult]::new('--tls-ca', '--tls-ca', [CompletionResultType]::ParameterName, 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys')
@@ -292,6 +301,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;audit' {
+            [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
             [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'Check the file of this agency against the acta')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agency''s file, agency-<id>.csv')
             [CompletionResult]::new('--receipt', '--receipt', [CompletionResultType]::ParameterName, 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked')
@@ -303,6 +314,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;ticket' {
+            [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
             [CompletionResult]::new('--agency', '--agency', [CompletionResultType]::ParameterName, 'The agency of the bet')
             [CompletionResult]::new('--bet', '--bet', [CompletionResultType]::ParameterName, 'Which of the agency''s bets, from 1 on')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the agency''s file, agency-<id>.csv, to make a ticket without the store')
@@ -311,6 +324,24 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--seal', '--seal', [CompletionResultType]::ParameterName, 'Seal to check the ticket against, if there is no acta')
             [CompletionResult]::new('--ca', '--ca', [CompletionResultType]::ParameterName, 'File of the authority: seal and number must be signed, with certificates that were valid then')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object about the ticket that is checked; a ticket that is made is one anyway')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;migrate' {
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The database: postgres://USER@HOST,HOST/NAME')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
+            [CompletionResult]::new('--grant', '--grant', [CompletionResultType]::ParameterName, 'Role of the centrals, which gets the rights that a central needs')
+            [CompletionResult]::new('--retire', '--retire', [CompletionResultType]::ParameterName, 'Remove this draw and all of its bets; it has to be drawn')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'quiniela;export' {
+            [CompletionResult]::new('--store', '--store', [CompletionResultType]::ParameterName, 'The database: postgres://USER@HOST,HOST/NAME')
+            [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
+            [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the files of a folder')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -339,6 +370,8 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
             [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
+            [CompletionResult]::new('migrate', 'migrate', [CompletionResultType]::ParameterValue, 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows')
+            [CompletionResult]::new('export', 'export', [CompletionResultType]::ParameterValue, 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder''s central has them')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Prints the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Prints the manual pages of all commands, one after another, or writes them to a folder')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -402,6 +435,12 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;ticket' {
+            break
+        }
+        'quiniela;help;migrate' {
+            break
+        }
+        'quiniela;help;export' {
             break
         }
         'quiniela;help;completions' {

@@ -34,6 +34,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
+            cand migrate 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
+            cand export 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder''s central has them'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -46,7 +48,9 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: LOGGING_LEVEL] [file: LOGGING_LEVEL] [default: INFO]'
             cand --log-format 'Form of the log: text as the exercises have it, or json with one object a line [env: LOGGING_FORMAT] [file: LOGGING_FORMAT] [default: text]'
             cand --client-amount 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]'
-            cand --store 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]'
+            cand --store 'Folder of bets.csv and its journal; or postgres://USER@HOST,HOST/NAME, which several centrals share [env: STORE_DIR] [file: STORE_DIR] [default: .]'
+            cand --db-password-file 'File of the password for the database, so that it stands in no list of processes [env: DB_PASSWORD_FILE] [file: DB_PASSWORD_FILE]'
+            cand --draw 'Which of the draws of the database [env: DRAW] [file: DRAW] [default: default]'
             cand --keys 'Folder with this party''s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]'
             cand --tls-ca 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: TLS_CA] [file: TLS_CA]'
             cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys [env: TLS_CERT] [file: TLS_CERT]'
@@ -66,6 +70,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --print-config 'Print every setting and where its value came from, and exit'
             cand --json 'With --print-config, print one JSON object'
             cand --require-signed 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys'
+            cand --require-standby 'Take only a database whose commits wait for a standby, instead of warning of another'
             cand --stop-on-eof 'Stop when standard input ends, as the demo''s processes do'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
@@ -73,7 +78,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;agency'= {
             cand --config 'The configuration file, in YAML; only the default may be missing [default: config.yaml]'
             cand --id 'The agency''s number, from 1 [env: CLI_ID]'
-            cand --server 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]'
+            cand --server 'The central, as host:port; several that share a ledger with commas between them [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]'
             cand --keys 'Folder with this party''s certificate and key, as quiniela keys makes it; connections then use TLS [env: CLI_TLS_KEYS] [file: tls.keys]'
             cand --tls-ca 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: CLI_TLS_CA] [file: tls.ca]'
             cand --tls-cert 'Our own certificate, in PEM, instead of cert.pem in --keys [env: CLI_TLS_CERT] [file: tls.cert]'
@@ -127,9 +132,11 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -o 'File to write, whole or not at all; standard output if not given'
             cand --output 'File to write, whole or not at all; standard output if not given'
             cand --exercise 'Exercise to run: 1 to 4 run the echo loop, 5 sends one bet from each agency, 6 to 8 run the lottery'
+            cand --centrals 'Number of centrals, which share a ledger if there are several'
             cand --keys-dir 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty'
             cand --subnet 'Network of the containers'
             cand --persist 'Keep the bets on a named volume, which survives the central''s container'
+            cand --postgres 'Keep the bets in a PostgreSQL with a synchronous standby, in two containers more; for exercises 5 to 8'
             cand --tls 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other''s'
             cand --force 'Replace an existing file even if it is not a Compose file of this lottery'
             cand --json 'With --output, print one JSON object about the file that was written'
@@ -237,7 +244,9 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;draw'= {
             cand --seal 'The seal over which the draw is held, 64 hexadecimal digits'
             cand --server 'The central, as host:port'
-            cand --store 'The central''s store, for a central without keys on this machine'
+            cand --store 'The central''s store, a folder or postgres://USER@HOST,HOST/NAME, for a central without keys on this machine'
+            cand --draw 'Which of the draws of a database; a folder holds one alone'
+            cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
             cand --timeout 'Time limit for the whole command, such as 60s or 500ms'
             cand --keys 'Folder with the keys of an agency or of the operator; the check then uses TLS'
             cand --tls-ca 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys'
@@ -264,6 +273,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;audit'= {
+            cand --draw 'Which of the draws of a database; a folder holds one alone'
+            cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
             cand --agency 'Check the file of this agency against the acta'
             cand --data 'Folder of the agency''s file, agency-<id>.csv'
             cand --receipt 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked'
@@ -274,6 +285,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'quiniela;ticket'= {
+            cand --draw 'Which of the draws of a database; a folder holds one alone'
+            cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
             cand --agency 'The agency of the bet'
             cand --bet 'Which of the agency''s bets, from 1 on'
             cand --data 'Folder of the agency''s file, agency-<id>.csv, to make a ticket without the store'
@@ -282,6 +295,22 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --seal 'Seal to check the ticket against, if there is no acta'
             cand --ca 'File of the authority: seal and number must be signed, with certificates that were valid then'
             cand --json 'Print one JSON object about the ticket that is checked; a ticket that is made is one anyway'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;migrate'= {
+            cand --store 'The database: postgres://USER@HOST,HOST/NAME'
+            cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
+            cand --grant 'Role of the centrals, which gets the rights that a central needs'
+            cand --retire 'Remove this draw and all of its bets; it has to be drawn'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'quiniela;export'= {
+            cand --store 'The database: postgres://USER@HOST,HOST/NAME'
+            cand --draw 'Which of the draws of a database; a folder holds one alone'
+            cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
+            cand --force 'Replace the files of a folder'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -307,6 +336,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
+            cand migrate 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
+            cand export 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder''s central has them'
             cand completions 'Prints the completion script of a shell'
             cand man 'Prints the manual pages of all commands, one after another, or writes them to a folder'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -352,6 +383,10 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;audit'= {
         }
         &'quiniela;help;ticket'= {
+        }
+        &'quiniela;help;migrate'= {
+        }
+        &'quiniela;help;export'= {
         }
         &'quiniela;help;completions'= {
         }

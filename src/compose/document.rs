@@ -1,21 +1,16 @@
 //! The Compose file's document: its services, and the parts that they have in common.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::keys::{Keys, PLACE};
+use super::service::{Map, NETWORK, Service, service};
 use super::shared::{self, Server};
 use super::{Args, DOCKERFILE, PROJECT};
 use crate::domain::Role;
 use crate::error::{Error, Result};
 
-const IMAGE: &str = "quiniela:latest";
-pub const NETWORK: &str = "testing_net";
 const VOLUME: &str = "store";
-
-pub type Map<T> = BTreeMap<&'static str, T>;
 
 #[derive(Serialize)]
 struct Document {
@@ -33,46 +28,6 @@ struct Document {
 enum Any {
     Own(Box<Service>),
     Database(Box<Server>),
-}
-
-#[derive(Serialize)]
-pub struct Service {
-    container_name: String,
-    image: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<Map<String>>,
-    pull_policy: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restart: Option<&'static str>,
-    /// The image's own user, if not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-    pub command: Vec<&'static str>,
-    pub environment: Vec<String>,
-    volumes: Vec<String>,
-    networks: [&'static str; 1],
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub depends_on: Map<Map<&'static str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Map<bool>>,
-    stop_grace_period: &'static str,
-    pub read_only: bool,
-    cap_drop: [&'static str; 1],
-    security_opt: [&'static str; 1],
-    logging: Logging,
-}
-
-#[derive(Serialize)]
-pub struct Logging {
-    driver: &'static str,
-    options: LogOptions,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct LogOptions {
-    max_size: &'static str,
-    max_file: &'static str,
 }
 
 #[derive(Serialize)]
@@ -187,34 +142,6 @@ fn identify(service: &mut Service, keys: &Keys, party: Role) -> Result<()> {
     service.volumes.push(keys.mount(party));
     service.user = Some(keys.owner(party)?);
     Ok(())
-}
-
-/// What all services have in common.
-pub fn service(container_name: String) -> Service {
-    Service {
-        container_name,
-        image: IMAGE,
-        build: None,
-        pull_policy: "never",
-        restart: None,
-        user: None,
-        command: Vec::new(),
-        environment: Vec::new(),
-        volumes: Vec::new(),
-        networks: [NETWORK],
-        depends_on: Map::from([("server", Map::from([("condition", "service_healthy")]))]),
-        // The image's health check is for a central.
-        healthcheck: Some(Map::from([("disable", true)])),
-        stop_grace_period: "10s",
-        read_only: true,
-        cap_drop: ["ALL"],
-        security_opt: ["no-new-privileges:true"],
-        logging: logging(),
-    }
-}
-
-pub fn logging() -> Logging {
-    Logging { driver: "json-file", options: LogOptions { max_size: "50m", max_file: "3" } }
 }
 
 /// The bet of an agency in exercise 5. The first agency's bet is the example in the text of the exercise.

@@ -5,6 +5,7 @@
 
 mod document;
 mod keys;
+mod service;
 mod shared;
 
 use std::net::Ipv4Addr;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::document::{Logging, Map, NETWORK, Service, logging, service};
+use super::service::{Logging, Map, NETWORK, Service, logging, service};
 
 /// The image of the servers, whose entry point makes the first database.
 const IMAGE: &str = "postgres:15";

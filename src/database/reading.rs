@@ -3,7 +3,6 @@
 use super::failure::Failure;
 use super::hosts::Hosts;
 use super::session::{Params, Session, column};
-use crate::params;
 
 /// What is stored of a draw beside its bets.
 pub struct Draw {

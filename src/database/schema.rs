@@ -2,7 +2,6 @@
 
 use super::failure::Failure;
 use super::session::{Params, Session, column};
-use crate::params;
 use std::time::Duration;
 
 /// The version that this program knows.

@@ -133,9 +133,8 @@ fn files_of_a_room_do_not_import_each_other_in_circles() {
 fn the_rooms_that_must_not_know_each_other_do_not() {
     let imports = imports();
     assert!(imports["domain"].is_empty());
-    for pure in ["wire", "database"] {
-        assert_eq!(imports[pure], BTreeSet::from(["domain".to_owned()]), "{pure}");
-    }
+    assert_eq!(imports["wire"], BTreeSet::from(["domain".to_owned()]));
+    assert!(imports["database"].is_empty());
     assert_eq!(imports["ledger"], ["database", "domain"].map(str::to_owned).into());
     assert!(imports["audit"].is_disjoint(&["ledger", "wire", "server", "database"].map(str::to_owned).into()));
     assert!(!imports["server"].contains("agency") && !imports["agency"].contains("server"));
@@ -150,7 +149,7 @@ fn what_is_not_there_is_not_there() {
         ("src/domain/", &["std::net", "std::fs", "std::io", "std::time", "std::env", "mio::", "socket2::"][..]),
         ("src/server/central.rs", &["TcpStream", "io::Write", ".write_all(", "std::net", "std::io"]),
         ("src/wire/", &["TcpStream", "std::fs", "mio::", "socket2::"]),
-        ("src/ledger/", &["std::net", "mio::", "socket2::", "ACK", "BATCH|", "tokio", "async "]),
+        ("src/ledger/", &["std::net", "mio::", "socket2::", "ACK|", "ACK_", "BATCH|", "tokio", "async "]),
         ("src/server/", &["env::var", "thread::sleep", "tokio"]),
         ("src/agency/", &["env::var", "thread::sleep"]),
         ("src/audit/", &["Levels::", "root_of_path", ".leaves()", "Sealed::of", "domain::tree"]),

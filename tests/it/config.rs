@@ -17,6 +17,8 @@ use quiniela::error::{Kind, Result};
 use quiniela::logging::Form;
 use tempfile::TempDir;
 
+use crate::common::{Central, Folder};
+
 /// A command as a user types it: in a folder with a configuration file, with an environment, with flags.
 struct Session {
     folder: TempDir,
@@ -388,5 +390,24 @@ fn only_the_default_file_may_be_missing() {
             let message = String::from_utf8(refused.stderr).unwrap();
             assert!(message.starts_with(&format!("quiniela: {file}: cannot read it: ")), "{message}");
         }
+    }
+}
+
+#[test]
+fn settings_of_a_database_are_checked_before_it_is_asked() {
+    let folder = Folder::new();
+    let refused = |url: &str, words: &str, part: &str| {
+        let exit = Central::on(&folder).in_database(url).with(words).refused();
+        exit.failed(2, &[part]);
+        assert!(!exit.stderr.contains("geheim"), "{exit}");
+    };
+    let good = "postgres://central:geheim@127.0.0.1:1/lottery";
+    refused(good, "--client-amount auto", "say how many agencies take part");
+    refused(good, "--db-password-file none", "none: cannot read it");
+    refused("postgres://central:geheim@/lottery", "", "--store postgres://central:***@/lottery: it names a user");
+    refused(&format!("{good}?connect_timeout=5"), "", "connect_timeout < commit_timeout < patience < 30 s");
+    refused(&format!("{good}?sslmode=verify-full"), "", "sslrootcert=FILE");
+    for words in ["--draw noche", "--db-password-file none", "--require-standby"] {
+        Central::on(&folder).with(words).refused().failed(2, &["are for a database"]);
     }
 }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use super::view::{Phase, View};
 use super::{Shared, failed};
-use crate::database::{Failure, Session, column};
+use crate::database::{Failure, Session, column, params};
 use crate::domain::acta::{self, Acta, ActaDraw, ActaLine};
 use crate::domain::seal::Declared;
 use crate::domain::{AgencyId, Status, WinningNumber};
 use crate::ledger::entry::IsStopping;
 use crate::ledger::files::SignedLine;
 use crate::ledger::{DrawOrder, Held, Sign, StorageError, Winners, now};
-use crate::params;
 
 const LOCK: &str = "SELECT phase, sealed_by, drawn_by, acta, number FROM draws WHERE id = $1 FOR UPDATE";
 const AGENCIES: &str = "SELECT agency, stored, done, declaration FROM agencies WHERE draw = $1 ORDER BY agency";

@@ -5,12 +5,11 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::{Shared, failed};
-use crate::database::{Answer, Ask, Failure, Row, Session, Statement, column, pause};
+use crate::database::{Answer, Ask, Failure, Row, Session, Statement, column, params, pause};
 use crate::domain::{Account, AgencyId, Checksum, Register, Status};
 use crate::ledger::files::SignedLine;
 use crate::ledger::judge::{Judged, Piece};
 use crate::ledger::{Entry, StorageError, Verdict};
-use crate::params;
 
 /// This central's own row comes first, so that no attempt overtakes an earlier one whose end is not known.
 const LOCK_OWN: &str = "SELECT last_group, current_setting('synchronous_standby_names') FROM centrals \

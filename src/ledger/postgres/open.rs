@@ -10,12 +10,11 @@ use super::group::Writer;
 use super::view::{Adopted, Phase, View};
 use super::watch::Watch;
 use super::{Postgres, Shared};
-use crate::database::{Failure, Hosts, Session, column};
+use crate::database::{Failure, Hosts, Session, column, params};
 use crate::domain::acta::{self, StoreSecrets};
 use crate::domain::{Hash, Roster, Rules, SaidRules, WinningNumber};
 use crate::ledger::entry::Health;
 use crate::ledger::files::new_secrets;
-use crate::params;
 
 /// What a central was told of the draw. What it was not told is as the draw has it, or as the default has it for a new one.
 #[derive(Clone, Copy, Debug, Default)]

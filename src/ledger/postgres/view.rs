@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::database::{Ask, Failure, Session, column};
+use crate::database::{Ask, Failure, Session, column, params};
 use crate::domain::acta::{self, Acta};
 use crate::domain::{AgencyId, Draw, SealStep};
 use crate::ledger::State;
-use crate::params;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {

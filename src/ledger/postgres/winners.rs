@@ -8,14 +8,13 @@ use memchr::memchr_iter;
 use super::Shared;
 use super::view::Phase;
 use crate::database::reading::{Batch, Wanted, for_each_batch};
-use crate::database::{Failure, Session, column};
+use crate::database::{Failure, Session, column, params};
 use crate::domain::tree::Tree;
 use crate::domain::{AgencyId, Secret};
 use crate::ledger::entry::IsStopping;
 use crate::ledger::find::WinnerFinder;
 use crate::ledger::trees::trees;
 use crate::ledger::winners::Winners;
-use crate::params;
 
 /// Winners that are written or read at once.
 const PAGE: usize = 10_000;
