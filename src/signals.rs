@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::{flag, low_level};
 
 /// SIGTERM and SIGINT. The first one makes this readable and sets [`StopSignal::is_raised`]. The second ends the
@@ -16,7 +16,9 @@ pub struct StopSignal {
     raised: Arc<AtomicBool>,
     interrupted: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
+    finish: Arc<AtomicBool>,
     wake: UnixStream,
+    sender: std::os::unix::net::UnixStream,
 }
 
 impl StopSignal {
@@ -37,7 +39,8 @@ impl StopSignal {
             flag::register(signal, Arc::clone(&raised))?;
             low_level::pipe::register(signal, sender.try_clone()?)?;
         }
-        Ok(StopSignal { raised, interrupted, reload, wake: UnixStream::from_std(wake) })
+        let (wake, finish) = (UnixStream::from_std(wake), Arc::default());
+        Ok(StopSignal { raised, interrupted, reload, finish, wake, sender })
     }
 
     pub fn is_raised(&self) -> bool {
@@ -52,6 +55,17 @@ impl StopSignal {
     /// True once after each SIGHUP, or after several.
     pub fn takes_reload(&self) -> bool {
         self.reload.swap(false, Ordering::SeqCst)
+    }
+
+    /// From now on SIGUSR1 makes this readable too, and sets [`StopSignal::is_told_to_finish`]. Otherwise it ends the process.
+    pub fn listen_to_finish(&mut self) -> io::Result<()> {
+        flag::register(SIGUSR1, Arc::clone(&self.finish))?;
+        low_level::pipe::register(SIGUSR1, self.sender.try_clone()?)?;
+        Ok(())
+    }
+
+    pub fn is_told_to_finish(&self) -> bool {
+        self.finish.load(Ordering::SeqCst)
     }
 
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
@@ -90,9 +104,15 @@ impl StopSignal {
         let raised = Arc::<AtomicBool>::default();
         let (wake, sender) = std::os::unix::net::UnixStream::pair()?;
         wake.set_nonblocking(true)?;
-        let wake = UnixStream::from_std(wake);
-        let signal =
-            StopSignal { raised: Arc::clone(&raised), interrupted: Arc::default(), reload: Arc::default(), wake };
+        let (wake, ours) = (UnixStream::from_std(wake), sender.try_clone()?);
+        let signal = StopSignal {
+            raised: Arc::clone(&raised),
+            interrupted: Arc::default(),
+            reload: Arc::default(),
+            finish: Arc::default(),
+            wake,
+            sender: ours,
+        };
         Ok((signal, StopSwitch { raised, sender }))
     }
 }

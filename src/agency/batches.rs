@@ -88,6 +88,10 @@ impl Batches {
         &self.dataset
     }
 
+    pub fn dataset_mut(&mut self) -> &mut Dataset {
+        &mut self.dataset
+    }
+
     pub fn unacknowledged(&self) -> usize {
         self.unacknowledged.len()
     }

@@ -105,6 +105,18 @@ impl<'a> Conversation<'a> {
     /// Waits for any event, until the deadline of the oldest reply. A wait for the seal or for the draw has no
     /// deadline, and does not count as lack of progress.
     pub(super) fn wait(&mut self) -> Result<(), Halt> {
+        self.wait_until(None)
+    }
+
+    /// The same, but only until there may be something to send, if that is known. Time in which no reply is due does not count
+    /// as lack of progress.
+    pub(super) fn wait_until(&mut self, next: Option<Instant>) -> Result<(), Halt> {
+        if self.asked.is_empty() && next.is_some() {
+            let paused = Instant::now();
+            let result = self.reactor.wait(next);
+            self.dialer.patience.excuse(paused.elapsed());
+            return result;
+        }
         let is_for_others = matches!(self.asked.front(), Some(Verb::WaitSeal | Verb::WaitDraw));
         let patience = &mut self.dialer.patience;
         let (begun, deadline) = *self
@@ -112,7 +124,7 @@ impl<'a> Conversation<'a> {
             .get_or_insert_with(|| (Instant::now(), (!is_for_others).then(|| patience.deadline(REPLY_DEADLINE))));
         check_deadline(deadline, begun)?;
         let paused = Instant::now();
-        let result = self.reactor.wait(deadline);
+        let result = self.reactor.wait(deadline.into_iter().chain(next).min());
         if is_for_others {
             patience.excuse(paused.elapsed());
         }

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::reader::{MOST_ROW_BYTES, Position, Reader};
+use super::growing::Growing;
+use super::reader::{MOST_ROW_BYTES, Position, Reader, Source};
 use crate::domain::{Bet, Quoted, Rows, has_won, is_forbidden};
 use crate::error::{Error, Kind, Result};
 
@@ -21,6 +22,9 @@ const COLUMN_NAMES: [&str; 29] = [
     "number", "numero", "número", "bet",
 ];
 
+/// A line of its own that ends the file: no bets come behind it.
+const CLOSE: &str = "#cierre";
+
 /// The place before a row, to return to.
 #[derive(Clone, Copy, Debug)]
 pub struct RowMark {
@@ -31,8 +35,8 @@ pub struct RowMark {
 
 pub struct Dataset {
     pub path: PathBuf,
-    /// The file's size in bytes.
-    pub size: u64,
+    /// The file's size in bytes when it was opened.
+    size: u64,
     /// Before the first row that is not a header.
     pub start: RowMark,
     reader: Reader,
@@ -49,9 +53,26 @@ impl Dataset {
             return Err(Error::bad_path(path, "not a regular file"));
         }
         let file = File::open(path).map_err(|error| unreadable(&error))?;
+        Dataset::of(path, metadata.len(), Source::Whole(file))
+    }
+
+    /// A file that grows. None until it is there, with a whole line; or with nothing in it, if it is `due` now.
+    pub fn follow(path: &Path, is_due: bool) -> Result<Option<Dataset>> {
+        let unreadable = |error: &io::Error| Error::at_path(Kind::BadInput, path, "read the agency's bets", error);
+        match path.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if !metadata.is_file() => return Err(Error::bad_path(path, "not a regular file")),
+            metadata => metadata.map_err(|error| unreadable(&error))?,
+        };
+        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        let mut growing = Growing::new(path, file, MOST_ROW_BYTES).map_err(|error| unreadable(&error))?;
+        let is_shown = growing.look()? || is_due && growing.length() == 0;
+        is_shown.then(|| Dataset::of(path, growing.length(), Source::Growing(Box::new(growing)))).transpose()
+    }
+
+    fn of(path: &Path, size: u64, source: Source) -> Result<Dataset> {
         let start = RowMark { row: 0, position: Position::START };
-        let reader = Reader::new(file);
-        let mut dataset = Dataset { path: path.to_owned(), size: metadata.len(), reader, rows: 0, start };
+        let mut dataset = Dataset { path: path.to_owned(), size, reader: Reader::new(source), rows: 0, start };
         let has_row = dataset.read()?;
         if has_row && dataset.has_semicolons() {
             let (path, line) = (path.display(), dataset.reader.row_position.line);
@@ -163,11 +184,74 @@ impl Dataset {
     }
 
     fn read(&mut self) -> Result<bool> {
-        let found = self.reader.read().map_err(|error| self.broken(&error))?;
+        let found = self.read_any()?;
+        if !found || self.reader.plain().is_some() || !self.is_close() {
+            return Ok(found);
+        }
+        let position = self.reader.row_position;
+        if self.read_any()? || self.shown() < self.size() {
+            return Err(self.error_here(Kind::BadInput, &format!("more follows the line {CLOSE}, which ends the file")));
+        }
+        self.end();
+        // So that it is found again, whoever reads on.
+        self.reader.seek(position).map_err(|error| self.broken(&error))?;
+        Ok(false)
+    }
+
+    /// Reads the next row, whatever it is. A file that is followed is looked at when there is none.
+    fn read_any(&mut self) -> Result<bool> {
+        let found = loop {
+            if self.reader.read().map_err(|error| self.broken(&error))? {
+                break true;
+            }
+            match self.reader.growing().map(Growing::look).transpose()? {
+                Some(true) => self.reader.seek(self.reader.position).map_err(|error| self.broken(&error))?,
+                _ => break false,
+            }
+        };
         match self.reader.broken_field() {
             None => Ok(found),
             Some(place) => Err(self.error_here(Kind::BadInput, &format!("field {} is not UTF-8", place + 1))),
         }
+    }
+
+    fn is_close(&self) -> bool {
+        let mut values = self.values();
+        values.next().is_some_and(|value| value.trim() == CLOSE) && values.next().is_none()
+    }
+
+    /// True unless more rows may come.
+    pub fn is_over(&mut self) -> bool {
+        self.reader.growing().is_none_or(|growing| growing.is_over())
+    }
+
+    /// No more rows will come.
+    pub fn end(&mut self) {
+        if let Some(growing) = self.reader.growing() {
+            growing.end();
+        }
+    }
+
+    /// The file's size in bytes, as far as it is known.
+    pub fn size(&mut self) -> u64 {
+        let length = self.reader.growing().map(|growing| growing.length());
+        length.unwrap_or(self.size)
+    }
+
+    /// The bytes that can be read as rows.
+    pub fn shown(&mut self) -> u64 {
+        let shown = self.reader.growing().map(|growing| growing.shown());
+        shown.unwrap_or(self.size)
+    }
+
+    /// An error if a file that is followed has other bytes now than those that were read.
+    pub fn compare(&mut self) -> Result<()> {
+        self.reader.growing().map_or(Ok(()), |growing| growing.compare())
+    }
+
+    /// An error that names the line behind the last row.
+    pub fn error_at_end(&self, kind: Kind, reason: &str) -> Error {
+        Error::new(kind, format!("{}:{}: {reason}", self.name(), self.reader.position.line))
     }
 
     /// The values of the current row. None of a plain one.
@@ -209,129 +293,5 @@ impl Dataset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn shown(dataset: &Dataset) -> String {
-        let mut line = Vec::new();
-        dataset.push_line(&mut line);
-        String::from_utf8(line).unwrap()
-    }
-
-    /// The rows of a file of these bytes, up to the first that stops.
-    fn rows(bytes: &[u8]) -> Result<Vec<String>, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("agency-3.csv");
-        std::fs::write(&path, bytes).unwrap();
-        let read = || -> Result<Vec<String>> {
-            let mut dataset = Dataset::open(&path)?;
-            let mut rows = Vec::new();
-            while dataset.advance()? {
-                rows.push(shown(&dataset));
-            }
-            Ok(rows)
-        };
-        read().map_err(|error| {
-            assert_eq!(error.kind, Kind::BadInput);
-            error.to_string()
-        })
-    }
-
-    #[test]
-    fn rows_come_as_they_are() {
-        let text = "Ana,Paz,1,2000-01-01,7\r\n\"O\"\"Hara, José\",Ñandú,2,x,\n\nonly\n";
-        assert_eq!(rows(text.as_bytes()).unwrap(), ["Ana|Paz|1|2000-01-01|7", "O\"Hara, José|Ñandú|2|x|", "only"]);
-        assert_eq!(rows(b"").unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn a_header_is_skipped_and_nothing_that_could_be_a_bet() {
-        for header in ["Nombre,APELLIDO, documento ,nacimiento,Número", "first_name,last_name,dni,birthdate,number"] {
-            assert_eq!(rows(format!("\u{feff}{header}\na,b,c,d,e\n").as_bytes()).unwrap(), ["a|b|c|d|e"]);
-        }
-        assert_eq!(rows(b"nombre,apellido,1,nacimiento,numero\n").unwrap().len(), 1);
-        assert_eq!(rows(b"a,b,c,d,e\nnombre,apellido,dni,nacimiento,numero\n").unwrap().len(), 2, "the first row only");
-    }
-
-    #[test]
-    fn what_the_wire_cannot_carry_stops_at_its_line() {
-        assert_eq!(
-            rows(b"a,b,c,d,e\r\n\r\n\r\na,x|y,c,d,e\r\n").unwrap_err(),
-            "agency-3.csv:4: \"x\\u{7c}y\" holds a \"|\", which separates the fields of a message"
-        );
-        assert_eq!(rows(b"a,b\n\xc3,\xb1\n").unwrap_err(), "agency-3.csv:2: field 1 is not UTF-8");
-        assert!(rows(b"\n\na,\"b\nc\",d\n").unwrap_err().starts_with("agency-3.csv:3: \"b\\nc\" holds a line feed"));
-        assert!(rows("a\nb\nñ\u{85}\n".as_bytes()).unwrap_err().starts_with("agency-3.csv:3:"));
-        assert!(rows(b"a\tb,c").unwrap_err().contains("control character"));
-        for (name, reason) in [
-            (&b"\xff"[..], "field 2 is not UTF-8"),
-            (b"|", "\"Paz\\u{7c}\" holds a \"|\", which separates the fields of a message"),
-            (b"\x7f", "\"Paz\\u{7f}\" holds a control character"),
-            (b"\xc2\x80", "\"Paz\\u{80}\" holds a control character"),
-        ] {
-            let bytes = [b"Ana,Paz,1,2000-01-01,7\r\n\nAna,Paz", name, b",1,2000-01-01,7\n"].concat();
-            assert_eq!(rows(&bytes).unwrap_err(), format!("agency-3.csv:3: {reason}"));
-        }
-    }
-
-    #[test]
-    fn a_quote_left_open_stops_before_the_rest_of_the_file_is_in_memory() {
-        let mut bytes = b"a,b,c,d,e\n\"a,b,c,d,e\n".to_vec();
-        bytes.extend("f,g,h,i,j\n".repeat(100_000).as_bytes());
-        let shown = rows(&bytes).unwrap_err();
-        assert!(shown.starts_with("agency-3.csv:2: the row does not end within"), "{shown}");
-    }
-
-    #[test]
-    fn what_is_no_file_says_its_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("none.csv");
-        for path in [missing.as_path(), folder.path()] {
-            let error = Dataset::open(path).err().unwrap();
-            assert_eq!(error.kind, Kind::BadInput);
-            assert!(error.to_string().starts_with(&path.display().to_string()));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_mark_leads_back_to_its_row_and_line(
-            blanks in prop::collection::vec(0..3_usize, 1..40), crlf in any::<bool>(), end in any::<bool>(),
-        ) {
-            let line_end = if crlf { "\r\n" } else { "\n" };
-            let (mut text, mut lines, mut line) = (String::new(), Vec::new(), 1);
-            for (row, blank) in blanks.iter().enumerate() {
-                text.push_str(&line_end.repeat(*blank));
-                line += blank;
-                lines.push(line);
-                text.push_str(&format!("row {row},x{line_end}"));
-                line += 1;
-            }
-            let text = if end { text.as_str() } else { text.trim_end() };
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("agency-3.csv");
-            std::fs::write(&path, text).unwrap();
-            let mut dataset = Dataset::open(&path).unwrap();
-            let mut marks = vec![dataset.start];
-            while dataset.advance().unwrap() {
-                marks.push(dataset.next_mark());
-                let mark = dataset.mark();
-                prop_assert_eq!(mark.row + 1, dataset.rows());
-                marks.push(mark);
-            }
-            prop_assert_eq!(dataset.rows(), lines.len() as u64);
-            for mark in marks.iter().rev() {
-                dataset.return_to(mark).unwrap();
-                if dataset.advance().unwrap() {
-                    let row = mark.row as usize;
-                    prop_assert_eq!(shown(&dataset), format!("row {row}|x"));
-                    let shown = dataset.error_at(Kind::Refused, &marks[0], mark.row, "bad").to_string();
-                    prop_assert_eq!(shown, format!("agency-3.csv:{}: bad", lines[row]));
-                } else {
-                    prop_assert_eq!(mark.row, lines.len() as u64);
-                }
-            }
-        }
-    }
-}
+#[path = "dataset_tests.rs"]
+mod tests;

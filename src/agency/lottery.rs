@@ -9,6 +9,7 @@ use super::batches::Batches;
 use super::conversation::{Conversation, converse, general, refused, unexpected};
 use super::dataset::Dataset;
 use super::dial::Dialer;
+use super::follow::Following;
 use super::progress::Progress;
 use super::reactor::{Halt, Reactor};
 use super::receipt::ReceiptFile;
@@ -25,10 +26,19 @@ use crate::wire::{Ask, Declaration, Documents, Refusal, Reply, Standing};
 const MOST_UNSENT: usize = 128 * 1024;
 
 pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask) -> Result<(), Halt> {
-    let dataset = Dataset::open(&task.file)?;
+    let mut following = Following::new(reactor, task)?;
+    let dataset = match &mut following {
+        None => Dataset::open(&task.file)?,
+        Some(following) => {
+            // What they refuse is told now, and not when the file is there.
+            (WinnersOutput::new(task)?, ReceiptFile::new(task)?);
+            following.open(reactor, task)?
+        }
+    };
     let mut lottery = LotteryRun {
         task,
         batches: Batches::new(dataset, reactor.id, task.batch_max),
+        following,
         winners: WinnersOutput::new(task)?,
         receipt: ReceiptFile::new(task)?,
         taken: None,
@@ -46,6 +56,8 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
 struct LotteryRun<'a> {
     task: &'a LotteryTask,
     batches: Batches,
+    /// While more bets may come into the file.
+    following: Option<Following>,
     winners: WinnersOutput,
     /// The file of the receipt, if one is wanted.
     receipt: Option<ReceiptFile>,
@@ -84,7 +96,8 @@ impl LotteryRun<'_> {
             }
             let event = Event::in_progress("upload").with("client_id", conversation.reactor.id);
             conversation.reactor.log(event.with("stored", standing.stored));
-            self.progress.start(conversation.reactor, standing.stored, self.batches.dataset().size);
+            let size = self.batches.dataset_mut().size();
+            self.progress.start(conversation.reactor, standing.stored, size, self.following.is_some());
             if self.upload(conversation)? {
                 self.log_upload(conversation.reactor);
                 self.pace(conversation)?;
@@ -158,14 +171,14 @@ impl LotteryRun<'_> {
         let (mut more, mut is_in_step) = (true, true);
         loop {
             conversation.reactor.check()?;
-            while more && self.has_room(conversation, window) {
+            while more && !self.rests() && self.has_room(conversation, window) {
                 // The pause follows the read: after the last batch there is none, since DONE has its own.
                 match self.batches.next()? {
                     Some(batch) => {
                         conversation.push_batch(&batch);
                         self.pace(conversation)?;
                     }
-                    None => more = false,
+                    None => more = self.awaits_more(conversation)?,
                 }
             }
             conversation.link.flush();
@@ -183,11 +196,34 @@ impl LotteryRun<'_> {
                 heard = true;
             }
             drop(gathered);
-            let can_send = more && self.has_room(conversation, window);
-            if !heard && !can_send {
-                conversation.wait()?;
+            let may_send = more && self.has_room(conversation, window);
+            if !heard && (!may_send || self.rests()) {
+                let next_look = self.following.as_ref().filter(|_| may_send).map(Following::next_look);
+                conversation.wait_until(next_look)?;
             }
         }
+    }
+
+    /// True while a file that is followed cannot have anything new.
+    fn rests(&self) -> bool {
+        self.following.as_ref().is_some_and(Following::rests)
+    }
+
+    /// To be called when every row that is there was read. True if more may come.
+    fn awaits_more(&mut self, conversation: &mut Conversation<'_>) -> Result<bool, Halt> {
+        let Some(following) = &mut self.following else { return Ok(false) };
+        let dataset = self.batches.dataset_mut();
+        if !following.is_over(conversation.reactor, dataset)? {
+            let all_acknowledged = self.batches.unacknowledged() == 0;
+            self.progress.follow(conversation.reactor, self.batches.dataset_mut(), all_acknowledged);
+            return Ok(true);
+        }
+        // What was sent is declared, so it has to be what is there.
+        dataset.compare()?;
+        let event = Event::success("follow").with("client_id", conversation.reactor.id);
+        conversation.reactor.log(event.with("ended_by", following.ended_by()));
+        self.following = None;
+        Ok(false)
     }
 
     /// True if another batch may be sent.
@@ -211,6 +247,9 @@ impl LotteryRun<'_> {
                 let event = Event::success("apuesta_enviada").with("cantidad", count).with("client_id", reactor.id);
                 reactor.log(event);
                 self.progress.show(reactor, sent.mark.row + u64::from(count), sent.mark.position.byte);
+                if self.following.is_some() {
+                    self.progress.follow(reactor, self.batches.dataset_mut(), false);
+                }
                 Ok(true)
             }
             Reply::AckBatch { result: Err(refusal), .. } => Err(general(&refusal).unwrap_or_else(|| {

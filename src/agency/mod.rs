@@ -1,6 +1,6 @@
 //! An agency: one thread that talks to the central over one connection at a time, and can be stopped at any moment.
 //!
-//! `reader` splits the file into rows, `dataset` knows what they mean, `batches` fills frames with them. `dial`
+//! `reader` splits the file into rows (`growing` is one that grows, and `follow` knows when it ends), `dataset` knows what they mean, `batches` fills frames with them. `dial`
 //! connects, `link` is a connection, `conversation` sends requests over it and takes the replies. `root` hashes the rows,
 //! and `seal` checks what the central shows at the close against that. `lottery`, `bet` and `echo` are the modes of an agency. Every wait goes through the `reactor`, so that a stop ends it.
 
@@ -10,6 +10,8 @@ mod conversation;
 mod dataset;
 mod dial;
 mod echo;
+mod follow;
+mod growing;
 mod link;
 mod lottery;
 mod pin;

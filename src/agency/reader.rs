@@ -5,11 +5,12 @@
 //! buffer from the start of that row, so that no part of the file is read twice.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
 use csv_core::ReadRecordResult;
 
+use super::growing::Growing;
 use crate::domain::plain_bet;
 
 const READ_BUFFER: usize = 64 * 1024;
@@ -32,8 +33,14 @@ pub struct Position {
     pub line: u64,
 }
 
+/// What rows are read from.
+pub enum Source {
+    Whole(File),
+    Growing(Box<Growing>),
+}
+
 pub struct Reader {
-    file: File,
+    source: Source,
     buffer: Box<[u8]>,
     /// How many bytes of the buffer hold the file's.
     filled: usize,
@@ -67,9 +74,9 @@ impl Position {
 }
 
 impl Reader {
-    pub fn new(file: File) -> Reader {
+    pub fn new(source: Source) -> Reader {
         Reader {
-            file,
+            source,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
             filled: 0,
             taken: 0,
@@ -145,9 +152,20 @@ impl Reader {
         }
     }
 
+    /// The file, if it is followed as it grows.
+    pub fn growing(&mut self) -> Option<&mut Growing> {
+        match &mut self.source {
+            Source::Whole(_) => None,
+            Source::Growing(growing) => Some(growing),
+        }
+    }
+
     /// Continues from a place where a row begins or ends.
     pub fn seek(&mut self, position: Position) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(position.byte))?;
+        match &mut self.source {
+            Source::Whole(file) => _ = file.seek(SeekFrom::Start(position.byte))?,
+            Source::Growing(growing) => growing.go_to(position.byte),
+        }
         (self.filled, self.taken) = (0, 0);
         self.file_ended = false;
         self.position = position;
@@ -172,7 +190,11 @@ impl Reader {
         }
         self.buffer.copy_within(self.taken..self.filled, 0);
         (self.filled, self.taken) = (self.filled - self.taken, 0);
-        let read = self.file.read(&mut self.buffer[self.filled..])?;
+        let room = &mut self.buffer[self.filled..];
+        let read = match &mut self.source {
+            Source::Whole(file) => file.read(room)?,
+            Source::Growing(growing) => growing.read(room)?,
+        };
         self.filled += read;
         self.file_ended = read == 0;
         self.valid = match simdutf8::compat::from_utf8(self.rest()) {
@@ -244,7 +266,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, bytes).unwrap();
         file.rewind().unwrap();
-        Reader::new(file)
+        Reader::new(Source::Whole(file))
     }
 
     fn next(reader: &mut Reader) -> Option<Row> {

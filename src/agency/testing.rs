@@ -50,6 +50,7 @@ pub(super) fn lottery(file: PathBuf) -> LotteryTask {
         winners: None,
         receipt: None,
         force: false,
+        follow: None,
     }
 }
 

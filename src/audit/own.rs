@@ -14,6 +14,8 @@ use crate::progress::Progress;
 
 /// Leaves that are gathered before a tree takes them.
 const RUN: usize = 4096;
+/// A line of its own that ends the file, as agencies take it.
+const CLOSE: &str = "#cierre";
 /// A row without its agency.
 const VALUES: usize = 5;
 
@@ -51,6 +53,9 @@ pub fn read(data: &Path, plan: &Plan) -> Result<Found> {
     loop {
         let at = |reason: String| Error::bad_input(format!("{}:{}: {reason}", path.display(), line + 1));
         if !reader.read_record(&mut record).map_err(|error| at(format!("it cannot be read: {error}")))? {
+            break;
+        }
+        if record.len() == 1 && record[0].trim() == CLOSE {
             break;
         }
         // A first row without a number is a header: no central would have taken it.

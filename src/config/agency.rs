@@ -8,11 +8,12 @@ use clap::ValueHint;
 use log::LevelFilter;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
+use super::close::{CloseAt, close_at};
 use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::{Environment, Keys, Provenance, Sources};
-use super::{AgencyConfig, LotteryTask, Mode, Task, tls, values};
+use super::{AgencyConfig, Follow, LotteryTask, Mode, Task, tls, values};
 use crate::domain::{AgencyId, LotteryId, MAX_AGENCIES};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::logging::Form;
 use crate::transport::Paths;
 use crate::wire::MAX_BATCH;
@@ -55,6 +56,17 @@ const DATA: Setting<PathBuf> = Setting::new("data", "DIR", values::path)
     .hint(ValueHint::DirPath)
     .environment("CLI_DATA")
     .default(".data");
+const FOLLOW: Setting<bool> = Setting::new("follow", "WHAT", values::switch)
+    .about("Send the file's bets as it grows, until SIGUSR1, a line #cierre in it, or --close-at; yes or no, yes if it stands alone")
+    .choices(&values::SWITCH)
+    .alone("yes")
+    .environment("CLI_FOLLOW")
+    .key("data.follow")
+    .default("no");
+const CLOSE_AT: Setting<CloseAt> = Setting::new("close-at", "TIME", close_at)
+    .about("With --follow, the local time from which on the file gets no more bets: 20:30 today, or 2026-12-31T20:30")
+    .environment("CLI_CLOSE_AT")
+    .key("data.closeAt");
 const LOOP_AMOUNT: Setting<u32> = Setting::new("loop-amount", "LINES", |text| values::whole(text, 0..=u32::MAX))
     .about("Lines that the mode echo sends")
     .environment("CLI_LOOP_AMOUNT")
@@ -130,6 +142,8 @@ impl Settings for AgencyArgs {
         &LOTTERY,
         &MODE,
         &DATA,
+        &FOLLOW,
+        &CLOSE_AT,
         &LOOP_AMOUNT,
         &LOOP_PERIOD,
         &LEVEL,
@@ -153,6 +167,12 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let lottery = sources.find(&LOTTERY)?.map(|said| said.value);
     let mode = sources.pick(&MODE)?.value;
     let data = sources.pick(&DATA)?.value;
+    let follows = sources.pick(&FOLLOW)?.value;
+    let close_at = sources.find(&CLOSE_AT)?.map(|said| said.value.moment()).transpose()?;
+    let follow = follows.then_some(Follow { close_at });
+    if close_at.is_some() && !follows {
+        return Err(Error::bad_input("--close-at is for a file that grows: give --follow too"));
+    }
     let loop_amount = sources.pick(&LOOP_AMOUNT)?;
     // The default is for the echo loop. It must not slow down the lottery.
     let said_period = sources.find(&LOOP_PERIOD)?;
@@ -182,7 +202,7 @@ pub fn resolve(args: &AgencyArgs, environment: &Environment<'_>) -> Result<(Agen
     let task = match mode {
         Mode::Lottery => {
             let force = args.force;
-            Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners, receipt, force })
+            Task::Lottery(LotteryTask { file, batch_period, batch_max, in_flight, winners, receipt, force, follow })
         }
         Mode::Bet => Task::Bet { person: person(&mut sources)? },
         Mode::Echo => Task::Echo { amount: loop_amount.value, period: loop_period.value },

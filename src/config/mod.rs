@@ -2,6 +2,7 @@
 //! default. The result is typed and checked. No other room reads a configuration file or an environment variable.
 
 mod agency;
+mod close;
 mod database;
 mod server;
 mod setting;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use log::LevelFilter;
 
 use crate::database::Url;
@@ -166,4 +168,13 @@ pub struct LotteryTask {
     pub receipt: Option<PathBuf>,
     /// Let `winners` and `receipt` replace a file of another kind.
     pub force: bool,
+    /// Send the file's bets as it grows.
+    pub follow: Option<Follow>,
+}
+
+/// How a file is followed that grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// From then on it gets no more bets.
+    pub close_at: Option<Timestamp>,
 }

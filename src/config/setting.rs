@@ -26,6 +26,8 @@ pub struct Setting<T> {
     pub(super) default: Option<&'static str>,
     hint: ValueHint,
     choices: &'static [&'static str],
+    /// What the flag means if it stands alone, if it can.
+    alone: Option<&'static str>,
     parse: fn(&str) -> Result<T, String>,
 }
 
@@ -36,9 +38,9 @@ impl<T: Value> Setting<T> {
         value_name: &'static str,
         parse: fn(&str) -> Result<T, String>,
     ) -> Setting<T> {
-        let (environment, key, default) = (None, None, None);
+        let (environment, key, default, alone) = (None, None, None, None);
         let (about, hint, choices): (_, _, &[&str]) = ("", ValueHint::Unknown, &[]);
-        Setting { flag, value_name, about, environment, key, default, hint, choices, parse }
+        Setting { flag, value_name, about, environment, key, default, hint, choices, alone, parse }
     }
 
     /// Its meaning and unit, for the help.
@@ -67,6 +69,11 @@ impl<T: Value> Setting<T> {
     /// The values that a shell offers.
     pub(super) const fn choices(self, choices: &'static [&'static str]) -> Setting<T> {
         Setting { choices, ..self }
+    }
+
+    /// The value of the flag if it stands alone. A value then needs `=`.
+    pub(super) const fn alone(self, text: &'static str) -> Setting<T> {
+        Setting { alone: Some(text), ..self }
     }
 
     pub(super) fn read(&self, text: &str) -> Result<AsWritten<T>, String> {
@@ -106,7 +113,11 @@ impl<T: Value> Entry for Setting<T> {
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.flag).long(self.flag).value_name(self.value_name).value_hint(self.hint);
         // The help text names the values where it needs to.
-        arg.help(self.help()).value_parser(self.clone()).hide_possible_values(true)
+        let arg = arg.help(self.help()).value_parser(self.clone()).hide_possible_values(true);
+        match self.alone {
+            Some(text) => arg.num_args(0..=1).require_equals(true).default_missing_value(text),
+            None => arg,
+        }
     }
 
     fn key(&self) -> Option<&'static str> {

@@ -66,6 +66,17 @@ pub fn log_format(text: &str) -> Result<Form, String> {
     }
 }
 
+/// What a switch can be.
+pub const SWITCH: [&str; 2] = ["yes", "no"];
+
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" => Ok(true),
+        "no" | "false" | "0" => Ok(false),
+        _ => Err(SWITCH.join(" or ")),
+    }
+}
+
 /// What `--plain` can be.
 pub const PLAIN: [&str; 2] = ["echo", "none"];
 

@@ -33,9 +33,10 @@ const NUMBERS: [&str; 23] = [
 /// `true` or `false`.
 const TRUTHS: [&str; 1] = ["sealed"];
 
-const TEXTS: [&str; 19] = [
+const TEXTS: [&str; 21] = [
     "after",
     "dni",
+    "ended_by",
     "error",
     "file",
     "holds",
@@ -52,6 +53,7 @@ const TEXTS: [&str; 19] = [
     "server_address",
     "signature",
     "store",
+    "waits_for",
     "warning",
 ];
 

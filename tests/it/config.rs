@@ -123,6 +123,7 @@ fn with_nothing_said_the_defaults_count() {
     assert_eq!((config.loop_amount.value, config.loop_period.text.as_str()), (5, "5s"));
     assert_eq!((lottery.batch_max, lottery.in_flight), (100, 256));
     assert_eq!((config.retry_for, config.log_format), (Duration::from_secs(60), Form::Text));
+    assert_eq!(lottery.follow, None);
     assert_eq!(lottery.winners, None);
 }
 
@@ -166,7 +167,8 @@ fn every_name_of_a_setting_works() {
 
     let from_file = Session::new().flags("--id 7").file(
         "server:\n  address: central:9\nloop:\n  amount: 8\n  period: 1m30s\nlog:\n  level: warn\n  format: JSON\n\
-         batch:\n  maxAmount: 10\n  period: 150ms\n",
+         batch:\n  maxAmount: 10\n  period: 150ms\n\
+         data:\n  follow: true\n  closeAt: 2026-12-31T20:30\n",
     );
     let from_environment = Session::new()
         .env("CLI_ID", "7")
@@ -176,7 +178,9 @@ fn every_name_of_a_setting_works() {
         .env("CLI_LOG_LEVEL", "warn")
         .env("CLI_LOG_FORMAT", "json")
         .env("CLI_BATCH_MAXAMOUNT", "10")
-        .env("CLI_BATCH_PERIOD", "150ms");
+        .env("CLI_BATCH_PERIOD", "150ms")
+        .env("CLI_FOLLOW", "yes")
+        .env("CLI_CLOSE_AT", "2026-12-31T20:30");
     for said in [from_file, from_environment] {
         let (config, lottery) = (said.agency().unwrap(), said.lottery());
         assert_eq!((config.id, config.server_address.as_str()), (AgencyId(7), "central:9"));
@@ -185,6 +189,7 @@ fn every_name_of_a_setting_works() {
         assert_eq!((config.level.text.as_str(), lottery.batch_max), ("warn", 10));
         assert_eq!(config.log_format, Form::Json);
         assert_eq!(lottery.batch_period, Duration::from_millis(150));
+        assert!(lottery.follow.unwrap().close_at.is_some());
     }
     let said = Session::new().env("CLI_ID", "2").env("CLI_DATA", "/data");
     assert_eq!(said.lottery().file, Path::new("/data/agency-2.csv"));
@@ -199,6 +204,24 @@ fn values_are_kept_as_written() {
     assert_eq!((config.loop_period.value, config.loop_period.text.as_str()), (Duration::from_secs(60), "60s"));
     let config = Session::new().file(ini("server_listen_backlog :  05  ")).server().unwrap();
     assert_eq!((config.backlog.value, config.backlog.text.as_str()), (5, "05"), "keys match in any case");
+}
+
+#[test]
+fn a_switch_can_stand_alone_or_have_a_value() {
+    let follows = |said: Session| said.flags("--id 1").lottery().follow.is_some();
+    assert!(follows(Session::new().flags("--follow")));
+    assert!(follows(Session::new().env("CLI_FOLLOW", "no").flags("--follow --batch-max 5")));
+    assert!(!follows(Session::new().env("CLI_FOLLOW", "1").flags("--follow=no")));
+    assert!(!follows(Session::new().file("data:\n  follow: false\n")));
+    let refused = Session::new().flags("--id 1").env("CLI_FOLLOW", "perhaps").agency_refused();
+    assert_eq!(refused, "environment variable CLI_FOLLOW: found \"perhaps\", where yes or no is allowed");
+    let alone = Session::new().flags("--id 1 --close-at 2026-12-31T20:30").agency_refused();
+    assert!(alone.contains("give --follow too"), "{alone}");
+    let refused = Session::new().flags("--id 1").file("data:\n  follow: yes\n  closeAt: 25:00\n").agency_refused();
+    assert!(
+        refused.starts_with("the.config: data.closeAt: found \"25:00\", where a local time such as 20:30"),
+        "{refused}"
+    );
 }
 
 #[test]

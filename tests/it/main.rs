@@ -18,6 +18,7 @@ mod damage;
 mod demo;
 mod dialect;
 mod draw;
+mod follow;
 mod framing;
 mod full_disk;
 mod gen_data;

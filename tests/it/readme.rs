@@ -58,7 +58,7 @@ fn help(command: &str) -> String {
 /// The names of a command's flags, long and short.
 fn flags(help: &str) -> BTreeSet<&str> {
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
-    let words = lines.flat_map(|line| line.split([' ', ',']).take_while(|word| !word.starts_with('<')));
+    let words = lines.flat_map(|line| line.split([' ', ',', '[']).take_while(|word| !word.starts_with('<')));
     words.filter(|word| word.starts_with('-')).collect()
 }
 
@@ -155,7 +155,8 @@ fn described(help: &str) -> BTreeMap<&str, String> {
     let mut current = None;
     for line in help.split("Options:\n").nth(1).unwrap().lines().map(str::trim) {
         if let Some(flag) = line.strip_prefix("--") {
-            current = flag.split_once(" <").map(|(name, _)| name);
+            // `--name <VALUE>`, or `--name[=<VALUE>]` if it can stand alone.
+            current = flag.split_once(" <").or(flag.split_once("[=<")).map(|(name, _)| name);
         } else if line.starts_with('-') {
             current = None;
         } else if let Some(name) = current {
