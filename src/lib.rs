@@ -18,6 +18,7 @@ mod keys;
 mod ledger;
 pub mod logging;
 mod migrate;
+mod observe;
 mod output;
 mod progress;
 mod resolve;

@@ -10,7 +10,7 @@ mod source;
 mod tls;
 mod values;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub struct ServerConfig {
     pub said_unbalanced: Option<Unbalanced>,
     /// Take a DONE only with the agency's signature.
     pub require_signed: bool,
+    /// Where to serve metrics, readiness and pages, if at all.
+    pub http: Option<SocketAddr>,
 }
 
 /// A database that several centrals share.

@@ -57,6 +57,8 @@ const DRAW: Setting<String> = shared("DRAW", Setting::new("draw", "NAME", databa
 const WINNING_NUMBER: Setting<WinningNumber> = Setting::new("winning-number", "NUMBER", values::winning_number)
     .about("Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed")
     .default("7574");
+const HTTP: Setting<SocketAddr> = shared("HTTP", Setting::new("http", "ADDRESS", values::socket))
+    .about("Address and port of this machine for metrics, readiness and pages over HTTP, such as 127.0.0.1:7574; off if not given");
 const UNBALANCED: Setting<Unbalanced> = Setting::new("unbalanced", "WHAT", values::unbalanced)
     .about("What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta")
     .choices(&values::UNBALANCED)
@@ -180,6 +182,7 @@ impl Settings for ServerArgs {
         &STOP_TIMEOUT,
         &QUIET_TIME,
         &UNBALANCED,
+        &HTTP,
     ];
 }
 
@@ -228,6 +231,7 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         stop_timeout: sources.pick(&STOP_TIMEOUT)?.value,
         quiet_time: sources.pick(&QUIET_TIME)?.value,
         require_signed: args.require_signed,
+        http: sources.find(&HTTP)?.map(|http| http.value),
     };
     if config.database.is_some() && config.rules.roster == Some(Roster::Auto) {
         return Err(Error::bad_input(

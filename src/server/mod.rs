@@ -23,6 +23,7 @@ mod owed;
 mod pool;
 mod refuse;
 mod session;
+mod sight;
 mod store;
 mod turn;
 
@@ -38,6 +39,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::Store;
 use crate::ledger::files::Recovered;
 use crate::logging::{self, Event, EventResult};
+use crate::observe::{self, Counts, Watch};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::{Central, Token};
@@ -56,12 +58,15 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let keys = config.tls.as_ref().map(Keys::load).transpose()?;
     // A central that cannot listen leaves no files behind.
     let listener = listen(config)?;
-    let store::Opened { store, recovered, config } = store::open(config)?;
+    let watch = Arc::new(Watch::new(&config.store, config.http.map(|_| Counts::new())));
+    // Before the store is opened: whoever asks is told that it recovers. It ends when this function does.
+    let _http = serve_http(config, &watch)?;
+    let store::Opened { store, recovered, config } = store::open(config, &watch)?;
     let config = &config;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, store.rules(), address);
     let token = make_token(config, &*store)?;
-    let central = Arc::new(Central::new(config, keys, token, store));
+    let central = Arc::new(Central::new(config, keys, token, store, watch));
     log_recovery(&recovered, central.missing());
     central.watch_store();
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
@@ -73,6 +78,16 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, central, ended)
         .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
     acceptor.run(config)
+}
+
+fn serve_http(config: &ServerConfig, watch: &Arc<Watch>) -> Result<Option<observe::Server>> {
+    let Some(address) = config.http else { return Ok(None) };
+    let (listener, address) = observe::bind(address)?;
+    let server = observe::Server::start(listener, Arc::clone(watch))
+        .map_err(|error| Error::failed(format!("{address}: cannot serve HTTP: {error}")))?;
+    // Like the port, whatever the level is.
+    logging::log_at_any_level(config.level.value, || Event::success("http").with("address", address));
+    Ok(Some(server))
 }
 
 /// Without keys, a draw whose number comes later is held by whoever can read this file, or the database.
@@ -160,7 +175,7 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
 /// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.
 fn raise_file_limit(connections: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    const OTHER_FILES: u64 = 64;
+    const OTHER_FILES: u64 = 160;
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = connections as u64 + OTHER_FILES;
     if limit.current.is_some_and(|current| current < wanted) {

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{AsWritten, ServerConfig};
 use crate::domain::{Roster, SaidRules};
 use crate::ledger::files::Files;
+use crate::observe::Watch;
 use crate::server::connection::{Connection, Job, Queue};
 use crate::server::lottery::Step;
 use crate::transport::Who;
@@ -25,6 +26,11 @@ struct Stage {
     /// Where the connection would wait for a worker.
     _jobs: crossbeam_channel::Receiver<Job>,
     _folder: tempfile::TempDir,
+}
+
+/// Of a central that nobody watches.
+pub fn unwatched() -> Arc<Watch> {
+    Arc::new(Watch::new("unused".as_ref(), None))
 }
 
 /// A central's settings, for one agency.
@@ -52,6 +58,7 @@ pub fn config() -> ServerConfig {
         quiet_time: LONG,
         unbalanced: crate::config::Unbalanced::Refuse,
         require_signed: false,
+        http: None,
     }
 }
 
@@ -66,7 +73,7 @@ impl Stage {
         let session = Session::new(Box::new(ours), peer, frame_deadline);
         let (queue, jobs) = Queue::new(1);
         Stage {
-            central: Central::new(&config, None, None, Box::new(files)),
+            central: Central::new(&config, None, None, Box::new(files), unwatched()),
             connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),

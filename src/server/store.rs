@@ -10,6 +10,7 @@ use crate::ledger::Store;
 use crate::ledger::files::{Files, Notice, Recovered};
 use crate::ledger::postgres::{self, Postgres, Terms};
 use crate::logging::{Event, EventResult};
+use crate::observe::Watch;
 
 /// A store, and the settings as they hold for it.
 pub struct Opened {
@@ -18,14 +19,17 @@ pub struct Opened {
     pub config: ServerConfig,
 }
 
-pub fn open(config: &ServerConfig) -> Result<Opened> {
+/// Opens the store. The `watch` is told how far that is, and then where the store counts its syncs.
+pub fn open(config: &ServerConfig, watch: &Arc<Watch>) -> Result<Opened> {
     if let Some(database) = &config.database {
         return open_draw(config, database);
     }
-    let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
-        let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
-        Error::new(kind, error.to_string())
-    })?;
+    let (files, recovered) =
+        Files::open(&config.store, config.rules, tell_notices(Arc::clone(watch))).map_err(|error| {
+            let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
+            Error::new(kind, error.to_string())
+        })?;
+    watch.set_syncs(files.syncs());
     Ok(Opened { store: Box::new(files), recovered, config: config.clone() })
 }
 
@@ -52,6 +56,15 @@ fn open_draw(config: &ServerConfig, database: &DatabaseConfig) -> Result<Opened>
     let config = ServerConfig { unbalanced, require_signed: needs_signature, ..config.clone() };
     let recovered = Recovered { bets, is_sealed, drawn, ..Recovered::default() };
     Ok(Opened { store: Box::new(store), recovered, config })
+}
+
+fn tell_notices(watch: Arc<Watch>) -> Box<dyn Fn(Notice) + Send + Sync> {
+    Box::new(move |notice| {
+        if let Notice::Checking { bytes, of } = notice {
+            watch.recovering(bytes, of);
+        }
+        log_notice(notice);
+    })
 }
 
 fn log_notice(notice: Notice) {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::view::account;
 use super::{Shared, failed};
 use crate::database::{Answer, Ask, Failure, Row, Session, Statement, column, params, pause};
-use crate::domain::{Account, AgencyId, Checksum, Register, Status};
+use crate::domain::{AgencyId, Register};
 use crate::ledger::files::SignedLine;
 use crate::ledger::judge::{Judged, Piece};
 use crate::ledger::{Entry, StorageError, Verdict};
@@ -274,14 +275,8 @@ fn register(shared: &Shared, agencies: &[i32], rows: Vec<Row>) -> Result<Registe
     let mut register = Register::default();
     let roots = shared.roots.lock();
     for row in &rows {
-        let agency = AgencyId(column::<i32>(row, 0)?.unsigned_abs());
-        let (stored, checksum): (i64, i64) = (column(row, 1)?, column(row, 2)?);
-        let bad = |what: &str| Failure::Misfit(format!("agency {agency} has {what} that no central writes"));
-        let stored = u64::try_from(stored).map_err(|_| bad("a number of bets"))?;
-        let checksum = Checksum(u32::try_from(checksum).map_err(|_| bad("a checksum"))?);
-        let done = column::<Option<&str>>(row, 3)?.map(str::parse::<Status>).transpose();
-        let done = done.map_err(|()| bad("a mark"))?;
-        register.set_account(agency, Account { stored, checksum, done });
+        let (agency, account) = account(row)?;
+        register.set_account(agency, account);
         if let Some((over, root)) = roots.get(&agency) {
             register.set_root(agency, *over, *root);
         }

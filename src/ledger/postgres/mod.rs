@@ -24,7 +24,7 @@ use super::winners::Winners;
 use super::{DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
 use crate::database::{Failure, Hosts};
 use crate::domain::acta::{Acta, StoreSecrets};
-use crate::domain::{AgencyId, Hash, Rules};
+use crate::domain::{Account, AgencyId, Hash, Rules};
 use group::Writer;
 use view::View;
 use watch::Watch;
@@ -95,6 +95,10 @@ impl Store for Postgres {
 
     fn state(&self) -> State {
         self.shared.view.read().state()
+    }
+
+    fn accounts(&self) -> Vec<(AgencyId, Account)> {
+        self.shared.view.read().accounts.clone()
     }
 
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId> {

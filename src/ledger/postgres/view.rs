@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
-use crate::database::{Ask, Failure, Session, column, params};
+use crate::database::{Ask, Failure, Row, Session, column, params};
 use crate::domain::acta::{self, Acta};
-use crate::domain::{AgencyId, Draw, SealStep};
+use crate::domain::{Account, AgencyId, Checksum, Draw, SealStep, Status};
 use crate::ledger::State;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Phase {
 pub struct View {
     pub done: BTreeSet<AgencyId>,
     pub bets: u64,
+    /// The agencies that have bets or are done, in order.
+    pub accounts: Vec<(AgencyId, Account)>,
     pub phase: Phase,
     pub number: Option<u32>,
     pub acta: Option<Arc<Acta>>,
@@ -41,8 +43,8 @@ pub struct Adopted {
 
 const READ: &str = "SELECT phase, number, sealed_by, drawn_by, seal_told, draw_told, CASE WHEN phase <> $2 THEN acta END \
     FROM draws WHERE id = $1 FOR UPDATE";
-const DONE: &str = "SELECT agency FROM agencies WHERE draw = $1 AND done IS NOT NULL";
-const BETS: &str = "SELECT coalesce(sum(stored), 0)::bigint FROM agencies WHERE draw = $1";
+const ACCOUNTS: &str = "SELECT agency, stored, checksum, done FROM agencies \
+    WHERE draw = $1 AND (stored > 0 OR done IS NOT NULL) ORDER BY agency";
 
 impl Phase {
     pub fn parse(text: &str) -> Result<Phase, Failure> {
@@ -100,13 +102,13 @@ impl View {
             None => before.acta.clone(),
         };
         let is_ours = |by: Option<String>| by.is_some_and(|by| by == central);
-        let done = session.rows(DONE, params![draw], limit)?;
-        let done = done.iter().map(|row| column::<i32>(row, 0).map(|agency| AgencyId(agency.unsigned_abs())));
-        let bets = session.rows(BETS, params![draw], limit)?;
-        let bets: i64 = bets.first().map(|row| column(row, 0)).transpose()?.unwrap_or(0);
+        let accounts = session.rows(ACCOUNTS, params![draw], limit)?;
+        let accounts: Vec<_> = accounts.iter().map(account).collect::<Result<_, Failure>>()?;
+        let done = accounts.iter().filter(|(_, account)| account.done.is_some());
         let view = View {
-            done: done.collect::<Result<_, Failure>>()?,
-            bets: bets.unsigned_abs(),
+            done: done.map(|(agency, _)| *agency).collect(),
+            bets: accounts.iter().map(|(_, account)| account.stored).sum(),
+            accounts,
             phase,
             number,
             acta,
@@ -116,6 +118,17 @@ impl View {
         session.commit(limit)?;
         Ok(view)
     }
+}
+
+/// An agency's account, of a row of its number, its bets, their checksum and its mark.
+pub fn account(row: &Row) -> Result<(AgencyId, Account), Failure> {
+    let agency = AgencyId(column::<i32>(row, 0)?.unsigned_abs());
+    let (stored, checksum): (i64, i64) = (column(row, 1)?, column(row, 2)?);
+    let bad = |what: &str| Failure::Misfit(format!("agency {agency} has {what} that no central writes"));
+    let stored = u64::try_from(stored).map_err(|_| bad("a number of bets"))?;
+    let checksum = Checksum(u32::try_from(checksum).map_err(|_| bad("a checksum"))?);
+    let done = column::<Option<&str>>(row, 3)?.map(str::parse::<Status>).transpose();
+    Ok((agency, Account { stored, checksum, done: done.map_err(|()| bad("a mark"))? }))
 }
 
 pub fn parse_acta(text: &str) -> Result<Acta, Failure> {
@@ -130,7 +143,7 @@ impl Shared {
         if (new.phase as u8) < (view.phase as u8) {
             return false;
         }
-        let is_news = View { bets: new.bets, ..view.clone() } != new;
+        let is_news = View { bets: new.bets, accounts: new.accounts.clone(), ..view.clone() } != new;
         let done: BTreeSet<AgencyId> = view.done.union(&new.done).copied().collect();
         *view = View { done, ..new };
         is_news
