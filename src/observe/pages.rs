@@ -40,7 +40,7 @@ macro_rules! board_policy {
     () => {
         policy!(
             "sha256-bCe9Lg+ugvw+BCHyr9l6SYbJBt1HXDllopWupRzTHeU=",
-            "sha256-RTUwWBYi7WzeZ+p/Sndw0NAeEnsdRu9ZtjVON9OTO9Q="
+            "sha256-gsHHWDVx2TTxuV4HxJNt36Fu5B7rPJqBGGMoaWlbzGQ="
         )
     };
 }
@@ -49,7 +49,7 @@ macro_rules! ticket_policy {
     () => {
         policy!(
             "sha256-kDeCZtJVwWLRrj/qUrXWqyCMiSoVnd10idtYbHsLFhA=",
-            "sha256-n811HYimaarpamRstj3Im+fFC+wjKyDnlTd7zDSYu+I="
+            "sha256-u497VhWIRuhxhZ3+UpRX51vpNqGFFVPGTxubA6ml2/Y="
         )
     };
 }
@@ -65,6 +65,8 @@ pub const TICKET: &str = page!(
     "page/ticket.html",
     "page/ticket-words.js",
     "page/ticket-read.js",
+    "page/ticket-certificate.js",
+    "page/ticket-signature.js",
     "page/ticket-check.js",
     "page/ticket.js"
 );

@@ -109,7 +109,7 @@ function drawAgencies(words, form) {
   while (rows.children.length < latest.agencies.length) rows.append(document.createElement("tr"));
   const sums = { rate: 0, done: 0, winners: 0 };
   latest.agencies.forEach((agency, place) => {
-    const rate = rateOf(agency), state = agency.done ? agency.latest ?? "done" : "sending";
+    const rate = rateOf(agency), state = agency.done ? agency.status ?? "done" : "sending";
     sums.rate += rate;
     sums.done += agency.done ? 1 : 0;
     sums.winners += agency.winners ?? 0;
@@ -155,7 +155,7 @@ function tell(before, wasLost) {
 
 async function ask() {
   const answer = await fetch("/status.json", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-  if (!answer.ok) throw new Error(`status ${answer.latest}`);
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
   const said = await answer.json();
   isOld = said.format !== 1;
   if (isOld) throw new Error(`format ${said.format}`);

@@ -73,7 +73,14 @@ const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-2
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const unhex = (text) => Uint8Array.from(text.match(/../g), (pair) => parseInt(pair, 16));
 const joined = (...pieces) => Uint8Array.from(pieces.flatMap((piece) => [...piece]));
+const ascii = (bytes) => String.fromCharCode(...bytes);
 const same = (one, other) => one.length === other.length && one.every((byte, at) => byte === other[at]);
+
+/** The calendar repeats itself every 400 years, and `Date` has other plans for the first hundred. */
+function isDay(year, month, day) {
+  const days = new Date(Date.UTC(2000 + year % 400, month, 0)).getUTCDate();
+  return month >= 1 && month <= 12 && day >= 1 && day <= days;
+}
 
 /** The values of a bet's row, which must have the one form in which a central writes it. */
 function values(row) {
@@ -85,9 +92,7 @@ function values(row) {
     const hasForm = /[",]/.test(plain) === text.startsWith('"') && !/[|\p{Cc}]/u.test(plain) && [...plain].length <= 100;
     return hasForm ? plain : refuse("row");
   });
-  // The calendar repeats itself every 400 years, and Date has other plans for the first hundred.
-  const days = new Date(Date.UTC(2000 + year % 400, month, 0)).getUTCDate();
-  const isDate = year > 0 && month >= 1 && month <= 12 && day >= 1 && day <= days;
+  const isDate = year > 0 && isDay(year, month, day);
   const isKnown = agency >= 1 && agency <= MOST_AGENCIES && number < 2 ** 32;
   return isDate && isKnown ? { agency, names, document, birthdate: `${year}-${month}-${day}`, number } : refuse("row");
 }

@@ -80,13 +80,13 @@ async function takeFile(file) {
   } catch (error) {
     ticketText = error instanceof Refusal ? error : new Refusal("utf8");
   }
-  checkAgain();
+  await checkAgain();
 }
 
 /** Takes a text that was copied: what surrounds a ticket is often lost or added on the way. */
-function takeText(text) {
+async function takeText(text) {
   ticketText = text.trim() === "" ? null : `${text.trim()}\n`;
-  checkAgain();
+  await checkAgain();
 }
 
 /** Asks the central that serves this page for its seal and its number, until it has both. A saved page asks nobody. */
