@@ -1,6 +1,6 @@
 //! A headless Chromium, driven over WebDriver through chromedriver. Debian's packages are `chromium` and `chromium-driver`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,9 @@ impl Browser {
         }}});
         let session = browser.ask("POST", "/session", &wanted);
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
+        // A new tab has a page of its own. What that one asks for is nobody's concern.
+        browser.open("about:blank");
+        (browser.requests(), browser.console());
         Some(browser)
     }
 
@@ -169,13 +172,18 @@ impl Browser {
         let body = values.to_string();
         write!(
             stream,
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, "null"));
-        Ok((head.contains(" 200 "), serde_json::from_str(body)?))
+        // The driver leaves the connection open, whatever it is asked.
+        let (mut reader, mut head, mut length) = (BufReader::new(stream), String::new(), 0);
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head)? > 0 {
+            let last = head.lines().next_back().unwrap_or_default().to_lowercase();
+            length = last.strip_prefix("content-length:").map_or(length, |number| number.trim().parse().unwrap());
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        Ok((head.contains(" 200 "), serde_json::from_slice(&body)?))
     }
 }
 
