@@ -49,7 +49,7 @@ macro_rules! ticket_policy {
     () => {
         policy!(
             "sha256-kDeCZtJVwWLRrj/qUrXWqyCMiSoVnd10idtYbHsLFhA=",
-            "sha256-u497VhWIRuhxhZ3+UpRX51vpNqGFFVPGTxubA6ml2/Y="
+            "sha256-DssCtM+9x7OX/abKANQY0hPhLl7nrXF3N3fMbiFrD8I="
         )
     };
 }

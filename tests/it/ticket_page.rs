@@ -342,7 +342,7 @@ fn tickets_that_are_made_to_deceive_deceive_neither_page_nor_program() {
     // Each refusal says why.
     let reason = page_says(&browser, &[foreign.ticket(1, 1).into_bytes()]);
     assert_eq!(reason, ["out"]);
-    assert_eq!(browser.text("#reason"), format!("it leads to another seal: {}.", foreign.seal));
+    assert_eq!(browser.text("#reason"), format!("It leads to another seal: {}.", foreign.seal));
     held.central.stop();
     foreign.central.stop();
 }
@@ -414,7 +414,7 @@ fn the_page_fits_a_telephone_and_speaks_two_languages() {
     let seal = Hash([0xab; 32]).to_string();
     browser.value("(isTyped = true, document.getElementById('seal').value = given, takeText('{'))", &json!(seal));
     browser.wait_for("document.getElementById('result').dataset.verdict === 'out'");
-    assert_eq!(browser.text("#reason"), "it is no ticket, or it was changed: see line 2.");
+    assert_eq!(browser.text("#reason"), "It is no ticket, or it was changed: see line 2.");
     browser.wait_for("document.documentElement.scrollWidth <= 360");
     let live = "document.getElementById('result').getAttribute('aria-live')";
     assert_eq!(browser.value(live, &Value::Null), json!("polite"));

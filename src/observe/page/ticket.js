@@ -28,7 +28,8 @@ function result(words) {
   if (found.ticket) return told(found, words);
   if (found.word === "ask") return { verdict: "asks", reason: words.ask };
   const verdict = found.word === "scheme" ? "unable" : "out", reason = words[found.word];
-  return { verdict, reason: `${typeof reason === "string" ? reason : reason(...found.values)}.` };
+  const text = typeof reason === "string" ? reason : reason(...found.values);
+  return { verdict, reason: `${text[0].toUpperCase()}${text.slice(1)}.` };
 }
 
 function draw() {
