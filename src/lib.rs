@@ -14,6 +14,7 @@ mod gen_data;
 mod keys;
 mod ledger;
 pub mod logging;
+mod observe;
 mod output;
 mod resolve;
 mod server;

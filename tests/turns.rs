@@ -108,7 +108,7 @@ impl Model {
             self.work(false, false);
         }
         self.note(|notes| assert!(notes.is_closed || notes.seen == notes.news, "{} of {}", notes.seen, notes.news));
-        assert_eq!(self.turn.is_closed(), self.note(|notes| notes.is_closed));
+        assert_eq!(self.turn.standing().is_none(), self.note(|notes| notes.is_closed));
     }
 }
 

@@ -8,7 +8,7 @@ mod source;
 mod tls;
 mod values;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ pub struct ServerConfig {
     pub unbalanced: Unbalanced,
     /// Take a DONE only with the agency's signature.
     pub require_signed: bool,
+    /// Where to serve metrics, readiness and pages, if at all.
+    pub http: Option<SocketAddr>,
 }
 
 /// What becomes of a DONE that declares something else than is stored.

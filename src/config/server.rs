@@ -48,6 +48,8 @@ const STORE: Setting<PathBuf> = shared("STORE_DIR", Setting::new("store", "DIR",
 const WINNING_NUMBER: Setting<WinningNumber> = Setting::new("winning-number", "NUMBER", values::winning_number)
     .about("Number that wins the draw; later lets `quiniela draw` hold the draw, after betting is closed and sealed")
     .default("7574");
+const HTTP: Setting<SocketAddr> = shared("HTTP", Setting::new("http", "ADDRESS", values::socket))
+    .about("Address and port of this machine for metrics, readiness and pages over HTTP, such as 127.0.0.1:7574; off if not given");
 const UNBALANCED: Setting<Unbalanced> = Setting::new("unbalanced", "WHAT", values::unbalanced)
     .about("What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta")
     .choices(&values::UNBALANCED)
@@ -156,6 +158,7 @@ impl Settings for ServerArgs {
         &STOP_TIMEOUT,
         &QUIET_TIME,
         &UNBALANCED,
+        &HTTP,
     ];
 }
 
@@ -199,6 +202,7 @@ pub fn resolve(args: &ServerArgs, environment: &Environment<'_>) -> Result<(Serv
         quiet_time: sources.pick(&QUIET_TIME)?.value,
         unbalanced: sources.pick(&UNBALANCED)?.value,
         require_signed: args.require_signed,
+        http: sources.find(&HTTP)?.map(|http| http.value),
     };
     if config.require_signed && config.tls.is_none() {
         return Err(Error::bad_input("--require-signed is for a central with keys: give --keys DIR too"));

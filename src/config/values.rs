@@ -1,7 +1,7 @@
 //! Parsers for the values of settings. Invalid text yields a message that lists what is allowed.
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -38,6 +38,11 @@ pub fn for_flag(allowed: String) -> String {
 
 pub fn bind(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| "an IP address of this machine such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
+}
+
+pub fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an IP address of this machine and a port, such as 127.0.0.1:7574 or [::1]:7574".to_owned())
 }
 
 /// Takes the names of Python's levels and of Go's loggers. A level without events of its own means the next more severe

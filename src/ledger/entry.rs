@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::winners::Winners;
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
-use crate::domain::{AgencyId, Checksum, Draw, Place, Rows, Rules, SealStep};
+use crate::domain::{Account, AgencyId, Checksum, Draw, Place, Rows, Rules, SealStep};
 
 /// What the ledger is asked to do.
 pub enum Entry {
@@ -122,6 +122,8 @@ pub trait Store: Send + Sync {
     /// verdicts. After an error the store refuses everything.
     fn maintain(&self) -> Result<(), StorageError>;
     fn state(&self) -> State;
+    /// Every agency that has bets or is done, in order of its id.
+    fn accounts(&self) -> Vec<(AgencyId, Account)>;
     /// The agencies of 1 to `agencies` that are not done, in order and `most` at most.
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId>;
     fn rules(&self) -> Rules;

@@ -7,6 +7,7 @@
 
 mod entry;
 pub mod files;
+mod histogram;
 mod judge;
 mod line;
 mod spare;
@@ -16,6 +17,7 @@ use line::Leaving;
 use spare::Spare;
 
 pub use entry::{Declaration, DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
+pub use histogram::{Counted, Histogram, TIMES};
 pub use line::{Claim, Line};
 pub use winners::Winners;
 
@@ -103,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::domain::acta::{Acta, StoreSecrets};
-    use crate::domain::{AgencyId, Checksum, Rules};
+    use crate::domain::{Account, AgencyId, Checksum, Rules};
 
     const ONE: AgencyId = AgencyId(1);
 
@@ -155,6 +157,10 @@ mod tests {
 
         fn state(&self) -> State {
             unreachable!("nobody asks for the state")
+        }
+
+        fn accounts(&self) -> Vec<(AgencyId, Account)> {
+            unreachable!("nobody asks for accounts")
         }
 
         fn missing(&self, _: u32, _: usize) -> Vec<AgencyId> {

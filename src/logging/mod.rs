@@ -128,6 +128,11 @@ pub fn send_gathered() {
     }
 }
 
+/// How many lines were dropped since the start, because standard output took nothing.
+pub fn dropped() -> usize {
+    QUEUE.get().map_or(0, |queue| queue.dropped())
+}
+
 /// Waits until everything that was logged is written, unless standard output has taken nothing for a second.
 pub fn flush() {
     send_gathered();

@@ -34,16 +34,24 @@ struct State {
     progress: Instant,
     /// Dropped lines that the log has not reported yet.
     dropped: usize,
+    /// Dropped lines since the start.
+    dropped_in_all: usize,
 }
 
 impl LineQueue {
     /// Starts the writing thread. `report` makes the line that reports a number of dropped lines.
     pub fn start(output: impl Write + Send + 'static, report: fn(usize) -> Vec<u8>) -> io::Result<Arc<LineQueue>> {
-        let state = State { lines: Vec::new(), queued: 0, done: 0, progress: Instant::now(), dropped: 0 };
+        let state =
+            State { lines: Vec::new(), queued: 0, done: 0, progress: Instant::now(), dropped: 0, dropped_in_all: 0 };
         let queue = Arc::new(LineQueue { state: Mutex::new(state), changed: Condvar::new() });
         let shared = Arc::clone(&queue);
         thread::Builder::new().name("log".to_owned()).spawn(move || shared.write_all(output, report))?;
         Ok(queue)
+    }
+
+    /// Lines that were dropped since the start.
+    pub fn dropped(&self) -> usize {
+        self.state.lock().dropped_in_all
     }
 
     /// Queues whole lines. Waits while the queue is full, and drops them if the output has stalled.
@@ -51,7 +59,7 @@ impl LineQueue {
         let mut state = self.state.lock();
         while state.lines.len() >= QUEUE_BYTES {
             if !self.wait(&mut state) {
-                state.dropped += count(lines);
+                state.note_dropped(count(lines));
                 return;
             }
         }
@@ -87,15 +95,16 @@ impl LineQueue {
                 self.changed.notify_all();
                 mem::take(&mut state.lines)
             };
-            let mut lost = self.write(&mut output, &lines);
+            let lost = self.write(&mut output, &lines);
             if lost == 0 {
                 let dropped = mem::take(&mut self.state.lock().dropped);
                 if dropped > 0 && self.write(&mut output, &report(dropped)) > 0 {
-                    lost = dropped;
+                    // They are reported again, and counted once.
+                    self.state.lock().dropped += dropped;
                 }
             }
             let mut state = self.state.lock();
-            state.dropped += lost;
+            state.note_dropped(lost);
             state.done += lines.len();
             self.changed.notify_all();
         }
@@ -119,6 +128,13 @@ impl LineQueue {
             }
         }
         0
+    }
+}
+
+impl State {
+    fn note_dropped(&mut self, lines: usize) {
+        self.dropped += lines;
+        self.dropped_in_all += lines;
     }
 }
 

@@ -24,11 +24,13 @@ use super::open::Open;
 use super::pool::Pool;
 use super::refuse::Refuser;
 use super::session::Session;
+use super::sight::{self, Sight};
 use super::turn::{News, Tell};
 use crate::config::ServerConfig;
 use crate::error::{Error, Result};
 use crate::ledger::StorageError;
 use crate::logging::{Event, EventResult};
+use crate::observe::{Turned, View};
 use crate::signals::StopSignal;
 use crate::transport::{Peer, Stream, Who};
 
@@ -59,6 +61,8 @@ pub struct Acceptor {
     next_token: usize,
     /// Connections that are open, counted down by the workers.
     open: Arc<Open>,
+    /// Those who watch see the central while this lives.
+    sight: Arc<dyn View>,
     /// How the ledger's writer has ended, once it has.
     writer: Receiver<std::result::Result<(), StorageError>>,
     frame_deadline: Duration,
@@ -83,6 +87,8 @@ impl Acceptor {
         central.lottery.set_waker(Waker::new(poll.registry(), WAKE)?);
         let open = Arc::new(Open::new(config));
         let pool = Pool::start(config.workers, config.queue, &central, &open)?;
+        let (queue, busy) = (pool.queue.clone(), pool.busy.clone());
+        let sight = Arc::new(Sight { central: Arc::clone(&central), open: Arc::clone(&open), queue, busy });
         Ok(Acceptor {
             poll,
             listener,
@@ -93,6 +99,7 @@ impl Acceptor {
             connections: HashMap::new(),
             next_token: FIRST_CONNECTION,
             open,
+            sight,
             writer,
             frame_deadline: config.frame_deadline,
             accept_again: false,
@@ -118,6 +125,7 @@ impl Acceptor {
         self.central.look_at_store();
         self.look_at_lottery()?;
         manager::tell_ready();
+        self.central.watch.serving(Arc::downgrade(&self.sight));
         while !self.stop.is_raised() {
             match self.poll.poll(&mut events, Some(ACCEPT_TIMEOUT)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -177,6 +185,7 @@ impl Acceptor {
         let address = peer.address.ip();
         if let Err(reason) = self.open.add(address) {
             refusal(Level::Warn, peer.address).with("reason", End::Busy).with("error", &reason).log();
+            self.central.watch.turn_away(Turned::Connections);
             self.refuser.refuse(self.wrap(stream), reason);
             return Ok(());
         }
@@ -185,6 +194,7 @@ impl Acceptor {
         registered.inspect_err(|_| self.open.remove(address))?;
         let session = Session::new(self.wrap(stream), peer, self.frame_deadline);
         session.log_accept();
+        self.central.watch.accept();
         self.next_token += 1;
         self.connections.insert(token, Arc::new(Connection::new(session, self.pool.queue.clone())));
         Ok(())
@@ -222,6 +232,7 @@ impl Acceptor {
             connection.turn.close();
             if let Some(session) = connection.session.lock().take() {
                 session.log_close(End::Busy);
+                self.central.watch.turn_away(Turned::Queue);
                 let address = session.address();
                 self.refuser.refuse(session.into_stream(), "too many requests wait; try again later".to_owned());
                 self.open.hold(connection, 0, false);
@@ -252,7 +263,15 @@ impl Acceptor {
     }
 
     fn tick(&mut self, now: Instant) -> Result<()> {
-        self.connections.retain(|_, connection| !connection.turn.is_closed());
+        let mut standings = Vec::new();
+        self.connections.retain(|_, connection| {
+            let standing = connection.turn.standing();
+            standings.extend(standing.filter(|_| self.central.watch.counts.is_some()));
+            standing.is_some()
+        });
+        if let Some(counts) = &self.central.watch.counts {
+            sight::note(counts, standings.into_iter());
+        }
         let connections = self.connections.values();
         connections.for_each(|connection| self.pool.queue.tell(Arc::clone(connection), News::Time(now)));
         if self.accept_again {
@@ -328,14 +347,14 @@ mod tests {
     use crate::domain::AgencyId;
     use crate::ledger::files::Files;
     use crate::logging;
-    use crate::server::session::tests::config;
+    use crate::server::session::tests::{config, unwatched};
 
     /// The acceptor's clock runs ahead here, so that the test does not wait.
     #[test]
     fn every_minute_the_log_tells_who_is_missing_until_nobody_is() {
         let (config, folder) = (config(), tempfile::tempdir().unwrap());
         let (files, _) = Files::open(folder.path(), config.rules, Box::new(|_| {})).unwrap();
-        let central = Arc::new(Central::new(&config, None, None, Box::new(files)));
+        let central = Arc::new(Central::new(&config, None, None, Box::new(files), unwatched()));
         let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let (stop, _switch) = StopSignal::by_hand().unwrap();
         let (_ending, ended) = crossbeam_channel::bounded(1);

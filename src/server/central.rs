@@ -3,12 +3,13 @@
 mod declare;
 mod draw;
 mod operator;
+mod watched;
 
 pub use operator::Token;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -24,6 +25,7 @@ use crate::domain::{AgencyId, Bet, Place, Rows};
 use crate::error::{Error, Result};
 use crate::ledger::{Audience, Claim, Entry, Ledger, StorageError, Store, Verdict};
 use crate::logging::{self, Event};
+use crate::observe::Watch;
 use crate::transport::{Peer, Stream, verify_signature};
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::keyed::KeyedBets;
@@ -49,6 +51,7 @@ pub struct Central {
     /// The one under the seal that agencies are shown, until the keys are read again.
     seal_signature: Mutex<Option<String>>,
     is_stopping: AtomicBool,
+    pub watch: Arc<Watch>,
 }
 
 /// What an entry was put in line for.
@@ -56,6 +59,8 @@ pub enum Order {
     Request {
         asked: Asked,
         from: Arc<dyn Client>,
+        /// When its bets had come, if it has any and somebody watches.
+        since: Option<Instant>,
     },
     /// The mark that the log has told of the seal.
     SealAnnouncement,
@@ -113,8 +118,15 @@ impl Asker<'_> {
 }
 
 impl Central {
-    pub fn new(config: &ServerConfig, keys: Option<Keys>, token: Option<Token>, store: Box<dyn Store>) -> Central {
+    pub fn new(
+        config: &ServerConfig,
+        keys: Option<Keys>,
+        token: Option<Token>,
+        store: Box<dyn Store>,
+        watch: Arc<Watch>,
+    ) -> Central {
         let roster = store.rules().roster;
+        let secrets = store.secrets().map_or_else(OnceLock::new, OnceLock::from);
         Central {
             ledger: Ledger::new(store),
             gate: Gate::new(roster, config.plain),
@@ -122,16 +134,18 @@ impl Central {
             lottery: Lottery::new(),
             quiet_time: config.quiet_time,
             disk: DiskHealth::default(),
-            secrets: OnceLock::new(),
+            secrets,
             declarations: Declarations::new(config),
             token,
             seal_signature: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            watch,
         }
     }
 
     /// Ends what takes long.
     pub fn begin_stop(&self) {
+        self.watch.stopping();
         self.is_stopping.store(true, Ordering::SeqCst);
     }
 
@@ -296,7 +310,8 @@ impl Central {
             Ok(agency) => agency,
             Err(refusal) => return Answer::Now(asked.refuse(refusal)),
         };
-        let order = Order::Request { asked, from: Arc::clone(asker.client) };
+        let since = self.begun(&asked);
+        let order = Order::Request { asked, from: Arc::clone(asker.client), since };
         self.ledger.line.put(asker.claim, entry(agency), order);
         Answer::Settled
     }
@@ -354,16 +369,20 @@ impl Audience<Order, Arc<dyn Client>> for Central {
     fn settle(&self, verdicts: Vec<(Order, Verdict)>) {
         let gathered = logging::gather();
         let is_drawn = self.lottery.is_drawn();
+        let mut tally = self.tally();
         let mut settled = Vec::new();
         let (mut has_changed, mut is_done) = (false, false);
         for (order, verdict) in verdicts {
             has_changed |= matches!(verdict, Verdict::Marked | Verdict::Failed(_));
             match order {
-                Order::Request { asked, from } => {
+                Order::Request { asked, from, since } => {
                     is_done |= verdict == Verdict::Marked;
                     let is_known = self.disk.note(&verdict);
                     let Some((asked, from)) = self.note_declaration(asked, from, &verdict) else { continue };
                     let outcome = asked.settle(verdict, is_drawn, self.secrets());
+                    if let Some(tally) = &mut tally {
+                        tally.note(&outcome, since);
+                    }
                     if !is_known {
                         outcome.log();
                     }

@@ -100,6 +100,11 @@ impl Queue {
         self.bounded.send_deadline(job, deadline).is_ok()
     }
 
+    /// Jobs that wait for a worker.
+    pub fn len(&self) -> usize {
+        self.bounded.len() + self.overflow.lock().len()
+    }
+
     /// A job that found no room in the bounded queue.
     pub fn pop_overflow(&self) -> Option<Job> {
         self.overflow.lock().pop_front()

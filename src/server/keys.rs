@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use crate::domain::acta::Signed;
 use crate::error::Result;
 use crate::logging::{Event, EventResult};
-use crate::transport::{Acceptance, Incoming, Paths, Stream, Warning};
+use crate::transport::{Acceptance, Expiry, Incoming, Paths, Stream, Warning};
 
 /// See the module.
 pub struct Keys {
@@ -33,6 +33,11 @@ impl Keys {
     /// The central's signature under a statement.
     pub fn sign(&self, statement: &str) -> std::result::Result<Signed, String> {
         self.acceptance.signer().sign(statement)
+    }
+
+    /// When what the files held expires, as they were last read.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.acceptance.expiries()
     }
 
     /// Reads the files again. If one is bad, the keys stay as they were.

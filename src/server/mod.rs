@@ -23,6 +23,7 @@ mod owed;
 mod pool;
 mod refuse;
 mod session;
+mod sight;
 mod turn;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ledger::Store as _;
 use crate::ledger::files::{Files, Notice, Recovered};
 use crate::logging::{self, Event, EventResult};
+use crate::observe::{self, Counts, Watch};
 use crate::signals::StopSignal;
 use acceptor::Acceptor;
 use central::{Central, Token};
@@ -55,14 +57,19 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let keys = config.tls.as_ref().map(Keys::load).transpose()?;
     // A central that cannot listen leaves no files behind.
     let listener = listen(config)?;
-    let (files, recovered) = Files::open(&config.store, config.rules, Box::new(log_notice)).map_err(|error| {
+    let watch = Arc::new(Watch::new(&config.store, config.http.map(|_| Counts::new())));
+    // Before the store is opened: whoever asks is told that it recovers. It ends when this function does.
+    let _http = serve_http(config, &watch)?;
+    let tell = tell_notices(Arc::clone(&watch));
+    let (files, recovered) = Files::open(&config.store, config.rules, tell).map_err(|error| {
         let kind = if error.is_misconfigured { Kind::BadInput } else { Kind::Storage };
         Error::new(kind, error.to_string())
     })?;
     let address = listener.local_addr().map_err(|error| Error::failed(format!("cannot tell the port: {error}")))?;
     log_config(config, files.rules(), address);
     let token = make_token(config, files.rules())?;
-    let central = Arc::new(Central::new(config, keys, token, Box::new(files)));
+    watch.set_syncs(files.syncs());
+    let central = Arc::new(Central::new(config, keys, token, Box::new(files), watch));
     log_recovery(&recovered, central.missing());
     let (writer, (ending, ended)) = (Arc::clone(&central), crossbeam_channel::bounded(1));
     std::thread::Builder::new()
@@ -73,6 +80,16 @@ fn serve(config: &ServerConfig, stop: StopSignal) -> Result<()> {
     let acceptor = Acceptor::new(config, mio::net::TcpListener::from_std(listener), stop, central, ended)
         .map_err(|error| Error::failed(format!("cannot start the central: {error}")))?;
     acceptor.run(config)
+}
+
+fn serve_http(config: &ServerConfig, watch: &Arc<Watch>) -> Result<Option<observe::Server>> {
+    let Some(address) = config.http else { return Ok(None) };
+    let (listener, address) = observe::bind(address)?;
+    let server = observe::Server::start(listener, Arc::clone(watch))
+        .map_err(|error| Error::failed(format!("{address}: cannot serve HTTP: {error}")))?;
+    // Like the port, whatever the level is.
+    logging::log_at_any_level(config.level.value, || Event::success("http").with("address", address));
+    Ok(Some(server))
 }
 
 /// Without keys, a draw whose number comes later is held by whoever can read this file.
@@ -150,6 +167,15 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     event.log();
 }
 
+fn tell_notices(watch: Arc<Watch>) -> Box<dyn Fn(Notice) + Send + Sync> {
+    Box::new(move |notice| {
+        if let Notice::Checking { bytes, of } = notice {
+            watch.recovering(bytes, of);
+        }
+        log_notice(notice);
+    })
+}
+
 fn log_notice(notice: Notice) {
     use log::Level::Warn;
     match notice {
@@ -166,7 +192,7 @@ fn log_notice(notice: Notice) {
 /// Every connection is an open file, and systems start programs with a low limit that they may raise themselves.
 fn raise_file_limit(connections: usize) {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    const OTHER_FILES: u64 = 64;
+    const OTHER_FILES: u64 = 160;
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = connections as u64 + OTHER_FILES;
     if limit.current.is_some_and(|current| current < wanted) {

@@ -93,8 +93,17 @@ impl Open {
         }
     }
 
+    pub fn count(&self) -> usize {
+        self.places.lock().count
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.places.lock().count == 0
+        self.count() == 0
+    }
+
+    /// Bytes held for all peers.
+    pub fn held(&self) -> usize {
+        self.memory.lock().bytes
     }
 
     /// Notes how much is held for a connection's peer. Only who has the connection's session may say so. True if too much

@@ -154,7 +154,20 @@ impl Outcome {
         matches!(self.refusal(), Some(Refusal::Storage(_)))
     }
 
-    fn refusal(&self) -> Option<&Refusal> {
+    /// Whose request it was, as far as that is known.
+    pub fn agency(&self) -> Option<AgencyId> {
+        match self {
+            Outcome::Bet { agency, .. }
+            | Outcome::Batch { agency, .. }
+            | Outcome::Done { agency, .. }
+            | Outcome::Hello { agency, .. }
+            | Outcome::Winners { agency, .. }
+            | Outcome::WaitSeal { agency, .. } => Some(*agency),
+            Outcome::WaitDraw { .. } | Outcome::Drawn { .. } | Outcome::Status { .. } | Outcome::Malformed(_) => None,
+        }
+    }
+
+    pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Outcome::Bet { result, .. } | Outcome::Batch { result, .. } => result.as_ref().err(),
             Outcome::Done { result, .. } | Outcome::WaitDraw { result } => result.as_ref().err(),

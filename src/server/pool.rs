@@ -18,6 +18,7 @@ use super::manager;
 use super::open::Open;
 use super::refuse::refuse;
 use super::session::{At, Next};
+use crate::observe::Turned;
 
 /// Stack of a worker, in bytes. Its buffers are on the heap.
 const STACK_BYTES: usize = 256 * 1024;
@@ -28,6 +29,8 @@ pub struct Pool {
     /// Disconnected once every worker has ended.
     ended: Receiver<()>,
     threads: Vec<JoinHandle<()>>,
+    /// Of each worker, whether it has a job.
+    pub busy: Vec<Arc<AtomicBool>>,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -39,6 +42,7 @@ struct Worker {
     open: Arc<Open>,
     lane: Arc<Lane<IpAddr, Arc<Connection>>>,
     inputs: Arc<Inputs>,
+    is_busy: Arc<AtomicBool>,
 }
 
 /// The buffers that no worker uses now. The one that was used last is used next, so there are no more of them, and no more
@@ -51,7 +55,8 @@ impl Pool {
         let (ending, ended) = bounded(0);
         let (lane, inputs) = (Arc::new(Lane::new()), Arc::new(Inputs::default()));
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let threads = (0..workers).map(|number| {
+        let busy: Vec<_> = (0..workers).map(|_| Arc::<AtomicBool>::default()).collect();
+        let threads = busy.iter().enumerate().map(|(number, is_busy)| {
             let worker = Worker {
                 jobs: jobs.clone(),
                 queue: queue.clone(),
@@ -60,6 +65,7 @@ impl Pool {
                 open: Arc::clone(open),
                 lane: Arc::clone(&lane),
                 inputs: Arc::clone(&inputs),
+                is_busy: Arc::clone(is_busy),
             };
             let ending: Sender<()> = ending.clone();
             std::thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES).spawn(move || {
@@ -68,7 +74,7 @@ impl Pool {
             })
         });
         let threads = threads.collect::<std::io::Result<_>>()?;
-        Ok(Pool { queue, ended, threads, is_stopping })
+        Ok(Pool { queue, ended, threads, busy, is_stopping })
     }
 
     /// From now on workers close each connection once everything received is answered.
@@ -89,6 +95,7 @@ impl Worker {
     fn run(&self) {
         while let Ok(job) = self.jobs.recv() {
             let mut next = Some(job);
+            self.is_busy.store(true, Ordering::Relaxed);
             while let Some(job) = next {
                 match job {
                     Job::Serve(connection) => self.serve(connection, false),
@@ -105,6 +112,7 @@ impl Worker {
                 }
                 next = self.queue.pop_overflow();
             }
+            self.is_busy.store(false, Ordering::Relaxed);
         }
     }
 
@@ -183,6 +191,7 @@ impl Worker {
         for (session, may_reply) in freed {
             let address = session.address();
             session.log_close(End::Busy);
+            self.central.watch.turn_away(Turned::Memory);
             let mut stream = session.into_stream();
             if may_reply {
                 refuse(&mut *stream, "too much is held for this connection; try again later".to_owned());

@@ -215,7 +215,7 @@ impl Session {
                 Read::Nothing if is_late(self.clocks.frame, self.frame_deadline) => {
                     input.clear();
                     let limit = humantime::format_duration(self.frame_deadline);
-                    self.fail(Refusal::other(format!("frame not completed within {limit}")));
+                    self.fail(central, Refusal::other(format!("frame not completed within {limit}")));
                 }
                 Read::Nothing => return Ok(Pass::Park),
             }

@@ -27,6 +27,11 @@ struct Stage {
     _folder: tempfile::TempDir,
 }
 
+/// Of a central that nobody watches.
+pub fn unwatched() -> Arc<Watch> {
+    Arc::new(Watch::new("unused".as_ref(), None))
+}
+
 /// A central's settings, for one agency.
 pub fn config() -> ServerConfig {
     let written = |value| AsWritten { value, text: String::new() };
@@ -49,6 +54,7 @@ pub fn config() -> ServerConfig {
         quiet_time: LONG,
         unbalanced: crate::config::Unbalanced::Refuse,
         require_signed: false,
+        http: None,
     }
 }
 
@@ -63,7 +69,7 @@ impl Stage {
         let session = Session::new(Box::new(ours), peer, frame_deadline);
         let (queue, jobs) = Queue::new(1);
         Stage {
-            central: Central::new(&config, None, None, Box::new(files)),
+            central: Central::new(&config, None, None, Box::new(files), unwatched()),
             connection: Arc::new(Connection::new(session, queue)),
             peer: Some(theirs),
             input: Input::new(),

@@ -37,6 +37,21 @@ pub struct Note {
     pub owes: bool,
 }
 
+/// What a connection is at, for who watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It waits for requests.
+    Idle,
+    /// Its peer does not take its replies.
+    Stalled,
+    /// It waits for the disk.
+    Pending,
+    AwaitingDraw,
+    /// It waits for a worker.
+    Queued,
+    Served,
+}
+
 /// Events that a connection can wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -110,8 +125,17 @@ impl Turn {
         *self.0.lock() = At::Closed;
     }
 
-    pub fn is_closed(&self) -> bool {
-        *self.0.lock() == At::Closed
+    /// What it is at. None once it is closed.
+    pub fn standing(&self) -> Option<Standing> {
+        match *self.0.lock() {
+            At::Parked(note) if note.has_unsent => Some(Standing::Stalled),
+            At::Parked(note) if note.waits_for_draw => Some(Standing::AwaitingDraw),
+            At::Parked(note) if note.owes => Some(Standing::Pending),
+            At::Parked(_) => Some(Standing::Idle),
+            At::Queued => Some(Standing::Queued),
+            At::Served | At::ServedWithNews => Some(Standing::Served),
+            At::Closed => None,
+        }
     }
 }
 

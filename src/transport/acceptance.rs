@@ -12,7 +12,7 @@ use rustls::{ServerConfig, version};
 
 use super::Who;
 use super::certificate::Facts;
-use super::identity::{Identity, Paths, Warning};
+use super::identity::{Expiry, Identity, Paths, Warning};
 use super::signature::Signer;
 use super::tls_error::TlsError;
 use super::verify;
@@ -34,6 +34,7 @@ pub(super) struct Current {
     pub config: Arc<ServerConfig>,
     verifier: Arc<dyn ClientCertVerifier>,
     signer: Signer,
+    expiries: Vec<Expiry>,
 }
 
 /// How one client's certificates were judged, and when they have to be judged again.
@@ -80,6 +81,11 @@ impl Acceptance {
         self.current.read().signer.clone()
     }
 
+    /// When what the files held expires, as they were last read.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.current.read().expiries.clone()
+    }
+
     pub(super) fn current(&self) -> Arc<Current> {
         Arc::clone(&self.current.read())
     }
@@ -96,6 +102,7 @@ impl Current {
     fn new(identity: Identity, generation: u64) -> Result<Current, String> {
         let verifier = verify::of_clients(&identity)?;
         let signer = Signer::new(Arc::clone(&identity.certified));
+        let expiries = identity.expiries;
         let mut config = ServerConfig::builder_with_provider(identity.provider)
             .with_protocol_versions(&[&version::TLS13])
             .map_err(|error| error.to_string())?
@@ -106,7 +113,7 @@ impl Current {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
-        Ok(Current { generation, config: Arc::new(config), verifier, signer })
+        Ok(Current { generation, config: Arc::new(config), verifier, signer, expiries })
     }
 }
 

@@ -56,6 +56,29 @@ pub(super) struct Identity {
     pub crls: Vec<CertificateRevocationListDer<'static>>,
     pub provider: Arc<CryptoProvider>,
     pub warnings: Vec<Warning>,
+    pub expiries: Vec<Expiry>,
+}
+
+/// When something that a file holds expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    pub what: Expiring,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiring {
+    Own,
+    Authority,
+    RevocationList,
+}
+
+/// What was seen while the files were read.
+#[derive(Default)]
+struct Noted {
+    warnings: Vec<Warning>,
+    expiries: Vec<Expiry>,
 }
 
 impl Paths {
@@ -78,18 +101,19 @@ impl Identity {
         let provider = Arc::new(ring::default_provider());
         let now = UnixTime::now();
         let chain = certificates(&paths.cert)?;
-        let mut warnings = Vec::new();
-        let role = check_own(&paths.cert, &chain, expected, now, &mut warnings)?;
+        let mut noted = Noted::default();
+        let role = check_own(&paths.cert, &chain, expected, now, &mut noted)?;
         let key = private_key(&paths.key)?;
         let certified = certify(paths, chain, key, &provider)?;
-        let roots = roots(&paths.ca, now, &mut warnings)?;
+        let roots = roots(&paths.ca, now, &mut noted)?;
         let crls = match &paths.crl {
-            Some(path) => lists(path, now, &mut warnings)?,
+            Some(path) => lists(path, now, &mut noted)?,
             None => Vec::new(),
         };
         check_chain(paths, &certified, role, &roots, &crls, &provider, now)?;
         let certified = Arc::new(certified);
-        Ok(Identity { role, certified, roots: Arc::new(roots), crls, provider, warnings })
+        let Noted { warnings, expiries } = noted;
+        Ok(Identity { role, certified, roots: Arc::new(roots), crls, provider, warnings, expiries })
     }
 }
 
@@ -99,7 +123,7 @@ fn check_own(
     chain: &[CertificateDer<'_>],
     expected: Option<Role>,
     now: UnixTime,
-    warnings: &mut Vec<Warning>,
+    noted: &mut Noted,
 ) -> Result<Role> {
     let facts = chain.first().and_then(|certificate| Facts::read(certificate));
     let facts = facts.ok_or_else(|| Error::bad_path(path, "its certificate is damaged; copy the file again"))?;
@@ -133,8 +157,9 @@ fn check_own(
             format!("expired on {}; renew it: quiniela keys renew", day(facts.not_after)),
         ));
     }
+    noted.expiries.push(Expiry { what: Expiring::Own, at: facts.not_after });
     if facts.not_after - now < EXPIRY_DAYS * DAY {
-        warnings.push(Warning::Expires { file: path.to_owned(), day: day(facts.not_after) });
+        noted.warnings.push(Warning::Expires { file: path.to_owned(), day: day(facts.not_after) });
     }
     Ok(role)
 }
@@ -217,33 +242,31 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
         .map_err(|_| Error::bad_path(path, "holds no private key as PEM without a passphrase"))
 }
 
-fn roots(path: &Path, now: UnixTime, warnings: &mut Vec<Warning>) -> Result<RootCertStore> {
+fn roots(path: &Path, now: UnixTime, noted: &mut Noted) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         let facts = Facts::read(&certificate).filter(|_| roots.add(certificate).is_ok());
         let facts = facts.ok_or_else(|| Error::bad_path(path, "its certificate is damaged; copy the file again"))?;
+        noted.expiries.push(Expiry { what: Expiring::Authority, at: facts.not_after });
         let (file, day) = (path.to_owned(), day(facts.not_after));
         match facts.not_after - seconds(now) {
-            ..0 => warnings.push(Warning::AuthorityExpired { file, day }),
-            left if left < EXPIRY_DAYS * DAY => warnings.push(Warning::Expires { file, day }),
+            ..0 => noted.warnings.push(Warning::AuthorityExpired { file, day }),
+            left if left < EXPIRY_DAYS * DAY => noted.warnings.push(Warning::Expires { file, day }),
             _ => {}
         }
     }
     Ok(roots)
 }
 
-fn lists(
-    path: &Path,
-    now: UnixTime,
-    warnings: &mut Vec<Warning>,
-) -> Result<Vec<CertificateRevocationListDer<'static>>> {
+fn lists(path: &Path, now: UnixTime, noted: &mut Noted) -> Result<Vec<CertificateRevocationListDer<'static>>> {
     let lists: Vec<CertificateRevocationListDer<'static>> =
         sections(path, &read(path, Access::Any)?, "list of revoked certificates")?;
     for list in &lists {
         let (_, list) = parse_x509_crl(list).map_err(|_| Error::bad_path(path, "is damaged; copy the file again"))?;
-        let until = list.next_update().map(|time| time.timestamp()).filter(|until| *until < seconds(now));
-        if let Some(until) = until {
-            warnings.push(Warning::ListExpired { file: path.to_owned(), day: day(until) });
+        let until = list.next_update().map(|time| time.timestamp());
+        noted.expiries.extend(until.map(|at| Expiry { what: Expiring::RevocationList, at }));
+        if let Some(until) = until.filter(|until| *until < seconds(now)) {
+            noted.warnings.push(Warning::ListExpired { file: path.to_owned(), day: day(until) });
         }
     }
     Ok(lists)

@@ -21,7 +21,7 @@ mod verify;
 pub use acceptance::Acceptance;
 pub use certificate::{party, role};
 pub use connector::Connector;
-pub use identity::{Paths, Warning};
+pub use identity::{Expiring, Expiry, Paths, Warning};
 pub use incoming::Incoming;
 pub use secret::open_secret;
 pub use signature::{Signer, verify as verify_signature};

@@ -45,6 +45,44 @@ const IDENTITY: &str = "identity";
 const UNKNOWN: &str = "unknown request";
 
 impl Refusal {
+    /// Every [`Refusal::kind`].
+    pub const KINDS: [&str; 14] = [
+        "closed",
+        "gap",
+        "stale",
+        "conflict",
+        "not_ready",
+        "too_many",
+        "unbalanced",
+        "busy",
+        "storage",
+        "needs_tls",
+        "identity",
+        "bet",
+        "unknown",
+        "other",
+    ];
+
+    /// Its kind in one word, for who counts refusals.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Refusal::Closed => "closed",
+            Refusal::Gap => "gap",
+            Refusal::Stale => "stale",
+            Refusal::Conflict => "conflict",
+            Refusal::NotReady => "not_ready",
+            Refusal::TooMany { .. } => "too_many",
+            Refusal::Unbalanced { .. } => "unbalanced",
+            Refusal::Busy(_) => "busy",
+            Refusal::Storage(_) => "storage",
+            Refusal::NeedsTls => "needs_tls",
+            Refusal::Identity(_) => "identity",
+            Refusal::Bet { .. } => "bet",
+            Refusal::Unknown(_) => "unknown",
+            Refusal::Other(_) => "other",
+        }
+    }
+
     pub fn other(reason: impl Into<String>) -> Refusal {
         Refusal::Other(reason.into())
     }

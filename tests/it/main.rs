@@ -5,6 +5,7 @@
 mod agency_keys;
 mod architecture;
 mod audit;
+mod board;
 mod chain;
 mod cli;
 mod common;
@@ -38,6 +39,7 @@ mod scripts;
 mod seal;
 mod service;
 mod stop;
+mod ticket_page;
 mod tls_flood;
 mod tls_hostile;
 mod tls_interop;

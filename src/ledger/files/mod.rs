@@ -25,10 +25,10 @@ use parking_lot::{Mutex, RwLock};
 
 use super::judge::Judged;
 use super::winners::Winners;
-use super::{DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
+use super::{DrawOrder, Entry, Held, Histogram, IsStopping, Sign, State, StorageError, Store, Verdict};
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
-use crate::domain::{AgencyId, Register, Rules, SaidRules, SealStep, Status};
+use crate::domain::{Account, AgencyId, Register, Rules, SaidRules, SealStep, Status};
 use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
 use journal::{Extent, GROWTH};
@@ -77,6 +77,7 @@ pub struct Files {
     writer: Mutex<Writer>,
     /// Why everything is refused. The writer sets it, and it can be read without the writer's lock.
     broken: Arc<OnceLock<StorageError>>,
+    syncs: Arc<Histogram>,
 }
 
 /// What one commit changes.
@@ -125,8 +126,14 @@ impl Files {
         tell: Tell,
     ) -> Result<(Files, Recovered), OpenError> {
         let (writer, register, rules, recovered) = recovery::open(&*folder, said, limits, tell)?;
-        let (register, broken, writer) = (RwLock::new(register), writer.broken.clone(), Mutex::new(writer));
-        Ok((Files { folder, rules, register, writer, broken }, recovered))
+        let (broken, syncs) = (Arc::clone(&writer.broken), Arc::clone(&writer.syncs));
+        let (register, writer) = (RwLock::new(register), Mutex::new(writer));
+        Ok((Files { folder, rules, register, writer, broken, syncs }, recovered))
+    }
+
+    /// How long the syncs take that verdicts wait for.
+    pub fn syncs(&self) -> Arc<Histogram> {
+        Arc::clone(&self.syncs)
     }
 }
 
@@ -195,6 +202,10 @@ impl Store for Files {
             draw: register.draw(),
             broken: self.broken.get().cloned(),
         }
+    }
+
+    fn accounts(&self) -> Vec<(AgencyId, Account)> {
+        self.register.read().accounts().collect()
     }
 
     fn missing(&self, agencies: u32, most: usize) -> Vec<AgencyId> {

@@ -4,13 +4,15 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::blocks::{Checksums, Mark};
 use super::disk::{Folder, Medium, write_anew};
 use super::journal::{self, Extent, MAX_JOURNAL, RECORD, Record};
 use super::papers::{DECLARATIONS, Papers, SECRETS};
-use super::{BETS, Change, JOURNAL, Limits, Notice, StorageError, Tell};
+use super::{BETS, Change, Histogram, JOURNAL, Limits, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register, SealStep};
+use crate::ledger::TIMES;
 
 /// A new snapshot is due at this size of the log, or after this many bytes of rows. This bounds what a start after a crash
 /// has to replay.
@@ -38,6 +40,7 @@ pub struct Writer {
     pub buffer: Vec<u8>,
     /// Why everything is refused, after a failure that leaves the state of the disk unknown.
     pub broken: Arc<OnceLock<StorageError>>,
+    pub syncs: Arc<Histogram>,
 }
 
 /// The open journal.
@@ -83,8 +86,8 @@ impl Writer {
         tell: Tell,
     ) -> Result<Writer, Failure> {
         let (log, buffer, broken) = (None, Vec::new(), Arc::default());
-        let bets = Arc::from(bets);
-        let mut writer = Writer { limits, bets, checksums, papers, log, tell, is_told: false, buffer, broken };
+        let (bets, syncs, is_told) = (Arc::from(bets), Arc::new(Histogram::new(TIMES)), false);
+        let mut writer = Writer { limits, bets, checksums, papers, log, tell, is_told, buffer, broken, syncs };
         match writer.replace_journal(folder, register, true) {
             Ok(log) => writer.log = Some(log),
             Err(Failure::Undone(reason)) => {
@@ -145,7 +148,7 @@ impl Writer {
             self.bets
                 .write_all_at(change.rows, before.length)
                 .map_err(|error| self.undo(before.length, undone(BETS, "write", error)))?;
-            self.bets.sync().map_err(|error| fatal(BETS, "sync", error))?;
+            self.sync(&*self.bets).map_err(|error| fatal(BETS, "sync", error))?;
         }
         let declarations = match change.signed {
             [] => self.papers.extents.declarations,
@@ -159,10 +162,17 @@ impl Writer {
         room.map_err(|failure| self.undo(before.length, failure))?;
         // The space was allocated before, so this is no full disk, and part of the records may be written.
         log.file.write_all_at(&records, log.end).map_err(|error| fatal(JOURNAL, "write", error))?;
-        log.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
+        self.sync(&*log.file).map_err(|error| fatal(JOURNAL, "sync", error))?;
         log.end += records.len() as u64;
         log.group += 1;
         Ok(declarations)
+    }
+
+    fn sync(&self, file: &dyn Medium) -> io::Result<()> {
+        let begun = Instant::now();
+        file.sync()?;
+        self.syncs.add_time(begun.elapsed());
+        Ok(())
     }
 
     fn records_of(&self, log: &Log, change: &Change<'_>, old_blocks: usize, declarations: Extent) -> Vec<u8> {

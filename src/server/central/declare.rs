@@ -127,11 +127,12 @@ impl Central {
         for (asked, from) in waiting {
             let entry = asked.done().map(|(agency, declaration)| Entry::Done { agency, declaration });
             match (&weighed, entry) {
-                (Ok(()), Some(entry)) => self.ledger.line.put_own(entry, Order::Request { asked, from }),
+                (Ok(()), Some(entry)) => self.ledger.line.put_own(entry, Order::Request { asked, from, since: None }),
                 (Ok(()), None) => {}
                 (Err(error), _) => {
                     let outcome = asked.refuse(Refusal::Busy(error.to_string()));
                     outcome.log();
+                    self.count(&outcome);
                     from.settle(outcome);
                     from.wake();
                 }

@@ -22,10 +22,10 @@ impl Session {
                 Ok(None) => break,
                 Ok(Some(Incoming::Frame(content))) => self.take_frame(central, at, content),
                 Ok(Some(Incoming::Line(_))) if matches!(self.state, State::InBatch(_)) => {
-                    self.fail(Refusal::other("a line stands where a batch's frames are expected"));
+                    self.fail(central, Refusal::other("a line stands where a batch's frames are expected"));
                 }
                 Ok(Some(Incoming::Line(line))) => self.take_line(central, line),
-                Err(error) => self.fail(Refusal::other(error.to_string())),
+                Err(error) => self.fail(central, Refusal::other(error.to_string())),
             }
             self.clocks.frame = None;
             has_taken = true;
@@ -35,7 +35,7 @@ impl Session {
 
     fn take_frame(&mut self, central: &Central, at: &At<'_>, content: &[u8]) {
         if central.plain(&self.peer) != Plain::All {
-            return self.fail(Refusal::NeedsTls);
+            return self.fail(central, Refusal::NeedsTls);
         }
         // In a batch a row is a row, whatever it looks like.
         if matches!(self.state, State::Talking) && keyed::is_keyed(content) {
@@ -43,11 +43,11 @@ impl Session {
                 Ok(bets) => central.take_keyed(&mut self.asker(at), &bets),
                 Err(malformed) => Answer::Now(Outcome::Malformed(malformed)),
             };
-            return self.owe(Form::Keyed, answer);
+            return self.owe(central, Form::Keyed, answer);
         }
         match frame::text(content) {
             Ok(text) => self.take_text(central, at, text),
-            Err(error) => self.fail(Refusal::other(error.to_string())),
+            Err(error) => self.fail(central, Refusal::other(error.to_string())),
         }
     }
 
@@ -60,25 +60,25 @@ impl Session {
                 return;
             }
             let answer = central.take_batch(&mut self.asker(at), batch);
-            return self.owe(Form::Text, answer);
+            return self.owe(central, Form::Text, answer);
         }
         match Message::parse(text) {
-            Err(malformed) => self.owe(Form::Text, Answer::Now(Outcome::Malformed(malformed))),
+            Err(malformed) => self.owe(central, Form::Text, Answer::Now(Outcome::Malformed(malformed))),
             Ok(Message::Agency(Request { agency, ask: Ask::Batch { header, lines: "" } })) => {
                 self.state = State::InBatch(central.open_batch(&self.peer, agency, header));
             }
             Ok(Message::Operator(command)) => {
                 let answer = central.take_command(&self.asker(at), command);
-                self.owe(Form::Text, answer);
+                self.owe(central, Form::Text, answer);
             }
             Ok(Message::Agency(request)) => {
                 let answer = central.take(&mut self.asker(at), request);
-                self.owe(Form::Text, answer);
+                self.owe(central, Form::Text, answer);
             }
         }
     }
 
-    fn owe(&mut self, form: Form, answer: Answer) {
+    fn owe(&mut self, central: &Central, form: Form, answer: Answer) {
         match answer {
             Answer::Settled => self.owed.push_unsettled(form),
             Answer::SettledAlone => {
@@ -91,6 +91,7 @@ impl Session {
             }
             Answer::Now(outcome) => {
                 outcome.log();
+                central.count(&outcome);
                 if outcome.is_storage_failure() {
                     self.end(End::Storage);
                 }
@@ -124,9 +125,10 @@ impl Session {
     }
 
     /// Ends the connection for an error in the framing: what follows cannot be told apart.
-    pub(super) fn fail(&mut self, refusal: Refusal) {
+    pub(super) fn fail(&mut self, central: &Central, refusal: Refusal) {
         let event = Event::fail("receive_message").with("ip", self.address()).with("port", self.peer.address.port());
         event.with("error", &refusal).log();
+        central.count_refusal(None, &refusal);
         self.owed.push_reply(Form::Text, &Reply::Ack(Err(refusal)));
         self.end(End::Framing);
     }

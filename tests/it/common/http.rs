@@ -38,8 +38,8 @@ impl CentralStart {
     #[track_caller]
     pub fn start_with_http_at(self, port: u16) -> (Central, u16) {
         let central = self.with(&format!("--http 127.0.0.1:{port}")).start();
-        let line = central.process.wait_for(|line| tells(line, "config", "success"));
-        let port = value(&line, "http").unwrap().rsplit(':').next().unwrap().parse().unwrap();
+        let line = central.process.wait_for(|line| tells(line, "http", "success"));
+        let port = value(&line, "address").unwrap().rsplit(':').next().unwrap().parse().unwrap();
         (central, port)
     }
 }
