@@ -2,6 +2,8 @@
 const POLL = 1000, SLOWEST = 5000, PATIENCE = 5000;
 // Rates are over this many seconds: a single one says little.
 const RECENT = 10;
+// Seconds that the chart is wide, whether or not the central has run for so long.
+const SPAN = 300;
 const PHASES = ["open", "sealed", "drawn"];
 
 // What the central last said, when that was, and whether it still answers.
@@ -73,17 +75,15 @@ function drawFigures(words, form) {
 }
 
 function drawChart(words, form) {
-  const { bets, seconds } = latest.rate;
+  const { bets } = latest.rate, seconds = Math.max(SPAN, bets.length);
   const most = Math.max(0, ...bets), step = 10 ** Math.floor(Math.log10(Math.max(most, 10)));
   const top = [1, 2, 4, 5, 10].map((times) => times * step).find((top) => top >= most);
-  const left = 300 - (Math.max(bets.length, 1) - 1) * 300 / Math.max(seconds - 1, 1);
-  const points = bets.map((count, place) => {
-    const x = left + place * 300 / Math.max(seconds - 1, 1);
-    return `${x.toFixed(1)} ${(100 - 100 * count / top).toFixed(2)}`;
-  });
+  // The last one stands at the right end.
+  const x = (place) => 300 - (bets.length - 1 - place) * 300 / (seconds - 1);
+  const points = bets.map((count, place) => `${x(place).toFixed(1)} ${(100 - 100 * count / top).toFixed(2)}`);
   const curve = points.length ? `M${points.join("L")}` : "";
   element("curve").setAttribute("d", curve);
-  element("area").setAttribute("d", curve && `${curve}V100H${left.toFixed(1)}Z`);
+  element("area").setAttribute("d", curve && `${curve}V100H${x(0).toFixed(1)}Z`);
   say("most", form.count(top));
   say("half", form.count(top / 2));
   say("oldest", words.minutes(Math.round(seconds / 60)));
