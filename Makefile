@@ -73,7 +73,7 @@ lint: ## Check the format, and deny every warning
 	scripts/deny
 
 SCRIPTS := .ci/run generar-compose.sh validar-echo-server.sh dist/deb/* \
-  scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist scripts/postgres
+  scripts/board-picture scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist scripts/postgres
 
 .PHONY: dist
 dist: ## Make what is released, in target/dist: archive, SBOM, checksums

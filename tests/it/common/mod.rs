@@ -1,8 +1,10 @@
 //! Shared by the black-box tests: real processes of the program, real sockets and files. Every wait is for a condition,
 //! with a limit that only a failure reaches.
 
+pub mod browser;
 pub mod client;
 pub mod files;
+pub mod http;
 pub mod keys;
 pub mod process;
 pub mod proxy;
