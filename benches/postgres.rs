@@ -95,7 +95,7 @@ fn main() {
     let central = common::Central::on(&folder).in_database(&pair.url());
     let central = central.with("--client-amount 2 --winning-number later").start();
     let upload = |id| upload(QUINIELA, id, central.port, &data, in_flight, None);
-    [1, 2].map(upload);
+    [1, 2].into_iter().for_each(|id| _ = upload(id));
     let seal = loop {
         let status = central.ask("STATUS");
         if let Some(seal) = status.split('|').find(|field| field.len() == 64) {

@@ -66,7 +66,10 @@ pub fn write(store: &str, args: &DatabaseArgs, dir: &Path) -> Result<u64> {
         let rows = batch.rows.unwrap_or_default();
         bets += memchr::memchr_iter(b'\n', &rows).count() as u64;
         unwritten = file.write(&rows);
-        unwritten.as_ref().map(|()| ()).map_err(|error| Failure::Refused(error.to_string()))
+        match &unwritten {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Failure::Refused(error.to_string())),
+        }
     });
     unwritten?;
     read.map_err(failed)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio_postgres::config::SslMode as DriverMode;
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Config, Row};
 
 use super::failure::Failure;
 use super::runtime::Runtime;
@@ -208,7 +208,11 @@ impl Hosts {
             let client = session.client();
             client.batch_execute(&settings).await.map_err(failure)?;
             let found = client.query_one(LOOK, &[]).await.map_err(failure)?;
-            let version = if needs_schema { Some(version(client).await.map_err(failure)?) } else { None };
+            let version = if needs_schema {
+                Some(version(client.query_opt("SELECT version FROM quiniela_schema", &[]).await).map_err(failure)?)
+            } else {
+                None
+            };
             Ok((session, found, version))
         });
         let late = || Failure::Away(format!("{host}: no connection within {}", humantime::format_duration(limit)));
@@ -284,12 +288,10 @@ fn look(host: &str, found: &Row) -> Result<String, Failure> {
 }
 
 /// The version of the schema. None if there is none.
-fn version(client: &Client) -> impl Future<Output = Result<Option<i32>, tokio_postgres::Error>> + '_ {
-    async move {
-        match client.query_opt("SELECT version FROM quiniela_schema", &[]).await {
-            Ok(row) => Ok(row.and_then(|row| row.try_get(0).ok())),
-            Err(error) if error.code().is_some_and(|code| code.code() == "42P01") => Ok(None),
-            Err(error) => Err(error),
-        }
+fn version(found: Result<Option<Row>, tokio_postgres::Error>) -> Result<Option<i32>, tokio_postgres::Error> {
+    match found {
+        Ok(row) => Ok(row.and_then(|row| row.try_get(0).ok())),
+        Err(error) if error.code().is_some_and(|code| code.code() == "42P01") => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -56,8 +56,8 @@ const TABLE: &[Step] = &[
     Ask("GET_WINNERS|1", "WINNERS|OK|1,3,3"),
     Ask("BATCH|1|1|1\nBeto|Sosa|2|2000-01-01|8", "ACK_BATCH|OK|1"),
     Restart,
-    Ask("GET_WINNERS|2|0", "WINNERS|OK|0|"),
     Ask("WAIT_DRAW|2", "DRAW|OK"),
+    Ask("GET_WINNERS|2|0", "WINNERS|OK|0|"),
     Ask("HELLO|1", "HELLO|OK|4|drawn"),
 ];
 
