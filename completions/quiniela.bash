@@ -187,7 +187,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__agency)
-            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --lottery --mode --data --loop-amount --loop-period --log-level --log-format --batch-max --batch-period --in-flight --retry-for --winners --receipt --print-config --json --force --stop-on-eof --help"
+            opts="-h --config --id --server --keys --tls-ca --tls-cert --tls-key --tls-crl --lottery --mode --data --follow --close-at --loop-amount --loop-period --log-level --log-format --batch-max --batch-period --in-flight --retry-for --winners --receipt --print-config --json --force --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -296,6 +296,14 @@ _quiniela() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --follow)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
+                    return 0
+                    ;;
+                --close-at)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --loop-amount)

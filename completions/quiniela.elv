@@ -87,6 +87,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --lottery 'The id of the only lottery to take part in, which the central has to tell [env: CLI_LOTTERY] [file: lottery]'
             cand --mode 'lottery sends every bet of the file and gets the winners; bet sends one bet, from NOMBRE, APELLIDO, DOCUMENTO, NACIMIENTO and NUMERO; echo sends lines to the echo server [env: CLI_MODE] [default: lottery]'
             cand --data 'Folder of the lottery''s file, agency-<id>.csv [env: CLI_DATA] [default: .data]'
+            cand --follow 'Send the file''s bets as it grows, until SIGUSR1, a line #cierre in it, or --close-at; yes or no, yes if it stands alone [env: CLI_FOLLOW] [file: data.follow] [default: no]'
+            cand --close-at 'With --follow, the local time from which on the file gets no more bets: 20:30 today, or 2026-12-31T20:30 [env: CLI_CLOSE_AT] [file: data.closeAt]'
             cand --loop-amount 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]'
             cand --loop-period 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]'
             cand --log-level 'Minimum level to log, by Python''s or Go''s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]'

@@ -92,6 +92,9 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l mode -d 'lo
 bet\t''
 echo\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l data -d 'Folder of the lottery\'s file, agency-<id>.csv [env: CLI_DATA] [default: .data]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l follow -d 'Send the file\'s bets as it grows, until SIGUSR1, a line #cierre in it, or --close-at; yes or no, yes if it stands alone [env: CLI_FOLLOW] [file: data.follow] [default: no]' -r -f -a "yes\t''
+no\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l close-at -d 'With --follow, the local time from which on the file gets no more bets: 20:30 today, or 2026-12-31T20:30 [env: CLI_CLOSE_AT] [file: data.closeAt]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-amount -d 'Lines that the mode echo sends [env: CLI_LOOP_AMOUNT] [file: loop.amount] [default: 5]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l loop-period -d 'Wait between two messages, such as 100ms, 5s or 1m30s; the lottery waits only if this is set [env: CLI_LOOP_PERIOD] [file: loop.period] [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l log-level -d 'Minimum level to log, by Python\'s or Go\'s name [env: CLI_LOG_LEVEL] [file: log.level] [default: INFO]' -r -f -a "CRITICAL\t''
