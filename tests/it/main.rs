@@ -28,6 +28,7 @@ mod linux;
 mod load;
 mod log;
 mod lottery;
+mod observe;
 mod output;
 #[cfg(target_os = "linux")]
 mod peers;
@@ -37,6 +38,7 @@ mod rules;
 mod scripts;
 mod seal;
 mod service;
+mod status;
 mod stop;
 mod tls_flood;
 mod tls_hostile;

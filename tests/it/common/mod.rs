@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod files;
+pub mod http;
 pub mod keys;
 pub mod process;
 pub mod proxy;
