@@ -17,6 +17,7 @@ use crate::export;
 use crate::gen_data;
 use crate::keys;
 use crate::migrate;
+use crate::status;
 
 /// What `--version` tells: which sources, and built for what.
 const VERSION: &str =
@@ -45,6 +46,7 @@ pub enum Command {
     GenData(gen_data::Args),
     Keys(keys::Args),
     Draw(draw::Args),
+    Status(status::Args),
     Demo(demo::Args),
     Backup(backup::Args),
     Audit(audit::AuditArgs),

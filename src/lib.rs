@@ -24,6 +24,7 @@ mod progress;
 mod resolve;
 mod server;
 mod signals;
+mod status;
 mod transport;
 pub mod wire;
 
@@ -51,6 +52,7 @@ use signals::StopSignal;
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
 /// - `backup`: copies the files of a central that may be running.
+/// - `observe`: what a running central shows of itself over HTTP. `status` shows it in a terminal.
 /// - `audit`: checks a closed lottery again, with code of its own.
 /// - `migrate` and `export`: the tables of a database that several centrals share, and a draw of it as a folder. The room
 ///   `database` has the connections.
@@ -97,6 +99,7 @@ where
         Command::GenData(args) => print(gen_data::run(&args)?.told(&args)?),
         Command::Keys(args) => keys::run(&args),
         Command::Draw(args) => draw::run(&args),
+        Command::Status(args) => status::run(&args, listen),
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Backup(args) => backup::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),

@@ -11,6 +11,8 @@ use crate::domain::Role;
 use crate::error::{Error, Result};
 
 const VOLUME: &str = "store";
+/// Metrics, readiness and pages. The first central's are published at the same port, the second's at the next, and so on.
+const HTTP_PORT: u32 = 7574;
 
 #[derive(Serialize)]
 struct Document {
@@ -45,7 +47,7 @@ struct Ipam {
 pub fn render(options: &Args, root: &str, keys: Option<&Keys>) -> Result<String> {
     let central = |place| {
         let name = shared::name(place);
-        (name.clone(), server(options, root, &name))
+        (name.clone(), server(options, root, place, &name))
     };
     let mut services: Vec<(String, Service)> = (1..=options.centrals).map(central).collect();
     services.extend((1..=options.clients).map(|id| (format!("client{id}"), client(options, id, root))));
@@ -83,7 +85,7 @@ pub fn render(options: &Args, root: &str, keys: Option<&Keys>) -> Result<String>
     Ok(text.lines().map(quoted).collect())
 }
 
-fn server(options: &Args, root: &str, name: &str) -> Service {
+fn server(options: &Args, root: &str, place: u32, name: &str) -> Service {
     let mut volumes = vec![format!("{root}/server/config.ini:/config.ini:ro")];
     if options.persist && !options.postgres {
         volumes.push(format!("{VOLUME}:/store"));
@@ -96,8 +98,10 @@ fn server(options: &Args, root: &str, name: &str) -> Service {
         // A central that failed recovers its state when it starts again. One that fails five times is left stopped.
         restart: Some("on-failure:5"),
         command: vec!["server"],
-        environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
+        environment: vec![format!("CLIENT_AMOUNT={}", options.clients), format!("HTTP=0.0.0.0:{HTTP_PORT}")],
         volumes,
+        // For this machine alone.
+        ports: Some([format!("127.0.0.1:{}:{HTTP_PORT}", HTTP_PORT + place - 1)]),
         depends_on: Map::new(),
         // Not set, so that the image's health check applies.
         healthcheck: None,

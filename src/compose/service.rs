@@ -25,6 +25,8 @@ pub struct Service {
     pub environment: Vec<String>,
     pub volumes: Vec<String>,
     pub networks: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<[String; 1]>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub depends_on: Map<Map<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +64,7 @@ pub fn service(container_name: String) -> Service {
         environment: Vec::new(),
         volumes: Vec::new(),
         networks: [NETWORK],
+        ports: None,
         depends_on: Map::from([("server", Map::from([("condition", "service_healthy")]))]),
         // The image's health check is for a central.
         healthcheck: Some(Map::from([("disable", true)])),

@@ -29,7 +29,8 @@ fn assert_asked_only(browser: &Browser, http: u16) {
     let own = format!("http://127.0.0.1:{http}/");
     let (mut polls, asked) = (0, browser.requests());
     for url in &asked {
-        let path = url.strip_prefix(&own).unwrap_or(if url.starts_with("data:image/svg+xml,") { "" } else { "elsewhere" });
+        let path =
+            url.strip_prefix(&own).unwrap_or(if url.starts_with("data:image/svg+xml,") { "" } else { "elsewhere" });
         assert!(["", "status.json"].contains(&path), "{url}");
         polls += usize::from(path == "status.json");
     }
@@ -99,7 +100,10 @@ fn it_follows_a_lottery_to_its_draw() {
     let told = page.as_str().unwrap().to_owned() + &get(http, "/status.json").body;
     for row in (1..=3).flat_map(|id| folder.rows(id)) {
         assert!(!told.contains(&row[2]), "the document {}", row[2]);
-        assert!(!told.contains(&format!("{} {}", row[0], row[1])) && !told.contains(&format!("\"{}\"", row[1])), "{row:?}");
+        assert!(
+            !told.contains(&format!("{} {}", row[0], row[1])) && !told.contains(&format!("\"{}\"", row[1])),
+            "{row:?}"
+        );
     }
     assert_asked_only(&browser, http);
     assert_eq!(browser.console(), [] as [String; 0]);
@@ -153,7 +157,10 @@ fn it_fits_a_telephone_in_two_languages_and_two_colours() {
         browser.prefer(scheme);
         browser.open(&format!("http://127.0.0.1:{http}/"));
         browser.wait_for(&format!("document.querySelector('h1').textContent === '{title}'"));
-        assert_eq!(browser.value("document.documentElement.lang", &Value::Null), json!(&language[..2].replace("de", "en")));
+        assert_eq!(
+            browser.value("document.documentElement.lang", &Value::Null),
+            json!(&language[..2].replace("de", "en"))
+        );
         let (width, wide) = ("document.documentElement.scrollWidth", "[...document.querySelectorAll('main *')]
             .filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML.slice(0, 80))");
         assert_eq!(browser.value(&format!("{width} <= 360"), &Value::Null), json!(true));
@@ -200,7 +207,7 @@ fn each_page_may_run_what_is_in_it_and_ask_its_central_and_nothing_else() {
     let (central, http) = Central::on(&folder).start_with_http();
     for path in ["/", "/ticket"] {
         let answer = get(http, path);
-        assert!(answer.head.starts_with("http/1.1 200 "), "{}", answer.head);
+        assert!(answer.head.starts_with("HTTP/1.1 200 "), "{}", answer.head);
         let hash = |tag: &str| {
             let text = between(&answer.body, &format!("<{tag}>"), &format!("</{tag}>"));
             format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
@@ -213,7 +220,7 @@ fn each_page_may_run_what_is_in_it_and_ask_its_central_and_nothing_else() {
         );
         let said = between(&answer.body, "<meta http-equiv=\"Content-Security-Policy\" content=\"", "\"");
         assert_eq!(said, own);
-        let header = answer.header("content-security-policy").unwrap();
+        let header = answer.field("content-security-policy").unwrap();
         // Headers are in lower case here, hashes too.
         assert_eq!(header, format!("{own}; frame-ancestors 'none'").to_lowercase());
         // The name of SVG is no address that anybody asks.

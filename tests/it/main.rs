@@ -33,6 +33,7 @@ mod load;
 mod log;
 mod log_json;
 mod lottery;
+mod observe;
 mod output;
 #[cfg(target_os = "linux")]
 mod peers;
@@ -42,6 +43,7 @@ mod rules;
 mod scripts;
 mod seal;
 mod service;
+mod status;
 mod stop;
 mod ticket_page;
 mod tls_flood;

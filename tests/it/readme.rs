@@ -8,7 +8,7 @@ use std::process::Command;
 use quiniela::error::Kind;
 
 const READMES: [&str; 2] = ["README.md", "README.es.md"];
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "README.es.md",
     "CHANGELOG.md",
@@ -16,6 +16,7 @@ const PAGES: [&str; 7] = [
     "docs/SECURITY.md",
     "docs/AUDIT.md",
     "docs/JSON.md",
+    "docs/OBSERVE.md",
 ];
 
 fn read(file: &str) -> String {
@@ -132,7 +133,7 @@ fn every_command_that_is_shown_is_one() {
             }
         }
         let commands: BTreeSet<&str> = shown.iter().map(|words| words[1]).collect();
-        let all = "server agency demo gen-data gen-compose keys draw backup audit ticket migrate export echo-check health completions man";
+        let all = "server agency demo gen-data gen-compose keys draw status backup audit ticket migrate export echo-check health completions man";
         assert_eq!(commands, all.split(' ').collect(), "{file}");
     }
 }
