@@ -40,6 +40,8 @@ pub fn make_keys(dir: &Path, agencies: u64) {
 pub struct Central {
     child: Child,
     pub port: u16,
+    /// Where it serves HTTP, if it does.
+    pub http: Option<u16>,
 }
 
 impl Central {
@@ -69,11 +71,20 @@ impl Central {
     pub fn spawn(mut command: Command) -> Central {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
+        let mut http = None;
+        let config = loop {
+            let line = lines.next().expect("a line about the configuration").unwrap();
+            if let Some((_, address)) = line.split_once("action: http | result: success | address: ") {
+                http = Some(address.rsplit_once(':').unwrap().1.parse().unwrap());
+            }
+            if line.contains("action: config") {
+                break line;
+            }
+        };
         let port = config.split("port: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         // The log must be read, or the central would wait for its reader.
         std::thread::spawn(move || lines.count());
-        Central { child, port }
+        Central { child, port, http }
     }
 
     /// The process id, for `/proc`.
