@@ -71,7 +71,7 @@ fn it_follows_a_lottery_to_its_draw() {
     assert!(rows[0][2].replace(',', "").parse::<u64>().is_ok(), "its rate: {rows:?}");
     browser.wait_for("document.getElementById('curve').getAttribute('d').startsWith('M')");
     browser.wait_for("!document.getElementById('chart-text').textContent.startsWith('At most 0 a second')");
-    browser.wait_for("/^[0-9.,]+ m?s$/.test(document.getElementById('latency').textContent)");
+    browser.wait_for("/^[0-9.,]+\\sm?s$/.test(document.getElementById('latency').textContent)");
 
     let others: Vec<Process> = [2, 3].map(|id| agency(id).start()).into();
     wait_for_news(&browser, "Betting is closed and sealed");
@@ -232,7 +232,8 @@ fn the_picture_is_made_by_a_script() {
     let folder = Folder::new();
     let picture = folder.path().join("board.png");
     let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/board-picture"));
-    let output = script.arg(&picture).env("QUINIELA", env!("CARGO_BIN_EXE_quiniela")).output().unwrap();
+    script.arg(&picture).env("QUINIELA", env!("CARGO_BIN_EXE_quiniela")).env("RUN_FOR", "8");
+    let output = script.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let bytes = std::fs::read(&picture).unwrap();
     assert!(bytes.starts_with(b"\x89PNG\r\n") && bytes.len() < 150_000, "{} bytes", bytes.len());
