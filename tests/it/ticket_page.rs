@@ -83,7 +83,8 @@ impl Held {
             let (code, said) = run(folder, &format!("ticket --check {name} --seal {}", self.seal));
             let is_in = said.contains("This bet is in the lottery.");
             assert_eq!(is_in, code == Some(0), "{said}");
-            let won = [("It has won: ", "won"), ("It has not won: ", "lost"), ("The ticket tells of no draw yet.", "open")];
+            let won =
+                [("It has won: ", "won"), ("It has not won: ", "lost"), ("The ticket tells of no draw yet.", "open")];
             let won = won.iter().find(|(words, _)| said.contains(words)).map(|(_, won)| *won);
             won.filter(|_| is_in).map_or("out".to_owned(), |won| format!("in {won}"))
         };
@@ -335,9 +336,14 @@ fn tickets_that_are_made_to_deceive_deceive_neither_page_nor_program() {
     let shown = assert_agreed(&held, &browser, &tickets);
     let found = |what: &str| &shown[tickets.iter().position(|(name, _)| name == what).unwrap()];
     assert_eq!(found("number, signed"), "in lost");
-    for (what, expected) in [("lottery", "out"), ("foreign", "out"), ("by ED25519, of central", "in"), ("by ED25519, of agency:1", "out")]
+    for (what, expected) in
+        [("lottery", "out"), ("foreign", "out"), ("by ED25519, of central", "in"), ("by ED25519, of agency:1", "out")]
     {
-        assert!(found(&format!("{what}, signed")).starts_with(expected), "{what}: {}", found(&format!("{what}, signed")));
+        assert!(
+            found(&format!("{what}, signed")).starts_with(expected),
+            "{what}: {}",
+            found(&format!("{what}, signed"))
+        );
     }
     // Each refusal says why.
     let reason = page_says(&browser, &[foreign.ticket(1, 1).into_bytes()]);
@@ -366,9 +372,15 @@ fn signatures(ticket: &Ticket) -> Vec<(String, Signed)> {
             let signed = |signature: &str| Signed::new(signature, &[certificate.der().to_vec()]);
             let good = sign(&ticket.sealed().statement());
             made.push((format!("by {scheme}, of {party}"), signed(&format!("{scheme}:{good}"))));
-            made.push((format!("by {scheme}, of {party}, of another seal"), signed(&format!("{scheme}:{}", sign("x")))));
+            made.push((
+                format!("by {scheme}, of {party}, of another seal"),
+                signed(&format!("{scheme}:{}", sign("x"))),
+            ));
             for other in ["ED25519", "ECDSA_NISTP256_SHA256", "RSA_PSS_SHA256", "ECDSA_NISTP256_SHA384", "X"] {
-                made.push((format!("by {scheme}, of {party}, said to be by {other}"), signed(&format!("{other}:{good}"))));
+                made.push((
+                    format!("by {scheme}, of {party}, said to be by {other}"),
+                    signed(&format!("{other}:{good}")),
+                ));
             }
         }
     }
@@ -393,7 +405,8 @@ fn where_browsers_forbid_hashes_the_page_says_what_to_do() {
     for field in ["file", "text", "seal"] {
         assert_eq!(browser.value("document.getElementById(given).disabled", &json!(field)), json!(true), "{field}");
     }
-    let link = browser.value("[document.getElementById('save').download, document.getElementById('save').hidden]", &json!(0));
+    let link =
+        browser.value("[document.getElementById('save').download, document.getElementById('save').hidden]", &json!(0));
     assert_eq!(link, json!(["quiniela-ticket.html", false]));
     assert_eq!(browser.console(), [] as [String; 0]);
     central.stop();
@@ -418,7 +431,8 @@ fn the_page_fits_a_telephone_and_speaks_two_languages() {
     browser.wait_for("document.documentElement.scrollWidth <= 360");
     let live = "document.getElementById('result').getAttribute('aria-live')";
     assert_eq!(browser.value(live, &Value::Null), json!("polite"));
-    let named = "[...document.querySelectorAll('input, textarea')].every((field) => field.labels[0].textContent !== '')";
+    let named =
+        "[...document.querySelectorAll('input, textarea')].every((field) => field.labels[0].textContent !== '')";
     assert_eq!(browser.value(named, &Value::Null), json!(true));
     central.stop();
 }
