@@ -14,6 +14,7 @@ use crate::draw;
 use crate::echo_check;
 use crate::gen_data;
 use crate::keys;
+use crate::status;
 
 /// What `--version` tells: which sources, and built for what.
 const VERSION: &str =
@@ -42,6 +43,7 @@ pub enum Command {
     GenData(gen_data::Args),
     Keys(keys::Args),
     Draw(draw::Args),
+    Status(status::Args),
     Demo(demo::Args),
     Audit(audit::AuditArgs),
     Ticket(audit::TicketArgs),

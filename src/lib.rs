@@ -19,6 +19,7 @@ mod output;
 mod resolve;
 mod server;
 mod signals;
+mod status;
 mod transport;
 pub mod wire;
 
@@ -45,6 +46,7 @@ use signals::StopSignal;
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
+/// - `observe`: what a running central shows of itself over HTTP. `status` shows it in a terminal.
 /// - `audit`: checks a closed lottery again, with code of its own.
 /// - `keys`: the authority whose certificates say who a party is.
 /// - `echo_check`, [`compose`], `gen_data` and the small commands below.
@@ -96,6 +98,7 @@ where
         }
         Command::Keys(args) => keys::run(&args),
         Command::Draw(args) => draw::run(&args),
+        Command::Status(args) => status::run(&args, listen),
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),

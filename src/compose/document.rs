@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 const IMAGE: &str = "quiniela:latest";
 const NETWORK: &str = "testing_net";
 const VOLUME: &str = "store";
+/// Metrics, readiness and pages, for this machine alone.
+const HTTP_PORT: u16 = 7574;
+const PUBLISHED: &str = "127.0.0.1:7574:7574";
 
 type Map<T> = BTreeMap<&'static str, T>;
 
@@ -42,6 +45,8 @@ struct Service {
     environment: Vec<String>,
     volumes: Vec<String>,
     networks: [&'static str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ports: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     depends_on: Map<Map<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,8 +121,9 @@ fn server(options: &Args, root: &str) -> Service {
         // A central that failed recovers its state when it starts again. One that fails five times is left stopped.
         restart: Some("on-failure:5"),
         command: vec!["server"],
-        environment: vec![format!("CLIENT_AMOUNT={}", options.clients)],
+        environment: vec![format!("CLIENT_AMOUNT={}", options.clients), format!("HTTP=0.0.0.0:{HTTP_PORT}")],
         volumes,
+        ports: Some([PUBLISHED]),
         depends_on: Map::new(),
         // Not set, so that the image's health check applies.
         healthcheck: None,
@@ -172,6 +178,7 @@ fn service(container_name: String) -> Service {
         environment: Vec::new(),
         volumes: Vec::new(),
         networks: [NETWORK],
+        ports: None,
         depends_on: Map::from([("server", Map::from([("condition", "service_healthy")]))]),
         // The image's health check is for a central.
         healthcheck: Some(Map::from([("disable", true)])),

@@ -20,7 +20,7 @@ pub const UNKNOWN: &str = "unknown";
 const OTHERS: &str = "others";
 
 /// Bounds of the bets of a group.
-const GROUP: &[u64] = &[0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
+const GROUP: &[u64] = &[1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
 
 /// The states of a connection, as the metrics name them.
 pub const STATES: [&str; 6] = ["idle", "stalled", "pending", "awaiting_draw", "queued", "served"];

@@ -34,7 +34,7 @@ enum Samples {
     None,
     One(Value),
     Labelled(Vec<(Labels, Value)>),
-    /// With what one of a bound's units is, in the metric's own.
+    /// With how many of a bound's units are one of the metric's.
     Counted(Counted, f64),
 }
 
@@ -127,10 +127,10 @@ impl Samples {
                 samples.iter().try_for_each(|(labels, value)| value.encode(kind, &mut encoder.encode_family(labels)?))
             }
             Samples::Counted(Counted { bounds, counts, sum }, unit) => {
-                let bounds = bounds.iter().map(|bound| *bound as f64 * unit).chain([f64::MAX]);
+                let bounds = bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::MAX]);
                 let count = counts.iter().sum();
                 let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-                encoder.encode_histogram::<NoLabelSet>(sum as f64 * unit, count, &buckets, None)
+                encoder.encode_histogram::<NoLabelSet>(sum as f64 / unit, count, &buckets, None)
             }
         }
     }

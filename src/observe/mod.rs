@@ -17,5 +17,5 @@ mod watch;
 
 pub use counts::{Counts, STATES, Turned};
 pub use http::{Server, bind};
-pub use report::{Acknowledgement, AgencyReport, Phase, Report};
-pub use watch::{Account, Expiry, Look, View, Watch};
+pub use report::{Acknowledgement, AgencyReport, Report};
+pub use watch::{Account, Expiry, Look, Phase, View, Watch};

@@ -4,20 +4,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::watch::{Account, Look};
+use super::watch::{Account, Look, Phase};
 use crate::domain::{Hash, LotteryId, Status};
 
 /// The format's number. Fields may be added to a format.
 const FORMAT: u32 = 1;
-
-/// How far the lottery has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    Open,
-    Sealed,
-    Drawn,
-}
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

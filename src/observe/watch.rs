@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Turned};
-use super::report::Phase;
 use crate::domain::{AgencyId, Hash, LotteryId, Status};
 use crate::ledger::Histogram;
 
@@ -40,6 +40,15 @@ pub trait View: Send + Sync {
     fn complaint(&self) -> Option<String>;
     /// When what the keys' files hold expires.
     fn expiries(&self) -> Vec<Expiry>;
+}
+
+/// How far the lottery has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Open,
+    Sealed,
+    Drawn,
 }
 
 /// The central at one moment.

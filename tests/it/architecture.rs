@@ -153,7 +153,7 @@ fn what_is_not_there_is_not_there() {
         ("src/server/", &["env::var", "thread::sleep"]),
         ("src/agency/", &["env::var", "thread::sleep"]),
         ("src/audit/", &["Levels::", "root_of_path", ".leaves()", "Sealed::of", "domain::tree"]),
-        ("src/", &["process::exit", "process::abort", "println!(", "print!(", "unsafe {", "async fn"]),
+        ("src/", &["process::exit", "process::abort", "println!(", "print!(", "unsafe {"]),
     ];
     let sources = sources();
     for (place, words) in absent {
@@ -166,6 +166,17 @@ fn what_is_not_there_is_not_there() {
                 assert_eq!(found, None, "{file}: {line}");
             }
         }
+    }
+}
+
+#[test]
+fn everything_but_http_is_plain_threads() {
+    let sources = sources();
+    assert!(sources["src/observe/http.rs"].contains("tokio::"));
+    for (file, text) in sources.iter().filter(|(file, _)| !file.starts_with("src/observe/")) {
+        let is_async =
+            |line: &&str| ["async ", ".await", "tokio::", "hyper", "axum"].iter().any(|word| line.contains(word));
+        assert_eq!(code(text).find(is_async), None, "{file}");
     }
 }
 

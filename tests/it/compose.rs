@@ -73,7 +73,9 @@ fn whatever_is_named_is_there() {
                 assert_eq!(service["depends_on"][needed]["condition"], "service_healthy");
                 assert!(file["services"][needed]["healthcheck"].is_null(), "{needed} keeps the image's health check");
             }
-            assert!(service["ports"].is_null(), "no port of the host is taken");
+            // For this machine alone, and the only port of the host that is taken.
+            let expected = if name == "server" { &["127.0.0.1:7574:7574"][..] } else { &[] };
+            assert_eq!(strings(&service["ports"]), expected, "{name}");
         }
     }
 }
@@ -83,14 +85,14 @@ fn network_and_roster_are_those_of_the_exercises() {
     let file = parsed(options(5, 8, false));
     assert_eq!(keys(&file["networks"]), ["testing_net"]);
     assert_eq!(file["networks"]["testing_net"]["ipam"]["config"][0]["subnet"], "172.25.125.0/24");
-    assert_eq!(strings(&file["services"]["server"]["environment"]), ["CLIENT_AMOUNT=5"]);
+    assert_eq!(strings(&file["services"]["server"]["environment"]), ["CLIENT_AMOUNT=5", "HTTP=0.0.0.0:7574"]);
     for id in 1..=5 {
         let client = &file["services"][format!("client{id}").as_str()];
         assert_eq!(strings(&client["environment"]), [format!("CLI_ID={id}")]);
     }
     let other = parsed(Args { subnet: "10.9.0.0/16".to_owned(), ..options(0, 8, false) });
     assert_eq!(other["networks"]["testing_net"]["ipam"]["config"][0]["subnet"], "10.9.0.0/16");
-    assert_eq!(strings(&other["services"]["server"]["environment"]), ["CLIENT_AMOUNT=0"]);
+    assert_eq!(strings(&other["services"]["server"]["environment"]), ["CLIENT_AMOUNT=0", "HTTP=0.0.0.0:7574"]);
 }
 
 #[test]

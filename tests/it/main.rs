@@ -29,6 +29,7 @@ mod linux;
 mod load;
 mod log;
 mod lottery;
+mod observe;
 mod output;
 #[cfg(target_os = "linux")]
 mod peers;
@@ -38,6 +39,7 @@ mod rules;
 mod scripts;
 mod seal;
 mod service;
+mod status;
 mod stop;
 mod ticket_page;
 mod tls_flood;

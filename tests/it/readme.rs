@@ -8,8 +8,15 @@ use std::process::Command;
 use quiniela::error::Kind;
 
 const READMES: [&str; 2] = ["README.md", "README.es.md"];
-const PAGES: [&str; 6] =
-    ["README.md", "README.es.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/SECURITY.md", "docs/AUDIT.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "README.es.md",
+    "CHANGELOG.md",
+    "docs/ARCHITECTURE.md",
+    "docs/SECURITY.md",
+    "docs/AUDIT.md",
+    "docs/OBSERVE.md",
+];
 
 fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -125,7 +132,7 @@ fn every_command_that_is_shown_is_one() {
             }
         }
         let commands: BTreeSet<&str> = shown.iter().map(|words| words[1]).collect();
-        let all = "server agency demo gen-data gen-compose keys draw audit ticket echo-check health completions man";
+        let all = "server agency demo gen-data gen-compose keys draw status audit ticket echo-check health completions man";
         assert_eq!(commands, all.split(' ').collect(), "{file}");
     }
 }

@@ -6,12 +6,12 @@ use std::time::UNIX_EPOCH;
 use prometheus_client::registry::Unit;
 
 use super::super::counts::{Counts, STATES};
-use super::super::report::{self, Phase};
+use super::super::report;
 use super::super::scene::Scene;
-use super::super::watch::Look;
+use super::super::watch::{Look, Phase};
 use super::{Kind, Metric, Samples, Value};
 
-const NANOSECOND: f64 = 1e-9;
+const NANOSECONDS: f64 = 1e9;
 
 pub(super) static TABLE: &[Metric] = &[
     gauge("quiniela_build_info", "1, with what this program is built from.", |_| {
@@ -58,13 +58,13 @@ pub(super) static TABLE: &[Metric] = &[
         "quiniela_acknowledgement",
         Some(Unit::Seconds),
         "Time from a batch's arrival to its acknowledgement.",
-        |scene| counts(scene, |counts| Samples::Counted(counts.acknowledgements.counted(), NANOSECOND)),
+        |scene| counts(scene, |counts| Samples::Counted(counts.acknowledgements.counted(), NANOSECONDS)),
     ),
     histogram(
         "quiniela_sync",
         Some(Unit::Seconds),
         "Time of a sync of a file that acknowledgements wait for.",
-        |scene| scene.watch.syncs().map_or(Samples::None, |syncs| Samples::Counted(syncs.counted(), NANOSECOND)),
+        |scene| scene.watch.syncs().map_or(Samples::None, |syncs| Samples::Counted(syncs.counted(), NANOSECONDS)),
     ),
     histogram("quiniela_group_bets", None, "Bets written to the disk together.", |scene| {
         counts(scene, |counts| Samples::Counted(counts.groups.counted(), 1.0))
