@@ -40,7 +40,7 @@ macro_rules! board_policy {
     () => {
         policy!(
             "sha256-bCe9Lg+ugvw+BCHyr9l6SYbJBt1HXDllopWupRzTHeU=",
-            "sha256-KsrLUsvTqq6JDLSnbdbXV2Gce/k5w5hJ95RVvA2QEC4="
+            "sha256-B/Zsy5W82Vj6N8bqmfFkuQJ7Czy9llRHL2JXNA54MLY="
         )
     };
 }

@@ -19,7 +19,7 @@ function forms() {
   const day = new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
   return {
     count: (number) => whole.format(number),
-    seconds: (time) => time < 1 ? `${short.format(time * 1000)} ms` : `${short.format(time)} s`,
+    seconds: (time) => time < 1 ? `${short.format(time * 1000)}\u00a0ms` : `${short.format(time)}\u00a0s`,
     clock: (time) => clock.format(time),
     day: (text) => day.format(new Date(text)),
   };

@@ -42,10 +42,8 @@ impl Browser {
     /// With these words beside the usual ones. `None`, and a line that says so, where there is no Chromium.
     #[track_caller]
     pub fn start(words: &[&str]) -> Option<Browser> {
-        let is_there = |program| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
         if !["chromium", "chromedriver"].into_iter().all(is_there) {
-            // Unlike `eprintln!`, this is shown of a test that passes too.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: there is no chromium with chromedriver here");
+            skipped("there is no chromium with chromedriver here");
             return None;
         }
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,6 +190,15 @@ impl Drop for Browser {
         // This ends Chromium. The driver is killed with its process.
         let _ = self.try_ask("DELETE", &format!("/session/{}", self.session), &Value::Null);
     }
+}
+
+pub fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// Says that a test is skipped, and why. Unlike `eprintln!`, this is shown of a test that passes too.
+pub fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {reason}");
 }
 
 /// Bytes as they can be handed to a page.

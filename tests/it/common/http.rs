@@ -28,6 +28,21 @@ impl Answer {
     }
 }
 
+impl CentralStart {
+    /// Starts with HTTP at a free port. Returns that port too.
+    #[track_caller]
+    pub fn start_with_http(self) -> (Central, u16) {
+        self.start_with_http_at(0)
+    }
+
+    #[track_caller]
+    pub fn start_with_http_at(self, http: u16) -> (Central, u16) {
+        let central = self.with(&format!("--http 127.0.0.1:{http}")).start();
+        let http = port(&central);
+        (central, http)
+    }
+}
+
 /// The port on which a central serves HTTP, from its log.
 #[track_caller]
 pub fn port(central: &Central) -> u16 {
@@ -68,19 +83,4 @@ pub fn answer(mut stream: TcpStream) -> Answer {
 /// The value of a sample, by its name and labels as they stand in the text.
 pub fn sample(metrics: &str, name: &str) -> Option<f64> {
     metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-}
-
-impl CentralStart {
-    /// Starts with the pages at a free port. Returns that port too.
-    #[track_caller]
-    pub fn start_with_http(self) -> (Central, u16) {
-        self.start_with_http_at(0)
-    }
-
-    #[track_caller]
-    pub fn start_with_http_at(self, port: u16) -> (Central, u16) {
-        let central = self.with(&format!("--http 127.0.0.1:{port}")).start();
-        let http = super::http::port(&central);
-        (central, http)
-    }
 }
