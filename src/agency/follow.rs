@@ -42,8 +42,12 @@ impl Following {
 
     /// Waits until the file is there, with a whole line.
     pub(super) fn open(&mut self, reactor: &mut Reactor, task: &LotteryTask) -> Result<Dataset, Halt> {
-        let event = || Event::in_progress("follow").with("client_id", reactor.id).with("file", task.file.display());
-        reactor.log(event());
+        let event = Event::in_progress("follow").with("client_id", reactor.id).with("file", task.file.display());
+        // In UTC, as the log is.
+        reactor.log(match self.close_at {
+            Some(close_at) => event.with("close_at", close_at),
+            None => event,
+        });
         let (mut is_told, mut since) = (false, None);
         loop {
             if let Some(dataset) = Dataset::follow(&task.file, since.is_some())? {

@@ -31,7 +31,8 @@ pub(super) fn run(reactor: &mut Reactor, dialer: &mut Dialer, task: &LotteryTask
         None => Dataset::open(&task.file)?,
         Some(following) => {
             // What they refuse is told now, and not when the file is there.
-            (WinnersOutput::new(task)?, ReceiptFile::new(task)?);
+            WinnersOutput::new(task)?;
+            ReceiptFile::new(task)?;
             following.open(reactor, task)?
         }
     };

@@ -33,8 +33,9 @@ const NUMBERS: [&str; 23] = [
 /// `true` or `false`.
 const TRUTHS: [&str; 1] = ["sealed"];
 
-const TEXTS: [&str; 21] = [
+const TEXTS: [&str; 22] = [
     "after",
+    "close_at",
     "dni",
     "ended_by",
     "error",

@@ -59,13 +59,14 @@ fn large() -> Folder {
     folder
 }
 
-/// The unfinished copy, once there is one.
+/// The unfinished copy, once it has bets.
 #[track_caller]
 fn partial(folder: &Folder) -> PathBuf {
     let deadline = Instant::now() + LIMIT;
     loop {
         let begun = names(folder.path()).into_iter().find(|name| name.starts_with(".copy.partial-"));
-        if let Some(path) = begun.map(|name| folder.path().join(name)).filter(|path| path.join("bets.csv").exists()) {
+        let has_bets = |path: &PathBuf| path.join("bets.csv").metadata().is_ok_and(|bets| bets.len() > 0);
+        if let Some(path) = begun.map(|name| folder.path().join(name)).filter(has_bets) {
             return path;
         }
         assert!(Instant::now() < deadline, "no copy was begun");
