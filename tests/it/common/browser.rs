@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,10 @@ const QUIET: [&str; 8] = [
     "--disable-component-update",
     "--disable-sync",
 ];
+/// Nothing tells when a page has changed. This is how often it is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// The driver takes one port for both families of addresses, and somebody may have it in one of them.
+const TRIES: usize = 20;
 /// WebDriver's name for the id of an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -48,12 +53,7 @@ impl Browser {
         }
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("chromedriver");
-        // What Chromium leaves behind goes with the folder.
-        command.arg("--port=0").env("TMPDIR", folder.path()).env("HOME", folder.path());
-        let driver = Process::start(command);
-        let line = driver.wait_for(|line| line.contains("started successfully on port "));
-        let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
+        let (driver, port) = (0..TRIES).find_map(|_| driver(folder.path())).expect("a driver that listens");
         let mut browser = Browser { driver, port, session: String::new(), folder, _turn: turn };
         let profile = format!("--user-data-dir={}", browser.folder.path().join("profile").display());
         let arguments: Vec<&str> = QUIET.iter().chain(words).copied().chain([profile.as_str()]).collect();
@@ -97,8 +97,7 @@ impl Browser {
         while self.value(expression, &Value::Null) != json!(true) {
             let shown = self.value("document.body.innerText", &Value::Null);
             assert!(Instant::now() < deadline, "{expression} does not become true; the page: {shown}");
-            // Nothing tells when a page changes. This is how often it is looked at.
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(LOOK);
         }
     }
 
@@ -189,6 +188,28 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // This ends Chromium. The driver is killed with its process.
         let _ = self.try_ask("DELETE", &format!("/session/{}", self.session), &Value::Null);
+    }
+}
+
+/// A driver that listens, and its port. `None` if it could not.
+fn driver(folder: &Path) -> Option<(Process, u16)> {
+    let mut command = Command::new("chromedriver");
+    // What Chromium leaves behind goes with the folder.
+    command.arg("--port=0").env("TMPDIR", folder).env("HOME", folder);
+    let driver = Process::start(command);
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let has_ended = driver.has_ended();
+        let line = driver.lines().into_iter().find(|line| line.contains("started successfully on port "));
+        if let Some(line) = line {
+            let port = line.trim_end_matches('.').rsplit(' ').next().unwrap().parse().unwrap();
+            return Some((driver, port));
+        }
+        if has_ended {
+            return None;
+        }
+        assert!(Instant::now() < deadline, "the driver neither listens nor ends");
+        std::thread::sleep(LOOK);
     }
 }
 
