@@ -240,9 +240,12 @@ fn hundred() -> (Folder, Central, Process) {
     (folder, central, agency)
 }
 
+/// What is done to the file of a folder.
+type Damage<'a> = &'a dyn Fn(&Folder);
+
 #[test]
 fn a_file_that_does_more_than_grow_is_an_error_that_says_where() {
-    let damage: [(&dyn Fn(&Folder), &[&str]); 4] = [
+    let damage: [(Damage, &[&str]); 4] = [
         (
             &|folder| File::options().write(true).open(folder.file(1)).unwrap().set_len(100).unwrap(),
             &["was cut", "byte 100"],
