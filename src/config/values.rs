@@ -239,7 +239,7 @@ mod tests {
         for good in ["server:12345", "a:1,b:2", "[::1]:80,10.0.0.1:1,c:3"] {
             assert_eq!(addresses(good).as_deref(), Ok(good));
         }
-        for bad in ["", "a:1,", ",a:1", "a:1, b:2", "a:1;b:2", "a,b:1"] {
+        for bad in ["", "a:1,", ",a:1", "a:1, b:2", "a,b:1"] {
             assert!(addresses(bad).is_err(), "{bad}");
         }
     }

@@ -46,6 +46,17 @@ impl Failure {
         }
     }
 
+    /// The same with more words.
+    pub fn with(mut self, more: &str) -> Failure {
+        let (Failure::Away(text)
+        | Failure::Again(text)
+        | Failure::Full(text)
+        | Failure::Refused(text)
+        | Failure::Misfit(text)) = &mut self;
+        text.push_str(more);
+        self
+    }
+
     pub fn text(&self) -> &str {
         let (Failure::Away(text)
         | Failure::Again(text)

@@ -155,7 +155,8 @@ fn a_primary_that_comes_back_acknowledges_nothing_alone() {
     // A new central tries that one first.
     let url = format!("{}?connect_timeout=1&commit_timeout=2&patience=20", stage.pair.url());
     let late = Central::on(&stage.folder).in_database(&url).start();
-    assert_eq!(late.process.count(|line| tells(line, "connect_store", "success")) > 0, true);
+    let first = late.process.wait_for(|line| tells(line, "connect_store", "success"));
+    assert!(first.contains(&stage.pair.primary.port.to_string()), "{first}");
     let there = stage.pair.primary.sql("SELECT coalesce(sum(stored), 0) FROM agencies");
     for id in 1..=AGENCIES {
         let agency = Agency::new(id, late.port, &stage.folder);

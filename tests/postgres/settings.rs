@@ -63,7 +63,7 @@ fn no_password_is_shown_anywhere() {
     for words in [
         format!("server --print-config --store {url}"),
         format!("server --port 0 --store {url}?patience=6"),
-        format!("server --store postgres://central:geheim@127.0.0.1:port/lottery"),
+        "server --store postgres://central:geheim@127.0.0.1:port/lottery".to_owned(),
         format!("migrate --store {url}"),
         format!("export --store {url} there"),
         format!("audit {url}"),

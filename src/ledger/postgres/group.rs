@@ -64,7 +64,8 @@ impl Writer {
                 self.buffer = judged.rows;
                 judged.verdicts
             }
-            Err(Failure::Refused(_)) if group.len() > 1 => self.one_by_one(shared, group),
+            // A group that may be stored already must not be stored again in parts.
+            Err(Failure::Refused(_)) if group.len() > 1 && self.doubtful.is_none() => self.one_by_one(shared, group),
             Err(failure) => {
                 let error = failed(&failure);
                 group.iter().map(|entry| refused(entry, &error)).collect()
@@ -116,8 +117,9 @@ impl Writer {
             self.recover(shared, &failure);
             let is_passing = matches!(failure, Failure::Away(_) | Failure::Again(_));
             if !is_passing || begun.elapsed() >= shared.hosts.limits().patience || shared.is_stopping() {
-                self.doubtful = pending.map(|pending: Pending| pending.number).or(self.doubtful);
-                return Err(failure);
+                let Some(Pending { number, .. }) = pending else { return Err(failure) };
+                self.doubtful = Some(number);
+                return Err(failure.with("; nobody can tell yet whether this was stored"));
             }
             pause();
         }
