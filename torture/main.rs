@@ -10,11 +10,14 @@
 mod common;
 
 mod bad_peers;
+mod damage;
+mod faults;
 mod kills;
 mod ledger;
 mod lottery;
 mod orders;
 mod peers;
+mod sample;
 mod stops;
 mod verdict;
 mod witness;

@@ -45,8 +45,9 @@ impl Files {
     pub(super) fn record_draw(&self, order: &DrawOrder, winners: &Winners) -> Result<Held, StorageError> {
         let mut writer = self.writer.lock();
         let Some(sealed) = writer.papers.acta.clone() else { return Ok(Held::NotDue) };
+        // The new acta would take the place of one that has no name yet.
+        writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
         if sealed.draw.is_some() {
-            writer.papers.name_acta(&*self.folder).map_err(|error| cannot_name(&error))?;
             return Ok(Held::Before);
         }
         // A draw of a format without seals was held before its seal.

@@ -7,6 +7,8 @@ mod blocks;
 #[cfg(test)]
 mod checkpoint_tests;
 mod close;
+#[cfg(test)]
+mod close_tests;
 mod disk;
 mod journal;
 mod open_error;

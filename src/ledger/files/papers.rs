@@ -68,12 +68,12 @@ impl Papers {
                 (secrets, Some(text))
             }
         };
+        let acta = match extents.acta {
+            Some(extent) => Some(settle_acta(folder, extent)?),
+            None => refuse_acta(folder).map(|()| None)?,
+        };
         settle_declarations(folder, extents.declarations)?;
-        let acta = extents.acta.map(|extent| settle_acta(folder, extent)).transpose()?;
-        if acta.is_none() {
-            // A crash came before the journal's record, so nobody has heard of it, and it will be made again.
-            remove(folder, ACTA)?;
-        }
+        // If a crash came before the journal's record of it, nobody has heard of it, and it will be made again.
         remove(folder, NEW_ACTA)?;
         Ok(Papers { secrets, unwritten, is_known, extents, acta: acta.map(Arc::new), is_unnamed: false })
     }
@@ -150,7 +150,10 @@ impl Papers {
     /// Puts the new acta in place, if that was not done yet. After an error, the next call or the next start does it.
     pub fn name_acta(&mut self, folder: &dyn Folder) -> io::Result<()> {
         if self.is_unnamed {
-            folder.rename(NEW_ACTA, ACTA)?;
+            // An earlier call may have come so far, and failed to sync that.
+            if folder.exists(NEW_ACTA)? {
+                folder.rename(NEW_ACTA, ACTA)?;
+            }
             folder.sync_names()?;
             self.is_unnamed = false;
         }
@@ -228,6 +231,14 @@ fn settle_declarations(folder: &dyn Folder, extent: Extent) -> Result<(), OpenEr
     cut().map_err(|error| bad(&format!("cannot shorten: {error}")))
 }
 
+/// An acta gets its name after the journal's record of it, so one without a record is of another time or another lottery.
+fn refuse_acta(folder: &dyn Folder) -> Result<(), OpenError> {
+    let exists = folder.exists(ACTA).map_err(OpenError::of(folder, ACTA, "look for it"))?;
+    let what = "the journal does not know it; restore all files of this folder from one copy, or move all of them away to \
+                start a new lottery";
+    if exists { Err(OpenError::at(&folder.path(ACTA), what)) } else { Ok(()) }
+}
+
 /// The acta that the journal knows. It gets its name, if a crash came before that.
 fn settle_acta(folder: &dyn Folder, extent: Extent) -> Result<Acta, OpenError> {
     let bad = |what: &str| {
@@ -238,11 +249,13 @@ fn settle_acta(folder: &dyn Folder, extent: Extent) -> Result<Acta, OpenError> {
         Ok(bytes) => bytes,
         Err(what) => {
             let bytes = read_extent(folder, NEW_ACTA, extent).map_err(|_| bad(&what))?;
-            let named = folder.rename(NEW_ACTA, ACTA).and_then(|()| folder.sync_names());
-            named.map_err(|error| bad(&format!("cannot be put in place: {error}")))?;
+            folder.rename(NEW_ACTA, ACTA).map_err(|error| bad(&format!("cannot be put in place: {error}")))?;
             bytes
         }
     };
+    // This is needed for one that is in place too: an earlier central may have failed to sync its name, and the next acta
+    // takes the place of the new one.
+    folder.sync_names().map_err(|error| bad(&format!("cannot sync its name: {error}")))?;
     acta::read(&bytes).map_err(|what| bad(&what))
 }
 
