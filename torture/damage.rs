@@ -13,7 +13,7 @@ use crate::common::{Exit, quiniela, value};
 use crate::orders::Orders;
 use crate::sample::{Files, Sample, State};
 
-/// The lines that a file's damage leaves as they are.
+/// Bytes that a disk writes whole.
 const SECTOR: usize = 512;
 /// Damages of one store.
 const DAMAGES: usize = 12;

@@ -91,7 +91,7 @@ impl<'a> Lottery<'a> {
         .start()
     }
 
-    /// How many bets each agency's file has at least.
+    /// The bytes of the smallest of the files of agencies.
     pub fn least_bytes(&self) -> usize {
         let bytes = |id| self.folder.file(id).metadata().unwrap().len() as usize;
         (1..=AGENCIES as u32).map(bytes).min().unwrap()
