@@ -39,6 +39,8 @@ pub fn make_keys(dir: &Path, agencies: u64) {
 pub struct Central {
     child: Child,
     pub port: u16,
+    /// Where it serves HTTP, if it does.
+    pub http: Option<u16>,
 }
 
 impl Central {
@@ -48,21 +50,37 @@ impl Central {
 
     /// With the folder that `quiniela keys init` has made, if there is one.
     pub fn start_with(program: &str, store: &Path, agencies: u64, keys: Option<&Path>) -> Central {
+        let mut words = Vec::new();
+        if let Some(keys) = keys {
+            words = vec!["--keys".to_owned(), keys.join("central").display().to_string()];
+        }
+        Central::start_words(program, store, agencies, &words)
+    }
+
+    /// With further words of its command line.
+    pub fn start_words(program: &str, store: &Path, agencies: u64, words: &[String]) -> Central {
         let mut command = Command::new(program);
         command
             .args(["server", "--port", "0", "--bind", "127.0.0.1", "--backlog", "4096", "--client-amount"])
             .args([&agencies.to_string(), "--store"])
-            .arg(store);
-        if let Some(keys) = keys {
-            command.arg("--keys").arg(keys.join("central"));
-        }
+            .arg(store)
+            .args(words);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let config = lines.find(|line| line.as_ref().unwrap().contains("action: config")).unwrap().unwrap();
+        let mut http = None;
+        let config = loop {
+            let line = lines.next().expect("a line about the configuration").unwrap();
+            if let Some((_, address)) = line.split_once("action: http | result: success | address: ") {
+                http = Some(address.rsplit_once(':').unwrap().1.parse().unwrap());
+            }
+            if line.contains("action: config") {
+                break line;
+            }
+        };
         let port = config.split("port: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
         // The log must be read, or the central would wait for its reader.
         std::thread::spawn(move || lines.count());
-        Central { child, port }
+        Central { child, port, http }
     }
 
     /// The process id, for `/proc`.

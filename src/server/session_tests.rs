@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{AsWritten, ServerConfig};
 use crate::domain::{Roster, SaidRules};
 use crate::ledger::files::Files;
+use crate::observe::Watch;
 use crate::server::connection::{Connection, Job, Queue};
 use crate::server::lottery::Step;
 use crate::transport::Who;

@@ -193,7 +193,15 @@ pub(super) fn unchecked(issued: &Issued, trusted: &Authority, crl: Option<&str>)
     roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap()).unwrap();
     let crls =
         crl.map(|crl| CertificateRevocationListDer::from_pem_slice(crl.as_bytes()).unwrap()).into_iter().collect();
-    Identity { role: Role::Central, certified, roots: Arc::new(roots), crls, provider, warnings: Vec::new() }
+    Identity {
+        role: Role::Central,
+        certified,
+        roots: Arc::new(roots),
+        crls,
+        provider,
+        warnings: Vec::new(),
+        expiries: Vec::new(),
+    }
 }
 
 /// A central's side with what was issued, whatever it says.

@@ -132,7 +132,8 @@ fn every_command_that_is_shown_is_one() {
             }
         }
         let commands: BTreeSet<&str> = shown.iter().map(|words| words[1]).collect();
-        let all = "server agency demo gen-data gen-compose keys draw status audit ticket echo-check health completions man";
+        let all =
+            "server agency demo gen-data gen-compose keys draw status audit ticket echo-check health completions man";
         assert_eq!(commands, all.split(' ').collect(), "{file}");
     }
 }
