@@ -33,6 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
@@ -71,6 +72,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Time that a stop may take, such as 5s or 500ms [default: 5s]')
             [CompletionResult]::new('--quiet-time', '--quiet-time', [CompletionResultType]::ParameterName, 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]')
             [CompletionResult]::new('--unbalanced', '--unbalanced', [CompletionResultType]::ParameterName, 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]')
+            [CompletionResult]::new('--http', '--http', [CompletionResultType]::ParameterName, 'Address and port of this machine for metrics, readiness and pages over HTTP, such as 127.0.0.1:7574; off if not given [env: HTTP] [file: HTTP]')
             [CompletionResult]::new('--print-config', '--print-config', [CompletionResultType]::ParameterName, 'Print every setting and where its value came from, and exit')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'With --print-config, print one JSON object')
             [CompletionResult]::new('--require-signed', '--require-signed', [CompletionResultType]::ParameterName, 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys')
@@ -285,6 +287,14 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'quiniela;status' {
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'Where the central serves HTTP')
+            [CompletionResult]::new('--watch', '--watch', [CompletionResultType]::ParameterName, 'Show it again each second, in place on a terminal, until Ctrl-C')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print the object alone, as JSON in one line')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'quiniela;demo' {
             [CompletionResult]::new('--agencies', '--agencies', [CompletionResultType]::ParameterName, 'Agencies to run, at most 500')
             [CompletionResult]::new('--data', '--data', [CompletionResultType]::ParameterName, 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few')
@@ -368,6 +378,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('gen-data', 'gen-data', [CompletionResultType]::ParameterValue, 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files')
             [CompletionResult]::new('keys', 'keys', [CompletionResultType]::ParameterValue, 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is')
             [CompletionResult]::new('draw', 'draw', [CompletionResultType]::ParameterValue, 'Holds the draw of a lottery that was begun with --winning-number later')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
@@ -425,6 +436,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;draw' {
+            break
+        }
+        'quiniela;help;status' {
             break
         }
         'quiniela;help;demo' {

@@ -37,6 +37,9 @@ _quiniela() {
             quiniela,echo-check)
                 cmd="quiniela__subcmd__echo__subcmd__check"
                 ;;
+            quiniela,export)
+                cmd="quiniela__subcmd__export"
+                ;;
             quiniela,gen-compose)
                 cmd="quiniela__subcmd__gen__subcmd__compose"
                 ;;
@@ -55,8 +58,14 @@ _quiniela() {
             quiniela,man)
                 cmd="quiniela__subcmd__man"
                 ;;
+            quiniela,migrate)
+                cmd="quiniela__subcmd__migrate"
+                ;;
             quiniela,server)
                 cmd="quiniela__subcmd__server"
+                ;;
+            quiniela,status)
+                cmd="quiniela__subcmd__status"
                 ;;
             quiniela,ticket)
                 cmd="quiniela__subcmd__ticket"
@@ -82,6 +91,9 @@ _quiniela() {
             quiniela__subcmd__help,echo-check)
                 cmd="quiniela__subcmd__help__subcmd__echo__subcmd__check"
                 ;;
+            quiniela__subcmd__help,export)
+                cmd="quiniela__subcmd__help__subcmd__export"
+                ;;
             quiniela__subcmd__help,gen-compose)
                 cmd="quiniela__subcmd__help__subcmd__gen__subcmd__compose"
                 ;;
@@ -100,8 +112,14 @@ _quiniela() {
             quiniela__subcmd__help,man)
                 cmd="quiniela__subcmd__help__subcmd__man"
                 ;;
+            quiniela__subcmd__help,migrate)
+                cmd="quiniela__subcmd__help__subcmd__migrate"
+                ;;
             quiniela__subcmd__help,server)
                 cmd="quiniela__subcmd__help__subcmd__server"
+                ;;
+            quiniela__subcmd__help,status)
+                cmd="quiniela__subcmd__help__subcmd__status"
                 ;;
             quiniela__subcmd__help,ticket)
                 cmd="quiniela__subcmd__help__subcmd__ticket"
@@ -173,7 +191,7 @@ _quiniela() {
 
     case "${cmd}" in
         quiniela)
-            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help"
+            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -376,12 +394,31 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__audit)
-            opts="-h --agency --data --receipt --ca --allow-unsigned --json --help"
+            opts="-h --draw --db-password-file --agency --data --receipt --ca --allow-unsigned --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --agency)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -488,7 +525,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__draw)
-            opts="-h --seal --server --store --timeout --json --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
+            opts="-h --seal --server --store --draw --db-password-file --timeout --json --keys --tls-ca --tls-cert --tls-key --tls-crl --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -506,6 +543,25 @@ _quiniela() {
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -672,8 +728,45 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__export)
+            opts="-h --store --draw --db-password-file --force --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__gen__subcmd__compose)
-            opts="-o -h --output --exercise --persist --tls --keys-dir --subnet --force --json --help"
+            opts="-o -h --output --exercise --persist --centrals --postgres --tls --keys-dir --subnet --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -711,6 +804,10 @@ _quiniela() {
                     ;;
                 --exercise)
                     COMPREPLY=($(compgen -W "1 2 3 4 5 6 7 8" -- "${cur}"))
+                    return 0
+                    ;;
+                --centrals)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --keys-dir)
@@ -870,7 +967,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help)
-            opts="server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help"
+            opts="server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -968,6 +1065,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__echo__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__export)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1149,7 +1260,35 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__help__subcmd__migrate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__help__subcmd__server)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1456,8 +1595,49 @@ _quiniela() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        quiniela__subcmd__migrate)
+            opts="-h --store --db-password-file --grant --retire --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --store)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --grant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retire)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         quiniela__subcmd__server)
-            opts="-h --config --port --bind --backlog --log-level --log-format --client-amount --store --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --print-config --json --require-signed --stop-on-eof --help"
+            opts="-h --config --port --bind --backlog --log-level --log-format --client-amount --store --db-password-file --draw --keys --tls-ca --tls-cert --tls-key --tls-crl --plain --winning-number --workers --queue --max-connections --max-connections-per-address --peer-memory --frame-deadline --stop-timeout --quiet-time --unbalanced --http --print-config --json --require-signed --require-standby --stop-on-eof --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1507,6 +1687,25 @@ _quiniela() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
                     fi
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --keys)
@@ -1620,6 +1819,28 @@ _quiniela() {
                     COMPREPLY=($(compgen -W "refuse accept" -- "${cur}"))
                     return 0
                     ;;
+                --http)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__status)
+            opts="-h --server --watch --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1628,12 +1849,31 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__ticket)
-            opts="-h --agency --bet --data --receipt --check --seal --ca --json --help"
+            opts="-h --draw --db-password-file --agency --bet --data --receipt --check --seal --ca --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --draw)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --db-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --agency)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -30,6 +30,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
+            cand status 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
@@ -67,6 +68,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --stop-timeout 'Time that a stop may take, such as 5s or 500ms [default: 5s]'
             cand --quiet-time 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]'
             cand --unbalanced 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]'
+            cand --http 'Address and port of this machine for metrics, readiness and pages over HTTP, such as 127.0.0.1:7574; off if not given [env: HTTP] [file: HTTP]'
             cand --print-config 'Print every setting and where its value came from, and exit'
             cand --json 'With --print-config, print one JSON object'
             cand --require-signed 'Take an agency''s DONE only with its signature over what it has sent; this needs --keys'
@@ -259,6 +261,13 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'quiniela;status'= {
+            cand --server 'Where the central serves HTTP'
+            cand --watch 'Show it again each second, in place on a terminal, until Ctrl-C'
+            cand --json 'Print the object alone, as JSON in one line'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'quiniela;demo'= {
             cand --agencies 'Agencies to run, at most 500'
             cand --data 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few'
@@ -334,6 +343,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand gen-data 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
             cand keys 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
             cand draw 'Holds the draw of a lottery that was begun with --winning-number later'
+            cand status 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
@@ -377,6 +387,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;keys;show'= {
         }
         &'quiniela;help;draw'= {
+        }
+        &'quiniela;help;status'= {
         }
         &'quiniela;help;demo'= {
         }

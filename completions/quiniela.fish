@@ -34,10 +34,13 @@ complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-compose" -d '
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "status" -d 'Shows how a running central fares: its phase, its seal, each agency\'s bets, and how fast they are acknowledged'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "backup" -d 'Copies a central\'s store, which may be in use: all of its files as they were at one moment'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "migrate" -d 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
+complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "export" -d 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder\'s central has them'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "completions" -d 'Prints the completion script of a shell'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
 complete -c quiniela -n "__fish_quiniela_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -55,7 +58,9 @@ TRACE\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l log-format -d 'Form of the log: text as the exercises have it, or json with one object a line [env: LOGGING_FORMAT] [file: LOGGING_FORMAT] [default: text]' -r -f -a "text\t''
 json\t''"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l client-amount -d 'Agencies 1 to N take part; auto detects N; with 0 there is no lottery, only the echo server [env: CLIENT_AMOUNT] [file: CLIENT_AMOUNT] [default: 5]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l store -d 'Folder of bets.csv and its journal [env: STORE_DIR] [file: STORE_DIR] [default: .]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l store -d 'Folder of bets.csv and its journal; or postgres://USER@HOST,HOST/NAME, which several centrals share [env: STORE_DIR] [file: STORE_DIR] [default: .]' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l db-password-file -d 'File of the password for the database, so that it stands in no list of processes [env: DB_PASSWORD_FILE] [file: DB_PASSWORD_FILE]' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l draw -d 'Which of the draws of the database [env: DRAW] [file: DRAW] [default: default]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l keys -d 'Folder with this party\'s certificate and key, as quiniela keys makes it; connections then use TLS [env: TLS_KEYS] [file: TLS_KEYS]' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: TLS_CA] [file: TLS_CA]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys [env: TLS_CERT] [file: TLS_CERT]' -r -F
@@ -74,14 +79,16 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-timeou
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l quiet-time -d 'With --client-amount auto: time without a new agency before the draw, such as 5s or 500ms [default: 5s]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l unbalanced -d 'What becomes of a DONE that declares other bets than are stored: refuse, or accept and say so in the acta [default: refuse]' -r -f -a "refuse\t''
 accept\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l http -d 'Address and port of this machine for metrics, readiness and pages over HTTP, such as 127.0.0.1:7574; off if not given [env: HTTP] [file: HTTP]' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l print-config -d 'Print every setting and where its value came from, and exit'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l json -d 'With --print-config, print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l require-signed -d 'Take an agency\'s DONE only with its signature over what it has sent; this needs --keys'
+complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l require-standby -d 'Take only a database whose commits wait for a standby, instead of warning of another'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -l stop-on-eof -d 'Stop when standard input ends, as the demo\'s processes do'
 complete -c quiniela -n "__fish_quiniela_using_subcommand server" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l config -d 'The configuration file, in YAML; only the default may be missing [default: config.yaml]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l id -d 'The agency\'s number, from 1 [env: CLI_ID]' -r
-complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l server -d 'The central, as host:port [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]' -r -f -a "(__fish_print_hostnames)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l server -d 'The central, as host:port; several that share a ledger with commas between them [env: CLI_SERVER_ADDRESS] [file: server.address] [default: server:12345]' -r -f -a "(__fish_print_hostnames)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l keys -d 'Folder with this party\'s certificate and key, as quiniela keys makes it; connections then use TLS [env: CLI_TLS_KEYS] [file: tls.keys]' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys [env: CLI_TLS_CA] [file: tls.ca]' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand agency" -l tls-cert -d 'Our own certificate, in PEM, instead of cert.pem in --keys [env: CLI_TLS_CERT] [file: tls.cert]' -r -F
@@ -144,9 +151,11 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l exerci
 6\t''
 7\t''
 8\t''"
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l centrals -d 'Number of centrals, which share a ledger if there are several' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l keys-dir -d 'With --tls, the folder of the keys, as quiniela keys init makes it; made if it is missing or empty' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l subnet -d 'Network of the containers' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l persist -d 'Keep the bets on a named volume, which survives the central\'s container'
+complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l postgres -d 'Keep the bets in a PostgreSQL with a synchronous standby, in two containers more; for exercises 5 to 8'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l tls -d 'Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other\'s'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l force -d 'Replace an existing file even if it is not a Compose file of this lottery'
 complete -c quiniela -n "__fish_quiniela_using_subcommand gen-compose" -l json -d 'With --output, print one JSON object about the file that was written'
@@ -211,7 +220,9 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_
 complete -c quiniela -n "__fish_quiniela_using_subcommand keys; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l seal -d 'The seal over which the draw is held, 64 hexadecimal digits' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l server -d 'The central, as host:port' -r -f -a "(__fish_print_hostnames)"
-complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l store -d 'The central\'s store, for a central without keys on this machine' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l store -d 'The central\'s store, a folder or postgres://USER@HOST,HOST/NAME, for a central without keys on this machine' -r -f -a "(__fish_complete_directories)"
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l draw -d 'Which of the draws of a database; a folder holds one alone' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l timeout -d 'Time limit for the whole command, such as 60s or 500ms' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l keys -d 'Folder with the keys of an agency or of the operator; the check then uses TLS' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-ca -d 'Certificate of the authority to trust, in PEM, instead of ca.pem in --keys' -r -F
@@ -220,6 +231,10 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-key -d 'T
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l tls-crl -d 'List of revoked certificates, in PEM, instead of crl.pem in --keys' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand draw" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand status" -l server -d 'Where the central serves HTTP' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand status" -l watch -d 'Show it again each second, in place on a terminal, until Ctrl-C'
+complete -c quiniela -n "__fish_quiniela_using_subcommand status" -l json -d 'Print the object alone, as JSON in one line'
+complete -c quiniela -n "__fish_quiniela_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l agencies -d 'Agencies to run, at most 500' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l data -d 'Folder of the files agency-1.csv, agency-2.csv and so on; default .data, or generated files if that has too few' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -l tls -d 'Make keys for the central and each agency, and run the lottery over TLS, in which every party proves who it is'
@@ -229,6 +244,8 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand demo" -s h -l help -d 
 complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -l rate -d 'Most MiB to copy in a second, so that the central keeps its speed; 0 is no limit' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -l json -d 'Print one JSON object'
 complete -c quiniela -n "__fish_quiniela_using_subcommand backup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l draw -d 'Which of the draws of a database; a folder holds one alone' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l agency -d 'Check the file of this agency against the acta' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l data -d 'Folder of the agency\'s file, agency-<id>.csv' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l receipt -d 'What the agency was shown at the close; without it only the number of its bets and its winners can be checked' -r -F
@@ -236,6 +253,8 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l ca -d 'File 
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l allow-unsigned -d 'With --ca, list what is not signed instead of failing; a bad signature still fails'
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -l json -d 'Print one JSON object instead of a table'
 complete -c quiniela -n "__fish_quiniela_using_subcommand audit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l draw -d 'Which of the draws of a database; a folder holds one alone' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l agency -d 'The agency of the bet' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l bet -d 'Which of the agency\'s bets, from 1 on' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l data -d 'Folder of the agency\'s file, agency-<id>.csv, to make a ticket without the store' -r -f -a "(__fish_complete_directories)"
@@ -245,24 +264,37 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l seal -d 'Se
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l ca -d 'File of the authority: seal and number must be signed, with certificates that were valid then' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -l json -d 'Print one JSON object about the ticket that is checked; a ticket that is made is one anyway'
 complete -c quiniela -n "__fish_quiniela_using_subcommand ticket" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l store -d 'The database: postgres://USER@HOST,HOST/NAME' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l grant -d 'Role of the centrals, which gets the rights that a central needs' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l retire -d 'Remove this draw and all of its bets; it has to be drawn' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l store -d 'The database: postgres://USER@HOST,HOST/NAME' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l draw -d 'Which of the draws of a database; a folder holds one alone' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l force -d 'Replace the files of a folder'
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "backup" -d 'Copies a central\'s store, which may be in use: all of its files as they were at one moment'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
-complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw demo backup audit ticket completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "server" -d 'Runs the central: takes bets, keeps them on disk, holds the draw, answers with the winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "agency" -d 'Runs an agency: sends its bets to the central, waits for the draw, asks for its winners'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "echo-check" -d 'Sends a line to an echo server, and checks that it comes back unchanged'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "health" -d 'Checks that the central on this machine echoes a line, and exits with 0 if it does: a container\'s health check'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "gen-compose" -d 'Writes a Docker Compose file with the central and N agencies'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "gen-data" -d 'Writes files of plausible Argentine bets, one for each agency. The same seed gives the same files'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "keys" -d 'Makes, renews and revokes the certificates of a lottery in which every party proves who it is'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "draw" -d 'Holds the draw of a lottery that was begun with --winning-number later'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "status" -d 'Shows how a running central fares: its phase, its seal, each agency\'s bets, and how fast they are acknowledged'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "demo" -d 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "backup" -d 'Copies a central\'s store, which may be in use: all of its files as they were at one moment'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "audit" -d 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "ticket" -d 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "migrate" -d 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "export" -d 'Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder\'s central has them'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "completions" -d 'Prints the completion script of a shell'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "man" -d 'Prints the manual pages of all commands, one after another, or writes them to a folder'
+complete -c quiniela -n "__fish_quiniela_using_subcommand help; and not __fish_seen_subcommand_from server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "init" -d 'Makes an authority, and a folder with a key and a certificate for each party'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "request" -d 'Makes a key that stays here, and a request to have it certified'
 complete -c quiniela -n "__fish_quiniela_using_subcommand help; and __fish_seen_subcommand_from keys" -f -a "sign" -d 'Answers a request with a certificate. The flag says for whom, and nothing in the request does'
