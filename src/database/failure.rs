@@ -47,7 +47,7 @@ impl Failure {
     }
 
     /// The same with more words.
-    pub fn with(mut self, more: &str) -> Failure {
+    pub fn and(mut self, more: &str) -> Failure {
         let (Failure::Away(text)
         | Failure::Again(text)
         | Failure::Full(text)

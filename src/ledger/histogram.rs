@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_value_counts_for_the_first_bound_that_is_not_below_it() {
         let histogram = Histogram::new(&[10, 20]);
-        [0, 10, 11, 20, 21, 900].map(|value| histogram.add(value));
+        [0, 10, 11, 20, 21, 900].into_iter().for_each(|value| histogram.add(value));
         let counted = histogram.counted();
         assert_eq!((counted.counts, counted.sum), (vec![2, 2, 2], 962));
         assert_eq!((histogram.take_max(), histogram.take_max()), (900, 0));

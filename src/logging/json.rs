@@ -33,14 +33,17 @@ const NUMBERS: [&str; 23] = [
 /// `true` or `false`.
 const TRUTHS: [&str; 1] = ["sealed"];
 
-const TEXTS: [&str; 22] = [
+const TEXTS: [&str; 25] = [
+    "address",
     "after",
     "close_at",
     "dni",
+    "draw",
     "ended_by",
     "error",
     "file",
     "holds",
+    "host",
     "ip",
     "kept_in",
     "log_level",

@@ -155,7 +155,7 @@ pub fn send_gathered() {
 
 /// How many lines were dropped since the start, because standard output took nothing.
 pub fn dropped() -> usize {
-    QUEUE.get().map_or(0, |queue| queue.dropped())
+    QUEUE.get().map_or(0, |queue| queue.dropped_in_all())
 }
 
 /// Waits until everything that was logged is written, unless standard output has taken nothing for a second.

@@ -50,7 +50,7 @@ impl LineQueue {
     }
 
     /// Lines that were dropped since the start.
-    pub fn dropped(&self) -> usize {
+    pub fn dropped_in_all(&self) -> usize {
         self.state.lock().dropped_in_all
     }
 

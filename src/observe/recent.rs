@@ -94,7 +94,7 @@ mod tests {
     fn what_a_store_held_at_the_start_is_no_rate() {
         let mut recent = Recent::default();
         assert_eq!(recent.rate(), Rate::default());
-        [1000, 1000, 1250, 1251].map(|bets| recent.note_bets(bets));
+        [1000, 1000, 1250, 1251].into_iter().for_each(|bets| recent.note_bets(bets));
         assert_eq!(recent.rate(), Rate { seconds: 3, bets: vec![0, 250, 1] });
         (0..400).for_each(|second| recent.note_bets(2000 + second));
         let rate = recent.rate();

@@ -161,7 +161,9 @@ fn what_is_not_there_is_not_there() {
         assert!(!files.is_empty(), "{place} holds no source");
         for (file, text) in files {
             // Only `main` prints errors, to standard error.
-            for line in code(text).map(|line| line.replace("eprintln!(", "")) {
+            // And only the lane for handshakes rests, for a bounded time.
+            let code = code(text).filter(|line| !line.contains("min(LONGEST_REST)"));
+            for line in code.map(|line| line.replace("eprintln!(", "")) {
                 let found = words.iter().find(|word| line.contains(**word));
                 assert_eq!(found, None, "{file}: {line}");
             }
@@ -174,9 +176,16 @@ fn everything_but_http_is_plain_threads() {
     let sources = sources();
     assert!(sources["src/observe/http.rs"].contains("tokio::"));
     for (file, text) in sources.iter().filter(|(file, _)| !file.starts_with("src/observe/")) {
-        let is_async =
-            |line: &&str| ["async ", ".await", "tokio::", "hyper", "axum"].iter().any(|word| line.contains(word));
-        assert_eq!(code(text).find(is_async), None, "{file}");
+        let is_async = |line: &&str| {
+            let awaits = line
+                .split(".await")
+                .skip(1)
+                .any(|rest| !rest.starts_with(|next: char| next == '_' || next.is_alphanumeric()));
+            awaits || ["async fn", "hyper", "axum"].iter().any(|word| line.contains(word))
+        };
+        // The database's driver brings a runtime too, and that room keeps it to itself.
+        let has_runtime = |line: &&str| line.contains("tokio::") && !file.starts_with("src/database/");
+        assert_eq!(code(text).find(|line| is_async(line) || has_runtime(line)), None, "{file}");
     }
 }
 

@@ -303,7 +303,7 @@ fn a_disk_that_takes_nothing_is_told_of_until_it_takes_something() {
     let folder = Folder::new();
     let central = on(&folder).agencies(2).after("trap '' XFSZ && ulimit -f 256").start();
     let http = port(&central);
-    let batch = crate::common::client::frame(&format!("BATCH|1|250\n{}", format!("\n{ANA}").repeat(250)));
+    let batch = crate::common::client::frame(&format!("BATCH|1|250\n{}", format!("{ANA}\n").repeat(250)));
     let mut client = central.client();
     let refused =
         std::iter::repeat_with(|| client.send_bytes(&batch).reply()).find(|reply| !reply.contains("|OK|")).unwrap();

@@ -119,7 +119,7 @@ impl Writer {
             if !is_passing || begun.elapsed() >= shared.hosts.limits().patience || shared.is_stopping() {
                 let Some(Pending { number, .. }) = pending else { return Err(failure) };
                 self.doubtful = Some(number);
-                return Err(failure.with("; nobody can tell yet whether this was stored"));
+                return Err(failure.and("; nobody can tell yet whether this was stored"));
             }
             pause();
         }

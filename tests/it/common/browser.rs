@@ -66,7 +66,7 @@ impl Browser {
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
         // A new tab has a page of its own. What that one asks for is nobody's concern.
         browser.open("about:blank");
-        (browser.requests(), browser.console());
+        drop((browser.requests(), browser.console()));
         Some(browser)
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use super::{Central, CentralStart, LIMIT, tells, value};
 
@@ -43,11 +44,16 @@ impl CentralStart {
     }
 }
 
-/// The port on which a central serves HTTP, from its log.
+/// The port on which a central serves HTTP, from its log, once it has come so far that it takes requests.
 #[track_caller]
 pub fn port(central: &Central) -> u16 {
     let line = central.process.wait_for(|line| tells(line, "http", "success"));
-    value(&line, "address").unwrap().rsplit_once(':').unwrap().1.parse().unwrap()
+    let port = value(&line, "address").unwrap().rsplit_once(':').unwrap().1.parse().unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while get(port, "/readyz").body == "the central starts\n" {
+        assert!(Instant::now() < deadline, "it does not come to its start");
+    }
+    port
 }
 
 pub fn connect(port: u16) -> TcpStream {
