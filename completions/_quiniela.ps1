@@ -345,6 +345,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
             [CompletionResult]::new('--grant', '--grant', [CompletionResultType]::ParameterName, 'Role of the centrals, which gets the rights that a central needs')
             [CompletionResult]::new('--retire', '--retire', [CompletionResultType]::ParameterName, 'Remove this draw and all of its bets; it has to be drawn')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object about what was done')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -354,6 +355,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
             [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Replace the files of a folder')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object about what was written')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -729,7 +729,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__export)
-            opts="-h --store --draw --db-password-file --force --help"
+            opts="-h --store --draw --db-password-file --force --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1596,7 +1596,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__migrate)
-            opts="-h --store --db-password-file --grant --retire --help"
+            opts="-h --store --db-password-file --grant --retire --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -314,6 +314,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
             cand --grant 'Role of the centrals, which gets the rights that a central needs'
             cand --retire 'Remove this draw and all of its bets; it has to be drawn'
+            cand --json 'Print one JSON object about what was done'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -322,6 +323,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand --draw 'Which of the draws of a database; a folder holds one alone'
             cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
             cand --force 'Replace the files of a folder'
+            cand --json 'Print one JSON object about what was written'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

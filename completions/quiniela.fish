@@ -268,11 +268,13 @@ complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l store -d '
 complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l grant -d 'Role of the centrals, which gets the rights that a central needs' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l retire -d 'Remove this draw and all of its bets; it has to be drawn' -r
+complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -l json -d 'Print one JSON object about what was done'
 complete -c quiniela -n "__fish_quiniela_using_subcommand migrate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l store -d 'The database: postgres://USER@HOST,HOST/NAME' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l draw -d 'Which of the draws of a database; a folder holds one alone' -r
 complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l db-password-file -d 'File of the password for a database, so that it stands in no list of processes' -r -F
 complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l force -d 'Replace the files of a folder'
+complete -c quiniela -n "__fish_quiniela_using_subcommand export" -l json -d 'Print one JSON object about what was written'
 complete -c quiniela -n "__fish_quiniela_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c quiniela -n "__fish_quiniela_using_subcommand man" -l dir -d 'Folder for the pages quiniela.1, quiniela-server.1 and so on; created if it is missing' -r -f -a "(__fish_complete_directories)"

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
+use serde::Serialize;
 
 use crate::config::{DatabaseArgs, database};
 use crate::database::reading::{self, Wanted};
 use crate::database::{Failure, Hosts, masked};
 use crate::error::{Error, Kind, Result};
-use crate::output::{WholeFile, counted, print};
+use crate::output::{WholeFile, counted, object, print};
 
 /// Writes a draw of a database into a folder: bets.csv, and acta.json and secrets.json as a folder's central has them.
 ///
@@ -33,10 +34,21 @@ pub struct Args {
     /// Replace the files of a folder
     #[arg(long)]
     force: bool,
+
+    /// Print one JSON object about what was written
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    folder: String,
+    bets: u64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let Args { store, database: draw, dir, force } = args;
+    let Args { store, database: draw, dir, force, json } = args;
     if database(store.as_ref()).is_none() {
         let shown = masked(store);
         return Err(Error::bad_input(format!("--store {shown}: give a database, postgres://USER@HOST/NAME")));
@@ -47,6 +59,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     fs::create_dir_all(dir).map_err(|error| Error::at_path(Kind::Failed, dir, "make this folder", &error))?;
     let written = write(store, draw, dir)?;
+    if *json {
+        return print(object(&Report { folder: dir.display().to_string(), bets: written })?);
+    }
     print(format!("{}: {}\n", dir.display(), counted(written, "bet")))
 }
 

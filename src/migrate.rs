@@ -1,10 +1,12 @@
 //! `quiniela migrate`: makes the tables of a database that several centrals share.
 
+use serde::Serialize;
+
 use crate::config::{PasswordArgs, database};
 use crate::database::schema::{self, VERSION};
 use crate::database::{Failure, masked};
 use crate::error::{Error, Kind, Result};
-use crate::output::print;
+use crate::output::{object, print};
 
 /// Makes the tables of a database that several centrals share, or brings them to the version that this program knows.
 ///
@@ -28,6 +30,20 @@ pub struct Args {
     /// Remove this draw and all of its bets; it has to be drawn
     #[arg(long, value_name = "NAME")]
     retire: Option<String>,
+
+    /// Print one JSON object about what was done
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    store: &'a str,
+    version_before: i32,
+    version: i32,
+    granted: Option<&'a str>,
+    retired: Option<&'a str>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -60,6 +76,11 @@ pub fn run(args: &Args) -> Result<()> {
             return Err(Error::bad_input(format!("{store}: there is no draw {draw}")));
         }
         told.push_str(&format!("{store}: the draw {draw} was removed\n"));
+    }
+    if args.json {
+        let (granted, retired) = (args.grant.as_deref(), args.retire.as_deref());
+        let report = Report { store: &store, version_before: before, version: VERSION, granted, retired };
+        return print(object(&report)?);
     }
     print(told)
 }
