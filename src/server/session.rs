@@ -255,8 +255,8 @@ impl Session {
 
     /// Sends the answers that are ready.
     fn deliver(&mut self, central: &Central, at: &At<'_>) -> io::Result<()> {
-        let signer = self.stream.signer();
-        let collected = self.owed.collect(|| at.outcomes.pop(), |what| central.awaited(what, signer));
+        let awaited = |what| central.awaited(what, self.stream.signer());
+        let collected = self.owed.collect(|| at.outcomes.pop(), awaited);
         if collected.has_failed {
             self.end(End::Storage);
         }
