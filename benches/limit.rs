@@ -221,12 +221,13 @@ fn picture(rows: &[Row]) -> String {
 fn write_down(rows: &[Row]) {
     const BEGIN: &str = "<!-- limit: begin -->\n";
     const END: &str = "<!-- limit: end -->";
+    const PICTURE: &str = "![Ratios to the floor, with their goals](limit.svg)";
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = docs.join("PERFORMANCE.md");
     let text = std::fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).expect("the mark of the table's beginning");
     let (_, after) = rest.split_once(END).expect("the mark of the table's end");
-    std::fs::write(page, format!("{before}{BEGIN}{}{END}{after}", table(rows))).unwrap();
+    std::fs::write(page, format!("{before}{BEGIN}{}\n{PICTURE}\n{END}{after}", table(rows))).unwrap();
     std::fs::write(docs.join("limit.svg"), picture(rows)).unwrap();
 }
 
