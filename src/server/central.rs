@@ -3,6 +3,7 @@
 mod declare;
 mod draw;
 mod operator;
+mod settle;
 mod watched;
 
 pub use operator::Token;
@@ -23,8 +24,8 @@ use crate::config::{Plain, ServerConfig};
 use crate::domain::acta::{Signed, StoreSecrets};
 use crate::domain::{AgencyId, Bet, Place, Rows};
 use crate::error::{Error, Result};
-use crate::ledger::{Audience, Claim, Entry, Ledger, StorageError, Store, Verdict};
-use crate::logging::{self, Event};
+use crate::ledger::{Audience as _, Claim, Entry, Ledger, StorageError, Store};
+use crate::logging::Event;
 use crate::observe::Watch;
 use crate::transport::{Peer, Signer, Stream, verify_signature};
 use crate::wire::frame::MAX_FRAME;
@@ -368,12 +369,15 @@ impl Central {
     }
 
     pub fn note_done(&self, agency: AgencyId) {
-        assert_eq!(self.ledger.store.commit(&[Entry::Done { agency, declaration: None }]), [Verdict::Marked]);
+        assert_eq!(
+            self.ledger.store.commit(&[Entry::Done { agency, declaration: None }]),
+            [crate::ledger::Verdict::Marked]
+        );
     }
 
     pub fn stored_bets(&self) -> u64 {
         let verdict = self.ledger.store.commit(&[Entry::Account { agency: AgencyId(1) }]).pop();
-        let Some(Verdict::Account { stored, .. }) = verdict else { panic!("{verdict:?}") };
+        let Some(crate::ledger::Verdict::Account { stored, .. }) = verdict else { panic!("{verdict:?}") };
         stored
     }
 }
@@ -383,71 +387,5 @@ fn log_identity(peer: &Peer, agency: AgencyId, refusal: &Refusal) {
     if let Refusal::Identity(reason) = refusal {
         let event = Event::fail("identidad").with("ip", peer.address.ip()).with("port", peer.address.port());
         event.with("client_id", agency).with("error", reason).log();
-    }
-}
-
-impl Audience<Order, Arc<dyn Client>> for Central {
-    fn settle(&self, verdicts: Vec<(Order, Verdict)>) {
-        let gathered = logging::gather();
-        let is_drawn = self.lottery.is_drawn();
-        let mut tally = self.tally();
-        let mut settled = Vec::new();
-        let (mut has_changed, mut is_done) = (false, false);
-        for (order, verdict) in verdicts {
-            has_changed |= matches!(verdict, Verdict::Marked | Verdict::Failed(_));
-            match order {
-                Order::Request { asked, from, since } => {
-                    is_done |= verdict == Verdict::Marked;
-                    let is_known = self.disk.note(&verdict);
-                    let Some((asked, from)) = self.note_declaration(asked, from, &verdict) else { continue };
-                    let outcome = asked.settle(verdict, is_drawn, self.secrets());
-                    if let Some(tally) = &mut tally {
-                        tally.note(&outcome, since);
-                    }
-                    if !is_known {
-                        outcome.log();
-                    }
-                    settled.push((from, outcome));
-                }
-                Order::SealAnnouncement => {
-                    if verdict == Verdict::Marked {
-                        self.lottery.wait_for_number();
-                    } else {
-                        self.lottery.step_back(Step::Due);
-                    }
-                }
-                Order::Announcement => {
-                    if verdict == Verdict::Marked {
-                        self.lottery.advance(Step::Drawing, Step::Drawn);
-                    } else {
-                        self.lottery.step_back(Step::Due);
-                    }
-                }
-            }
-        }
-        if is_done {
-            self.log_missing();
-        }
-        // These lines must precede those that the outcomes lead to.
-        drop(gathered);
-        if has_changed {
-            self.look_at_store();
-        }
-        let mut waiting: Vec<Arc<dyn Client>> = Vec::new();
-        for (client, outcome) in settled {
-            client.settle(outcome);
-            if waiting.last().is_none_or(|last| !Arc::ptr_eq(last, &client)) {
-                waiting.push(client);
-            }
-        }
-        self.admit_to_line(waiting);
-    }
-
-    fn admit_to_line(&self, waiting: Vec<Arc<dyn Client>>) {
-        waiting.into_iter().for_each(Client::wake);
-    }
-
-    fn lose_store(&self) {
-        self.look_at_store();
     }
 }
