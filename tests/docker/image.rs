@@ -1,6 +1,8 @@
 //! The image, the Compose file's containers, and the scripts and targets that make them.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::stage::{Stage, docker, inspect, succeed};
@@ -15,22 +17,19 @@ fn up_builds_a_missing_image_and_never_runs_a_stale_one() {
     stage.generate(8, 1, &[]);
     let mut log = stage.up();
     log.wait_for(1, "consulta_ganadores", "success");
-    assert!(log.show().contains(" INFO     action"));
+    assert!(!log.show().contains(" DEBUG    action"));
     let first = inspect("server", "{{.Image}}");
     stage.compose(&["down"]);
 
-    let source = stage.path("src/logging/mod.rs");
-    let text = fs::read_to_string(&source).unwrap();
-    let changed = text.replace("Level::Info => \"INFO\"", "Level::Info => \"NOTE\"");
+    // What is changed is the image's recipe: to compile the program again takes three minutes, and shows no more of `up`.
+    let recipe = stage.path("docker/Dockerfile");
+    let text = fs::read_to_string(&recipe).unwrap();
+    let changed = text.replace("ENV STORE_DIR=/store", "ENV LOGGING_LEVEL=DEBUG STORE_DIR=/store");
     assert!(changed != text);
-    fs::write(&source, changed).unwrap();
+    fs::write(&recipe, changed).unwrap();
     let mut log = stage.up();
     log.wait_for(1, "consulta_ganadores", "success");
-    assert!(
-        log.show().contains(" NOTE     action") && !log.show().contains(" INFO     action"),
-        "old lines:\n{}",
-        log.show()
-    );
+    assert!(log.show().contains(" DEBUG    action"), "old lines:\n{}", log.show());
     assert_ne!(inspect("server", "{{.Image}}"), first);
     assert_eq!(inspect("server", "{{.Image}}"), inspect("client1", "{{.Image}}"), "both run the new one");
 }
@@ -84,8 +83,12 @@ fn containers_are_locked_down_and_the_health_check_is_quiet() {
         assert_eq!(inspect(name, "{{.HostConfig.CapDrop}}"), "[ALL]");
         assert_eq!(inspect(name, "{{.HostConfig.SecurityOpt}}"), "[no-new-privileges:true]");
         assert_eq!(inspect(name, "{{.HostConfig.LogConfig.Type}}"), "json-file");
-        assert_eq!(inspect(name, "{{.HostConfig.PortBindings}}"), "map[]");
     }
+    // What people may watch is for this machine alone; agencies reach the central on the containers' network.
+    assert_eq!(inspect("server", "{{.HostConfig.PortBindings}}"), "map[7574/tcp:[{127.0.0.1 7574}]]");
+    assert_eq!(inspect("client1", "{{.HostConfig.PortBindings}}"), "map[]");
+    assert!(answer("/healthz").starts_with("HTTP/1.1 200 "));
+    assert!(answer("/status.json").contains("\"agencies\":"));
     assert_eq!(inspect("client1", "{{.HostConfig.ReadonlyRootfs}}"), "true");
     assert_eq!(inspect("server", "{{.Config.StopTimeout}}"), "10");
     let network = "{{(index .IPAM.Config 0).Subnet}}";
@@ -143,4 +146,13 @@ fn the_courses_make_targets_work() {
     log.finish(&["server"]);
     assert!(log.of("server").any(|line| line.is("shutdown", "success")), "stopped before it was removed");
     assert_eq!(docker(&["ps", "-a", "-q", "--filter", "name=^server$"]), "");
+}
+
+/// The central's answer at its published address, with its head.
+fn answer(path: &str) -> String {
+    let mut stream = TcpStream::connect("127.0.0.1:7574").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
