@@ -1,4 +1,5 @@
-//! What a lottery is kept on, as far as its torture needs to know. A database that two centrals share is to be another.
+//! What a lottery is kept on, as far as its torture needs to know. A database that two centrals share has a supervisor of its own
+//! (`shared.rs`).
 
 use std::fs;
 

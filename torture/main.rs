@@ -9,6 +9,10 @@
 #[path = "../tests/it/common/mod.rs"]
 mod common;
 
+#[allow(dead_code)]
+#[path = "../tests/postgres/cluster.rs"]
+mod cluster;
+
 mod bad_peers;
 mod damage;
 mod faults;
@@ -18,6 +22,7 @@ mod lottery;
 mod orders;
 mod peers;
 mod sample;
+mod shared;
 mod stops;
 mod verdict;
 mod witness;
