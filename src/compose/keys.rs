@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Args, mountable, resolve};
+use super::{Args, mountable, resolve, shared};
 use crate::domain::{AgencyId, Role};
 use crate::error::{Error, Kind, Result};
 use crate::keys::{self, flag_of, folder_of};
@@ -14,13 +14,12 @@ use crate::transport::{Acceptance, Connector, Paths};
 /// Where a container has the keys of its party.
 pub const PLACE: &str = "/keys";
 
-/// The host of the central's service, by which the agencies know it.
-const HOST: &str = "server";
-
 /// See the module.
 pub struct Keys {
     dir: PathBuf,
     agencies: u32,
+    /// The hosts of the centrals' services, by which the agencies know them.
+    hosts: Vec<String>,
     /// The folder as the Compose file has it.
     shown: String,
     /// What a person should know of keys that were made.
@@ -31,20 +30,22 @@ impl Keys {
     /// Those of the options' folder. `to_root` is the path from the Compose file's folder to the project.
     pub fn ready(options: &Args, root: &Path, to_root: &str) -> Result<Keys> {
         let (dir, agencies) = (options.keys_dir.clone(), options.clients);
-        let told = if is_empty(&dir)? { keys::init(&dir, agencies.max(1))? } else { String::new() };
+        let hosts: Vec<String> = (1..=options.centrals).map(shared::name).collect();
+        let told = if is_empty(&dir)? { keys::init(&dir, agencies.max(1), &hosts)? } else { String::new() };
         let (whole, advice) = (resolve(&dir)?, "choose another --keys-dir");
         let shown = match whole.strip_prefix(resolve(root)?) {
             Ok(below) => format!("{to_root}/{}", mountable(below, advice)?),
             Err(_) => mountable(&whole, advice)?,
         };
-        let keys = Keys { dir, agencies, shown, told };
+        let keys = Keys { dir, agencies, hosts, shown, told };
         keys.parties().try_for_each(|party| keys.check(party))?;
         Ok(keys)
     }
 
-    /// The central, then the agencies.
+    /// The centrals, which are one party, then the agencies.
     pub fn parties(&self) -> impl Iterator<Item = Role> + use<> {
-        std::iter::once(Role::Central).chain((1..=self.agencies).map(|id| Role::Agency(AgencyId(id))))
+        let centrals = std::iter::repeat_n(Role::Central, self.hosts.len());
+        centrals.chain((1..=self.agencies).map(|id| Role::Agency(AgencyId(id))))
     }
 
     /// A party's own folder, mounted read-only.
@@ -68,9 +69,27 @@ impl Keys {
             return Err(Error::bad_path(&folder, format!("there is no certificate; {advice} makes it")));
         }
         match party {
-            Role::Central => Acceptance::load(Paths::of_central(&folder)).map(drop),
-            _ => Connector::load(&Paths::of_client(&folder), Some(party), HOST).map(drop),
+            Role::Central => {
+                Acceptance::load(Paths::of_central(&folder))?;
+                self.check_hosts()
+            }
+            _ => self
+                .hosts
+                .iter()
+                .try_for_each(|host| Connector::load(&Paths::of_client(&folder), Some(party), host).map(drop)),
         }
+    }
+}
+
+impl Keys {
+    /// A host that the certificate does not name, no agency would take for a central.
+    fn check_hosts(&self) -> Result<()> {
+        let named = keys::hosts_of_central(&self.dir)?;
+        let Some(host) = self.hosts.iter().find(|host| !named.contains(host)) else { return Ok(()) };
+        let names: String = self.hosts.iter().map(|host| format!(" --server-name {host}")).collect();
+        let advice = format!("quiniela keys renew {} --central{names}", self.dir.display());
+        let folder = self.dir.join(folder_of(Role::Central));
+        Err(Error::bad_path(&folder, format!("the certificate does not name {host}; {advice} makes one that does")))
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Args {
     pub centrals: u32,
 
     /// Keep the bets in a PostgreSQL with a synchronous standby, in two containers more; for exercises 5 to 8
-    #[arg(long, conflicts_with = "tls")]
+    #[arg(long)]
     pub postgres: bool,
 
     /// Run the exercise, 5 to 8, over TLS: each container gets the keys of its party, and no other's

@@ -132,7 +132,7 @@ fn hold(options: &Args, data: &Path, files: &[PathBuf], folder: &Path, stop: &St
     std::fs::create_dir(&store).map_err(|error| Error::at_path(Kind::Failed, &store, "make this folder", &error))?;
     let keys = options.tls.then(|| folder.join("keys"));
     if let Some(keys) = &keys {
-        keys::init(keys, options.agencies)?;
+        keys::init(keys, options.agencies, &[])?;
     }
     let keys_of = |party: &str| keys.as_ref().map(|keys| keys.join(party));
     let mut children = Children::new(folder, stop)?;

@@ -16,6 +16,7 @@ use crate::config::whole_number;
 use crate::domain::{AgencyId, MAX_AGENCIES, Role};
 use crate::error::{Error, Result};
 use crate::output::{object, print};
+use certificate::Certificate;
 use issued::Serial;
 use parties::{Terms, Which};
 pub use parties::{flag_of, folder_of};
@@ -182,9 +183,16 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Makes the keys of a lottery with so many agencies in a folder that has none, for a central on this machine or in Docker
-/// Compose. Returns what a person should know of them.
-pub fn init(dir: &Path, agencies: u32) -> Result<String> {
-    parties::init(dir, agencies, &Terms { hosts: &[], days: DAYS }, false).map(|done| done.text)
+/// Compose, and at these hosts. Returns what a person should know of them.
+pub fn init(dir: &Path, agencies: u32, hosts: &[String]) -> Result<String> {
+    parties::init(dir, agencies, &Terms { hosts, days: DAYS }, false).map(|done| done.text)
+}
+
+/// The hosts that the central's certificate names, of the keys in this folder.
+pub fn hosts_of_central(dir: &Path) -> Result<Vec<String>> {
+    let path = dir.join(folder_of(Role::Central)).join("cert.pem");
+    let certificate = Certificate::read(&folder::read(&path)?).map_err(|why| Error::bad_path(&path, why))?;
+    Ok(certificate.hosts)
 }
 
 fn terms<'a>(hosts: &'a Hosts, lifetime: &Lifetime, role: Role) -> Result<Terms<'a>> {

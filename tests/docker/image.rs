@@ -1,11 +1,9 @@
 //! The image, the Compose file's containers, and the scripts and targets that make them.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::stage::{Stage, docker, inspect, succeed};
+use crate::stage::{Stage, answer, docker, inspect, succeed};
 
 #[test]
 #[ignore = "needs a Docker engine: make test-docker"]
@@ -87,8 +85,8 @@ fn containers_are_locked_down_and_the_health_check_is_quiet() {
     // What people may watch is for this machine alone; agencies reach the central on the containers' network.
     assert_eq!(inspect("server", "{{.HostConfig.PortBindings}}"), "map[7574/tcp:[{127.0.0.1 7574}]]");
     assert_eq!(inspect("client1", "{{.HostConfig.PortBindings}}"), "map[]");
-    assert!(answer("/healthz").starts_with("HTTP/1.1 200 "));
-    assert!(answer("/status.json").contains("\"agencies\":"));
+    assert!(answer(7574, "/healthz").starts_with("HTTP/1.1 200 "));
+    assert!(answer(7574, "/status.json").contains("\"agencies\":"));
     assert_eq!(inspect("client1", "{{.HostConfig.ReadonlyRootfs}}"), "true");
     assert_eq!(inspect("server", "{{.Config.StopTimeout}}"), "10");
     let network = "{{(index .IPAM.Config 0).Subnet}}";
@@ -146,13 +144,4 @@ fn the_courses_make_targets_work() {
     log.finish(&["server"]);
     assert!(log.of("server").any(|line| line.is("shutdown", "success")), "stopped before it was removed");
     assert_eq!(docker(&["ps", "-a", "-q", "--filter", "name=^server$"]), "");
-}
-
-/// The central's answer at its published address, with its head.
-fn answer(path: &str) -> String {
-    let mut stream = TcpStream::connect("127.0.0.1:7574").unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
 }

@@ -11,6 +11,7 @@ mod echo;
 mod image;
 mod log;
 mod lottery;
+mod shared;
 mod stage;
 mod stop;
 mod tls;

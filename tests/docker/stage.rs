@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -168,4 +170,13 @@ pub fn exit_code(container: &str) -> i32 {
     let state = inspect(container, "{{.State.Status}} {{.State.ExitCode}}");
     let code = state.strip_prefix("exited ").unwrap_or_else(|| panic!("{container} is {state}"));
     code.parse().unwrap()
+}
+
+/// The central's answer at a published port, with its head.
+pub fn answer(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }

@@ -207,6 +207,38 @@ fn several_centrals_share_a_database_with_a_standby_and_agencies_know_them_all()
 }
 
 #[test]
+fn with_tls_several_centrals_have_one_certificate_that_names_each_of_them() {
+    let project = project();
+    let file = generated(project.path(), "2 --centrals 3 --postgres --tls");
+    let mounts = |name: &str| {
+        let volumes = strings(&file["services"][name]["volumes"]);
+        volumes
+            .iter()
+            .filter(|volume| volume.ends_with(":/keys:ro"))
+            .map(|volume| volume.to_string())
+            .collect::<Vec<_>>()
+    };
+    for central in ["server", "server2", "server3"] {
+        assert_eq!(mounts(central), ["./keys/central:/keys:ro"]);
+        assert!(strings(&file["services"][central]["environment"]).contains(&"TLS_KEYS=/keys"));
+    }
+    for id in 1..=2 {
+        assert_eq!(mounts(&format!("client{id}")), [format!("./keys/agency-{id}:/keys:ro")]);
+    }
+    for service in ["db1", "db2", "migrate"] {
+        assert!(mounts(service).is_empty());
+    }
+    // Keys that were made for fewer centrals are refused, with what to run.
+    let (code, said) = run(project.path(), "gen-compose 2 --centrals 4 --postgres --tls --force -o compose.yaml");
+    assert_eq!(code, Some(2), "{said}");
+    let advice = "quiniela keys renew keys --central --server-name server --server-name server2 --server-name server3 --server-name server4";
+    assert!(said.contains("keys/central: the certificate does not name server4") && said.contains(advice), "{said}");
+    let (code, said) = run(project.path(), advice.strip_prefix("quiniela ").unwrap());
+    assert_eq!(code, Some(0), "{said}");
+    generated(project.path(), "2 --centrals 4 --postgres --tls --force");
+}
+
+#[test]
 fn with_tls_each_container_has_its_own_keys_alone_and_runs_as_their_owner() {
     let project = project();
     let made = project.path().join("keys");
