@@ -63,6 +63,7 @@ mutants: ## List the changes of ledger and domain that no unit test notices
 .PHONY: bench
 bench: ## Measure how near this machine's limit quiniela is, and write docs/PERFORMANCE.md's table and picture
 	WRITE=1 cargo bench --locked --bench limit
+	WRITE=1 cargo bench --locked --bench growth
 
 .PHONY: lint
 lint: ## Check the format, and deny every warning

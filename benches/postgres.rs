@@ -1,7 +1,8 @@
 //! A ledger on PostgreSQL, with the standby in step: one central against psql's binary COPY of the same rows, and the whole wire
-//! against a folder, in the same run. Then one batch in flight, two centrals beside one, and the draw without the seal.
+//! against a folder, in the same run. Then one batch in flight, two centrals beside one, the draw without the seal, and how long no
+//! bet is taken when the primary is killed and the standby promoted at once.
 //!
-//! `cargo bench --bench postgres`; `BETS=1000000`, `ROUNDS=3`, `IN_FLIGHT=256`.
+//! `cargo bench --bench postgres`; `BETS=1000000`, `ROUNDS=3`, `IN_FLIGHT=256`, `FAILOVERS=10`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -13,9 +14,11 @@ mod cluster;
 mod common;
 mod support;
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use cluster::{Follows, Pair};
 use support::{Central, QUINIELA, make_bets, median, setting, time, upload, work_folder};
@@ -44,6 +47,41 @@ fn uploads(pair: &Pair, agencies: &[u64], centrals: usize, all: u64, data: &Path
     });
     centrals.into_iter().for_each(Central::stop);
     taken
+}
+
+/// From the kill of the primary, and from the end of the standby's promotion, to the next bet that is acknowledged. Nothing is frozen
+/// meanwhile, and the central is the same all the while.
+fn failover() -> [Duration; 2] {
+    let mut pair = Pair::start(Follows::InStep).unwrap();
+    let central = Central::start(QUINIELA, Path::new(&pair.url()), 1);
+    let is_over = AtomicBool::new(false);
+    let pauses = std::thread::scope(|scope| {
+        let bets = scope.spawn(|| {
+            let mut stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
+            let mut acknowledged = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                // One is refused if the central gives its server up while it stores it. An agency sends it again.
+                if support::ask(&mut stream, "BET|1|Ana|Paz|1|2000-01-01|7574") == "ACK|OK" {
+                    acknowledged.push(Instant::now());
+                } else {
+                    stream = TcpStream::connect(("127.0.0.1", central.port)).unwrap();
+                }
+            }
+            acknowledged
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        pair.primary.kill();
+        let killed = Instant::now();
+        pair.standby.promote();
+        let promoted = Instant::now();
+        std::thread::sleep(Duration::from_secs(3));
+        is_over.store(true, Ordering::SeqCst);
+        let acknowledged = bets.join().unwrap();
+        let next = acknowledged.into_iter().find(|at| *at > promoted).expect("service again within three seconds");
+        [next - killed, next - promoted]
+    });
+    central.stop();
+    pauses
 }
 
 fn main() {
@@ -95,7 +133,11 @@ fn main() {
     let central = common::Central::on(&folder).in_database(&pair.url());
     let central = central.with("--client-amount 2 --winning-number later").start();
     let upload = |id| upload(QUINIELA, id, central.port, &data, in_flight, None);
-    [1, 2].into_iter().for_each(|id| _ = upload(id));
+    for id in [1, 2] {
+        upload(id);
+        // The agency may be gone before it has said so.
+        assert_eq!(central.ask(&format!("DONE|{id}")), "ACK_DONE|OK");
+    }
     let seal = loop {
         let status = central.ask("STATUS");
         if let Some(seal) = status.split('|').find(|field| field.len() == 64) {
@@ -110,4 +152,12 @@ fn main() {
     });
     println!("the draw over {bets} bets, without the seal: {} ms", draw.as_millis());
     central.stop();
+    drop(pair);
+
+    let pauses: Vec<[Duration; 2]> = (0..setting("FAILOVERS", 10)).map(|_| failover()).collect();
+    for (place, since) in ["the kill", "the promotion"].iter().enumerate() {
+        let pauses: Vec<Duration> = pauses.iter().map(|pause| pause[place]).collect();
+        let worst = pauses.iter().max().copied().unwrap_or_default();
+        println!("service again after {since}: median {:.0?}, worst {worst:.0?}, of {}", median(&pauses), pauses.len());
+    }
 }

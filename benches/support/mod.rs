@@ -106,6 +106,11 @@ impl Central {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends SIGTERM and waits for a clean end.
     pub fn stop(mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -118,7 +123,22 @@ pub fn agency(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, ke
     agency_command(program, id, port, data, in_flight, keys).stdout(Stdio::null()).spawn().unwrap()
 }
 
-/// An upload from the agency's start until all is acknowledged, and DONE too. The lottery has another agency, so there is no draw.
+/// Runs an agency to its end. Returns the time from `start` to its last acknowledgement.
+pub fn run_agency(id: u64, port: u16, data: &Path, in_flight: u64, start: Instant) -> Duration {
+    let mut command = agency_command(QUINIELA, id, port, data, in_flight, None);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut last = Duration::ZERO;
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        if line.unwrap().contains("action: apuesta_enviada | result: success") {
+            last = start.elapsed();
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    last
+}
+
+/// An upload from the agency's start until all is acknowledged. Whether DONE is sent then, it may not live to see. The lottery has
+/// another agency, so there is no draw.
 pub fn upload(program: &str, id: u64, port: u16, data: &Path, in_flight: u64, keys: Option<&Path>) -> Duration {
     let (wait, taken) = upload_in_parts(program, id, port, data, in_flight, keys);
     wait + taken
@@ -180,6 +200,16 @@ pub fn receive(stream: &mut TcpStream) -> String {
     let mut reply = vec![0; u32::from_be_bytes(header) as usize];
     stream.read_exact(&mut reply).unwrap();
     String::from_utf8(reply).unwrap()
+}
+
+/// Puts a text into docs/PERFORMANCE.md, in the place of what stands between the marks of this name.
+pub fn put_table(name: &str, table: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PERFORMANCE.md");
+    let text = std::fs::read_to_string(&page).unwrap();
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (before, rest) = text.split_once(&begin).expect("the mark of the table's beginning");
+    let (_, after) = rest.split_once(&end).expect("the mark of the table's end");
+    std::fs::write(page, format!("{before}{begin}{table}{end}{after}")).unwrap();
 }
 
 pub fn time(act: impl FnOnce()) -> Duration {
