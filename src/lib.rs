@@ -38,6 +38,9 @@ use log::LevelFilter;
 
 use cli::{Cli, Command};
 use error::{Error, Kind, Result};
+
+/// The name of the thread in which a panic is not the end of the process.
+pub use observe::THREAD as HTTP_THREAD;
 use output::{WholeFile, object, print};
 use signals::StopSignal;
 

@@ -1,4 +1,4 @@
-//! Turns the library's result into an exit code, and does nothing else.
+//! Turns the library's result into an exit code, and a panic into the end of the process.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::low_level::emulate_default_handler;
 
 fn main() -> ExitCode {
+    abort_on_panic();
     match quiniela::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -18,4 +19,16 @@ fn main() -> ExitCode {
             ExitCode::from(error.kind.exit_code())
         }
     }
+}
+
+/// A panic is a bug, so nothing in memory can be trusted any more ("Why a panic aborts" in docs/ARCHITECTURE.md). The thread that
+/// serves HTTP has nothing that others rely on: there it ends what it was doing.
+fn abort_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        if std::thread::current().name() != Some(quiniela::HTTP_THREAD) {
+            std::process::abort();
+        }
+    }));
 }

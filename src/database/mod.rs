@@ -21,5 +21,5 @@ mod url;
 pub use failure::Failure;
 pub use hosts::{Hosts, Tell, Warning, pause};
 pub(crate) use params;
-pub use session::{Answer, Ask, Params, Row, Session, Statement, column};
+pub use session::{Answer, Ask, Follower, Params, Row, Session, Statement, column};
 pub use url::{Url, is_url, masked};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error};
@@ -38,8 +39,18 @@ pub enum Answer {
 pub struct Standby {
     /// `synchronous_standby_names`: empty if commits wait for no other machine.
     pub names: String,
-    /// Who follows: name, state, whether a commit waits for it, and the bytes that it is behind.
-    pub followers: Vec<String>,
+    pub followers: Vec<Follower>,
+}
+
+/// A server that follows the one that takes writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follower {
+    pub name: String,
+    /// `pg_stat_replication.state` and `sync_state`: `streaming` and `sync` if all is well. None if the role may not see them.
+    pub state: Option<String>,
+    pub sync_state: Option<String>,
+    /// Bytes of the log that it has not applied yet.
+    pub behind: Option<u64>,
 }
 
 /// See the module. When it is dropped its connection is closed, and nothing that it has begun is cancelled.
@@ -146,15 +157,16 @@ impl Session {
         let mut standby = Standby::default();
         for row in rows {
             standby.names = column(&row, 0)?;
-            let text = |place| column::<Option<String>>(&row, place).map(Option::unwrap_or_default);
-            let (name, state, sync) = (text(1)?, text(2)?, text(3)?);
+            // Nobody follows, and the row is of the setting alone.
+            let Some(name) = column(&row, 1)? else { continue };
             let behind: Option<i64> = column(&row, 4)?;
-            match behind {
-                Some(behind) => standby.followers.push(format!("{name} {state} {sync}, {behind} bytes behind")),
-                // The role may not look, or nobody follows.
-                None if name.is_empty() => {}
-                None => standby.followers.push(format!("{name} (state hidden: GRANT pg_monitor)")),
-            }
+            standby.followers.push(Follower {
+                name,
+                state: column(&row, 2)?,
+                sync_state: column(&row, 3)?,
+                // What is ahead of the setting's own reading is not behind.
+                behind: behind.map(|bytes| u64::try_from(bytes).unwrap_or_default()),
+            });
         }
         Ok(standby)
     }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::winners::Winners;
+use crate::database::Follower;
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
 use crate::domain::{Account, AgencyId, Checksum, Draw, Place, Rows, Rules, SealStep};
@@ -103,14 +106,14 @@ pub struct State {
 }
 
 /// How a store elsewhere fares, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// The server that takes writes.
+    /// The server that takes writes. None while none is found.
     pub host: Option<String>,
-    /// The standbys that commits wait for, by their names; empty if for none.
+    /// The standbys that commits wait for, as `synchronous_standby_names` has them; empty if for none.
     pub standby: String,
-    /// Who follows, their state, and how far they are behind.
-    pub followers: Vec<String>,
+    /// Who follows that server.
+    pub followers: Vec<Follower>,
     /// Why nothing can be stored now.
     pub away: Option<String>,
 }
@@ -163,6 +166,24 @@ pub trait Store: Send + Sync {
     fn close(&self) -> Result<(), StorageError>;
 }
 
+/// In one line.
+impl fmt::Display for Health {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(host) = &self.host else { return out.write_str("no server that takes writes is found") };
+        let standby = if self.standby.is_empty() { "no standby" } else { &self.standby };
+        write!(out, "{host}, commits wait for {standby}")?;
+        for Follower { name, state, sync_state, behind } in &self.followers {
+            match (state, sync_state, behind) {
+                (Some(state), Some(sync), Some(behind)) => {
+                    write!(out, "; {name}: {state} {sync}, {behind} bytes behind")?
+                }
+                _ => write!(out, "; {name}: hidden from this role, which needs pg_monitor")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for StorageError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
@@ -176,5 +197,18 @@ mod tests {
     #[test]
     fn an_error_of_storage_reads_as_its_sentence() {
         assert_eq!(StorageError("bets.csv: cannot write: full".to_owned()).to_string(), "bets.csv: cannot write: full");
+    }
+
+    #[test]
+    fn a_database_is_told_of_in_one_line() {
+        assert_eq!(Health::default().to_string(), "no server that takes writes is found");
+        let hidden = Follower { name: "b".to_owned(), state: None, sync_state: None, behind: None };
+        let [state, sync_state] = ["streaming", "sync"].map(|text| Some(text.to_owned()));
+        let seen = Follower { name: "a".to_owned(), state, sync_state, behind: Some(7) };
+        let (host, standby) = (Some("db1:5432".to_owned()), "a".to_owned());
+        assert_eq!(
+            Health { host, standby, followers: vec![seen, hidden], away: None }.to_string(),
+            "db1:5432, commits wait for a; a: streaming sync, 7 bytes behind; b: hidden from this role, which needs pg_monitor"
+        );
     }
 }

@@ -21,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use line::Leaving;
 use spare::Spare;
 
-pub use entry::{Declaration, DrawOrder, Entry, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
+pub use entry::{Declaration, DrawOrder, Entry, Health, Held, IsStopping, Sign, State, StorageError, Store, Verdict};
 pub use histogram::{Counted, Histogram, TIMES};
 pub use line::{Claim, Line};
 pub use winners::Winners;

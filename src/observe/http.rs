@@ -19,6 +19,8 @@ use super::routes::{Shown, router};
 use super::watch::Watch;
 use crate::error::{Error, Result};
 
+/// The name of the server's thread, by which a panic's handler knows it.
+pub const THREAD: &str = "http";
 /// Connections open at once. A further one is closed.
 const MAX_CONNECTIONS: usize = 64;
 /// Time from a connection's begin to the end of its request's head.
@@ -71,7 +73,7 @@ impl Server {
             // An error says that the server was dropped, which means the same.
             let _ = runtime.block_on(stopped);
         };
-        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+        let thread = std::thread::Builder::new().name(THREAD.to_owned()).spawn(run)?;
         Ok(Server { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -96,7 +98,9 @@ async fn tick(shown: Arc<Shown>) {
     let mut seconds = interval(Duration::from_secs(1));
     loop {
         seconds.tick().await;
-        shown.tick();
+        let shown = Arc::clone(&shown);
+        // A task of its own, so that a bug in it costs a second, and not all that follow.
+        let _ = tokio::spawn(async move { shown.tick() }).await;
     }
 }
 
@@ -127,4 +131,59 @@ async fn serve(stream: TcpStream, router: Router, _place: OwnedSemaphorePermit) 
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     // Whatever goes wrong concerns the client alone.
     let _ = timeout(CONNECTION_DEADLINE, served).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::super::watch::{Account, Expiry, Look, View};
+    use super::*;
+    use crate::ledger::Health;
+
+    /// A central at which every look is a bug.
+    struct Broken;
+
+    impl View for Broken {
+        fn look(&self) -> Look {
+            panic!("a bug")
+        }
+
+        fn accounts(&self) -> Vec<Account> {
+            panic!("a bug")
+        }
+
+        fn complaint(&self) -> Option<String> {
+            panic!("a bug")
+        }
+
+        fn database(&self) -> Option<Health> {
+            panic!("a bug")
+        }
+
+        fn expiries(&self) -> Vec<Expiry> {
+            panic!("a bug")
+        }
+    }
+
+    #[test]
+    fn a_bug_in_an_answer_costs_that_answer_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let view: Arc<dyn View> = Arc::new(Broken);
+        let watch = Arc::new(Watch::new(folder.path(), None));
+        watch.serving(Arc::downgrade(&view));
+        let _server = Server::start(listener, watch).unwrap();
+        let ask = |path: &str| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            String::from_utf8(answer).unwrap()
+        };
+        for path in ["/status.json", "/readyz", "/metrics"] {
+            assert_eq!(ask(path), "", "{path}");
+            assert!(ask("/healthz").starts_with("HTTP/1.1 200 "), "{path}");
+        }
+    }
 }

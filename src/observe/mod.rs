@@ -16,6 +16,6 @@ mod scene;
 mod watch;
 
 pub use counts::{Counts, STATES, Turned};
-pub use http::{Server, bind};
+pub use http::{Server, THREAD, bind};
 pub use report::{Acknowledgement, AgencyReport, Report};
 pub use watch::{Account, Expiry, Look, Phase, View, Watch};

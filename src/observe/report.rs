@@ -6,6 +6,7 @@ use time::macros::format_description;
 
 use super::watch::{Account, Look, Phase};
 use crate::domain::{Hash, LotteryId, Status};
+use crate::ledger::Health;
 
 /// The format's number. Fields may be added to a format.
 const FORMAT: u32 = 1;
@@ -33,6 +34,9 @@ pub struct Report {
     pub connections: Connections,
     pub queue: usize,
     pub log_dropped: usize,
+    /// The database that holds the ledger. A central with files has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Health>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,7 @@ impl Report {
             connections: Connections::default(),
             queue: 0,
             log_dropped: crate::logging::dropped(),
+            database: None,
         }
     }
 

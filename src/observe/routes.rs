@@ -69,6 +69,7 @@ impl Shown {
         let scene = self.scene();
         let recent = self.recent.lock();
         let mut report = Report::new(OffsetDateTime::now_utc(), self.started.into(), scene.obstacle);
+        report.database = scene.database;
         report.rate = recent.rate();
         report.acknowledgement = recent.acknowledgement();
         if let Some(counts) = &self.watch.counts {
@@ -140,10 +141,12 @@ async fn status(State(shown): State<Arc<Shown>>) -> Response {
 }
 
 async fn readiness(State(shown): State<Arc<Shown>>) -> Response {
-    match shown.watch.obstacle() {
-        None => text(StatusCode::OK, "ready\n".to_owned()),
-        Some(obstacle) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")),
-    }
+    let (status, first) = match shown.watch.obstacle() {
+        None => (StatusCode::OK, "ready".to_owned()),
+        Some(obstacle) => (StatusCode::SERVICE_UNAVAILABLE, obstacle),
+    };
+    let database = shown.watch.view().and_then(|view| view.database());
+    text(status, database.map_or_else(|| format!("{first}\n"), |health| format!("{first}\ndatabase: {health}\n")))
 }
 
 fn page(html: &'static str, policy: &'static str) -> Response {

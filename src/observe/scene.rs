@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::process::Process;
 use super::watch::{Account, Expiry, Look, Watch};
+use crate::ledger::Health;
 use crate::ledger::files::{BETS, JOURNAL};
 
 /// See the module.
@@ -17,6 +18,8 @@ pub struct Scene {
     pub look: Option<Look>,
     pub accounts: Vec<Account>,
     pub expiries: Vec<Expiry>,
+    /// None if the ledger is in files.
+    pub database: Option<Health>,
     pub process: Process,
     pub free_bytes: Option<u64>,
     /// Bytes of the store's two files.
@@ -35,6 +38,7 @@ impl Scene {
             look: view.as_ref().map(|view| view.look()),
             accounts: view.as_ref().map(|view| view.accounts()).unwrap_or_default(),
             expiries: view.as_ref().map(|view| view.expiries()).unwrap_or_default(),
+            database: view.as_ref().and_then(|view| view.database()),
             process: Process::now(),
             free_bytes: watch.free_bytes(),
             bets_file: length(BETS),

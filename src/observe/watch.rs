@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Turned};
 use crate::domain::{AgencyId, Hash, LotteryId, Status};
-use crate::ledger::Histogram;
+use crate::ledger::{Health, Histogram};
 
 /// See the module.
 pub struct Watch {
@@ -38,6 +38,8 @@ pub trait View: Send + Sync {
     fn accounts(&self) -> Vec<Account>;
     /// Why bets are refused for the disk, if they are.
     fn complaint(&self) -> Option<String>;
+    /// How the database fares, if the ledger is in one.
+    fn database(&self) -> Option<Health>;
     /// When what the keys' files hold expires.
     fn expiries(&self) -> Vec<Expiry>;
 }
@@ -194,6 +196,10 @@ mod tests {
 
         fn complaint(&self) -> Option<String> {
             self.0.map(str::to_owned)
+        }
+
+        fn database(&self) -> Option<Health> {
+            unreachable!("nobody looks")
         }
 
         fn expiries(&self) -> Vec<Expiry> {

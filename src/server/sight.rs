@@ -7,6 +7,7 @@ use super::central::Central;
 use super::connection::Queue;
 use super::open::Open;
 use super::turn::Standing;
+use crate::ledger::Health;
 use crate::observe::{Account, Counts, Expiry, Look, STATES, View};
 use crate::transport::Expiring;
 
@@ -45,6 +46,10 @@ impl View for Sight {
 
     fn complaint(&self) -> Option<String> {
         self.central.complaint()
+    }
+
+    fn database(&self) -> Option<Health> {
+        self.central.health()
     }
 
     fn expiries(&self) -> Vec<Expiry> {

@@ -42,6 +42,9 @@ pub fn show(place: &str, report: &Report) -> String {
     let (open, waiting) = (report.connections.open, report.connections.waiting);
     let queue = format!("{open} open, {waiting} of them wait for the draw; {} in the queue", report.queue);
     line("connections", queue);
+    if let Some(database) = &report.database {
+        line("database", visible(&database.to_string()).to_string());
+    }
     if report.log_dropped > 0 {
         line("log", format!("{} dropped: nobody reads it", counted(report.log_dropped as u64, "line")));
     }
@@ -92,7 +95,9 @@ mod tests {
         "agencies":[{"agency":1,"bets":100,"done":true,"status":"signed","winners":3,"root":null},
         {"agency":2,"bets":5,"done":false,"status":null,"winners":null,"root":null}],
         "rate":{"seconds":6,"bets":[900,0,10,20,30,40]},"acknowledgement":{"count":9,"p50":0.0004,"p99":0.002,"max":0.01},
-        "connections":{"open":12,"waiting":5},"queue":3,"log_dropped":1,"later":"a field of a later version"}"#;
+        "connections":{"open":12,"waiting":5},"queue":3,"log_dropped":1,
+        "database":{"host":"db1:5432","standby":"b","away":null,
+        "followers":[{"name":"b","state":"streaming","sync_state":"sync","behind":0}]},"later":"a field of a later version"}"#;
 
     #[test]
     fn the_table_says_what_the_object_says_and_no_more() {
@@ -107,6 +112,7 @@ seal         -
 bets         105, 20 a second
 acknowledged half within 0.4 ms, 99 % within 2.0 ms, all within 10.0 ms (9 in the last minute)
 connections  12 open, 5 of them wait for the draw; 3 in the queue
+database     db1:5432, commits wait for b; b: streaming sync, 0 bytes behind
 log          1 line dropped: nobody reads it
 
   agency         bets  done        winners

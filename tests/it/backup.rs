@@ -272,3 +272,19 @@ fn what_a_killed_backup_leaves_is_no_store() {
     // The next backup does not mind.
     assert_eq!(back_up(&folder, "copy")["bets"], 70_000);
 }
+
+#[test]
+fn a_backup_that_finds_no_room_says_so_and_leaves_nothing() {
+    let folder = large();
+    let before = fs::read(folder.bets()).unwrap();
+    let backup = command(&folder, "backup store copy");
+    let mut shell = Command::new("/bin/sh");
+    // No file may grow beyond half a MiB, or one: shells count in blocks of 512 or 1024 bytes.
+    shell.args(["-c", "trap '' XFSZ && ulimit -f 1024 && exec \"$0\" \"$@\""]).arg(backup.get_program());
+    shell.args(backup.get_args()).env_clear().current_dir(folder.path());
+    let names_before = names(folder.path());
+    Process::start(shell).finish().failed(1, &["bets.csv: cannot write: File too large"]);
+    assert_eq!(names(folder.path()), names_before, "no copy is left, whole or not");
+    assert_eq!(fs::read(folder.bets()).unwrap(), before);
+    back_up(&folder, "copy");
+}

@@ -38,6 +38,7 @@ mod output;
 #[cfg(target_os = "linux")]
 mod peers;
 mod protocol_doc;
+mod readiness;
 mod readme;
 mod rules;
 mod scripts;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::http::{ask, connect, get, port, sample};
 use crate::common::keys::Place;
-use crate::common::{ANA, Agency, Central, CentralStart, Client, Folder, LIMIT, Signal, tells};
+use crate::common::{ANA, Agency, Central, CentralStart, Folder, LIMIT, tells};
 
 fn on(folder: &Folder) -> CentralStart {
     Central::on(folder).with("--http 127.0.0.1:0")
@@ -272,55 +272,6 @@ fn those_who_hold_every_connection_are_cut_off_and_harm_no_agency() {
         told.starts_with("HTTP/1.1 200")
     });
     slow.iter_mut().for_each(|stream| assert!(is_closed(stream)));
-    central.stop();
-}
-
-#[test]
-fn a_stop_waits_for_no_connection_and_readiness_tells_of_it() {
-    let folder = Folder::new();
-    let central = on(&folder).agencies(1).with("--frame-deadline 60s --stop-timeout 20s").start();
-    let http = port(&central);
-    assert_eq!(get(http, "/readyz").body, "ready\n");
-    let _open: Vec<TcpStream> = (0..20).map(|_| connect(http)).collect();
-    // It does not read its replies, so the stop waits for it for a second.
-    let mut client = Client::connect_with(central.port, |socket| {
-        socket.set_recv_buffer_size(4 * 1024).unwrap();
-        socket.set_send_buffer_size(1024 * 1024).unwrap();
-    });
-    client.send_bytes(&crate::common::client::frame("HELLO|1\n").repeat(20_000));
-    central.process.signal(Signal::TERM);
-    central.process.wait_for(|line| tells(line, "close_listener", "success"));
-    let ready = get(http, "/readyz");
-    let state = get(http, "/status.json").json();
-    assert_eq!((ready.status, ready.body.as_str()), (503, "the central stops\n"));
-    assert_eq!((state["ready"].as_bool(), state["reason"].as_str()), (Some(false), Some("the central stops")));
-    assert_eq!(get(http, "/healthz").status, 200);
-    assert_eq!(sample(&metrics(http), "quiniela_ready"), Some(0.0));
-    let begin = Instant::now();
-    drop(client);
-    central.stopped();
-    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
-    assert!(TcpStream::connect(("127.0.0.1", http)).is_err());
-}
-
-#[test]
-fn a_disk_that_takes_nothing_is_told_of_until_it_takes_something() {
-    let folder = Folder::new();
-    let central = on(&folder).agencies(2).after("trap '' XFSZ && ulimit -f 256").start();
-    let http = port(&central);
-    let batch = crate::common::client::frame(&format!("BATCH|1|250\n{}", format!("{ANA}\n").repeat(250)));
-    let mut client = central.client();
-    let refused =
-        std::iter::repeat_with(|| client.send_bytes(&batch).reply()).find(|reply| !reply.contains("|OK|")).unwrap();
-    assert!(refused.contains("storage: bets.csv: "), "{refused}");
-    let ready = get(http, "/readyz");
-    assert_eq!(ready.status, 503);
-    assert!(ready.body.starts_with("bets are refused: bets.csv: "), "{}", ready.body);
-    let state = get(http, "/status.json").json();
-    assert_eq!((state["ready"].as_bool(), state["reason"].as_str()), (Some(false), Some(ready.body.trim_end())));
-    assert_eq!(sample(&metrics(http), "quiniela_refusals_total{agency=\"1\",reason=\"storage\"}"), Some(1.0));
-    assert_eq!(central.ask(&format!("BET|2|{ANA}")), "ACK|OK");
-    assert_eq!(get(http, "/readyz").status, 200);
     central.stop();
 }
 

@@ -11,3 +11,4 @@ mod hostile;
 mod settings;
 mod shared;
 mod table;
+mod watched;

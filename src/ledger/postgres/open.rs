@@ -13,7 +13,7 @@ use super::{Postgres, Shared};
 use crate::database::{Failure, Hosts, Session, column, params};
 use crate::domain::acta::{self, StoreSecrets};
 use crate::domain::{Hash, Roster, Rules, SaidRules, WinningNumber};
-use crate::ledger::entry::Health;
+use crate::ledger::Health;
 use crate::ledger::files::new_secrets;
 
 /// What a central was told of the draw. What it was not told is as the draw has it, or as the default has it for a new one.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::Shared;
 use super::view::peek;
 use crate::database::{Failure, Session, Statement};
+use crate::ledger::Health;
 use crate::ledger::entry::News;
 
 /// How often it looks.
@@ -68,8 +69,7 @@ fn run(shared: &Shared, news: &News, stopped: &Receiver<()>) {
                 }
                 watcher.seen.clear();
                 if !shared.is_stopping() {
-                    let mut health = shared.health.lock();
-                    (health.away, health.host) = (Some(failure.to_string()), None);
+                    *shared.health.lock() = Health { away: Some(failure.to_string()), ..Health::default() };
                 }
             }
         }

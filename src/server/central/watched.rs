@@ -8,7 +8,7 @@ use super::super::lottery::Step;
 use super::super::outcome::{Asked, Outcome};
 use super::Central;
 use crate::domain::{AgencyId, LotteryId, WinningNumber};
-use crate::ledger::State;
+use crate::ledger::{Health, State};
 use crate::observe::{Account, Counts, Phase};
 use crate::wire::Refusal;
 
@@ -118,13 +118,18 @@ impl Central {
         (1..=self.agencies(&self.state())).enumerate().map(|(place, agency)| account((place, agency))).collect()
     }
 
+    /// How the database fares, if the ledger is in one.
+    pub fn health(&self) -> Option<Health> {
+        self.ledger.store.health()
+    }
+
     /// Why bets are refused for the disk or the database, if they are.
     pub fn complaint(&self) -> Option<String> {
         if self.lottery.step() == Step::Failed {
             let broken = self.state().broken.map_or_else(|| "the disk failed".to_owned(), |error| error.0);
             return Some(format!("bets are refused: {broken}"));
         }
-        let away = || self.ledger.store.health().and_then(|health| health.away);
+        let away = || self.health().and_then(|health| health.away);
         self.disk.complaint().or_else(|| away().map(|reason| format!("the database cannot be used: {reason}")))
     }
 }
