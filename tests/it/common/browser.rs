@@ -187,7 +187,8 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // This ends Chromium. The driver is killed with its process.
-        let _ = self.try_ask("DELETE", &format!("/session/{}", self.session), &Value::Null);
+        let ended = self.try_ask("DELETE", &format!("/session/{}", self.session), &json!({}));
+        assert!(std::thread::panicking() || ended.is_ok_and(|(is_ended, _)| is_ended), "Chromium goes on");
     }
 }
 
