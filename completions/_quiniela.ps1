@@ -36,6 +36,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
+            [CompletionResult]::new('recover', 'recover', [CompletionResultType]::ParameterValue, 'Repairs a store after a crash or a power loss as the start of a central does, and closes it')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
             [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
             [CompletionResult]::new('migrate', 'migrate', [CompletionResultType]::ParameterValue, 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows')
@@ -312,6 +313,12 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'quiniela;recover' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'quiniela;audit' {
             [CompletionResult]::new('--draw', '--draw', [CompletionResultType]::ParameterName, 'Which of the draws of a database; a folder holds one alone')
             [CompletionResult]::new('--db-password-file', '--db-password-file', [CompletionResultType]::ParameterName, 'File of the password for a database, so that it stands in no list of processes')
@@ -383,6 +390,7 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged')
             [CompletionResult]::new('demo', 'demo', [CompletionResultType]::ParameterValue, 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result')
             [CompletionResult]::new('backup', 'backup', [CompletionResultType]::ParameterValue, 'Copies a central''s store, which may be in use: all of its files as they were at one moment')
+            [CompletionResult]::new('recover', 'recover', [CompletionResultType]::ParameterValue, 'Repairs a store after a crash or a power loss as the start of a central does, and closes it')
             [CompletionResult]::new('audit', 'audit', [CompletionResultType]::ParameterValue, 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta')
             [CompletionResult]::new('ticket', 'ticket', [CompletionResultType]::ParameterValue, 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won')
             [CompletionResult]::new('migrate', 'migrate', [CompletionResultType]::ParameterValue, 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows')
@@ -447,6 +455,9 @@ Register-ArgumentCompleter -Native -CommandName 'quiniela' -ScriptBlock {
             break
         }
         'quiniela;help;backup' {
+            break
+        }
+        'quiniela;help;recover' {
             break
         }
         'quiniela;help;audit' {

@@ -61,6 +61,9 @@ _quiniela() {
             quiniela,migrate)
                 cmd="quiniela__subcmd__migrate"
                 ;;
+            quiniela,recover)
+                cmd="quiniela__subcmd__recover"
+                ;;
             quiniela,server)
                 cmd="quiniela__subcmd__server"
                 ;;
@@ -114,6 +117,9 @@ _quiniela() {
                 ;;
             quiniela__subcmd__help,migrate)
                 cmd="quiniela__subcmd__help__subcmd__migrate"
+                ;;
+            quiniela__subcmd__help,recover)
+                cmd="quiniela__subcmd__help__subcmd__recover"
                 ;;
             quiniela__subcmd__help,server)
                 cmd="quiniela__subcmd__help__subcmd__server"
@@ -191,7 +197,7 @@ _quiniela() {
 
     case "${cmd}" in
         quiniela)
-            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help"
+            opts="-h -V --help --version server agency echo-check health gen-compose gen-data keys draw status demo backup recover audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -967,7 +973,7 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help)
-            opts="server agency echo-check health gen-compose gen-data keys draw status demo backup audit ticket migrate export completions man help"
+            opts="server agency echo-check health gen-compose gen-data keys draw status demo backup recover audit ticket migrate export completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1261,6 +1267,20 @@ _quiniela() {
             return 0
             ;;
         quiniela__subcmd__help__subcmd__migrate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__help__subcmd__recover)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1629,6 +1649,20 @@ _quiniela() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        quiniela__subcmd__recover)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -33,6 +33,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand status 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
+            cand recover 'Repairs a store after a crash or a power loss as the start of a central does, and closes it'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand migrate 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
@@ -283,6 +284,11 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'quiniela;recover'= {
+            cand --json 'Print one JSON object'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
         &'quiniela;audit'= {
             cand --draw 'Which of the draws of a database; a folder holds one alone'
             cand --db-password-file 'File of the password for a database, so that it stands in no list of processes'
@@ -348,6 +354,7 @@ set edit:completion:arg-completer[quiniela] = {|@words|
             cand status 'Shows how a running central fares: its phase, its seal, each agency''s bets, and how fast they are acknowledged'
             cand demo 'Runs a whole lottery on this machine, the central and each agency as a process, and checks the result'
             cand backup 'Copies a central''s store, which may be in use: all of its files as they were at one moment'
+            cand recover 'Repairs a store after a crash or a power loss as the start of a central does, and closes it'
             cand audit 'Checks a closed lottery: computes counts, roots, seal and winners again, and compares them with its acta'
             cand ticket 'Prints the ticket of a bet, or checks one: whether that bet is in the lottery, and whether it has won'
             cand migrate 'Makes the tables of a database that several centrals share, or brings them to the version that this program knows'
@@ -395,6 +402,8 @@ set edit:completion:arg-completer[quiniela] = {|@words|
         &'quiniela;help;demo'= {
         }
         &'quiniela;help;backup'= {
+        }
+        &'quiniela;help;recover'= {
         }
         &'quiniela;help;audit'= {
         }

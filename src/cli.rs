@@ -17,6 +17,7 @@ use crate::export;
 use crate::gen_data;
 use crate::keys;
 use crate::migrate;
+use crate::recover;
 use crate::status;
 
 /// What `--version` tells: which sources, and built for what.
@@ -49,6 +50,7 @@ pub enum Command {
     Status(status::Args),
     Demo(demo::Args),
     Backup(backup::Args),
+    Recover(recover::Args),
     Audit(audit::AuditArgs),
     Ticket(audit::TicketArgs),
     Migrate(migrate::Args),

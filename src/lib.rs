@@ -21,6 +21,7 @@ mod migrate;
 mod observe;
 mod output;
 mod progress;
+mod recover;
 mod resolve;
 mod server;
 mod signals;
@@ -54,7 +55,7 @@ use signals::StopSignal;
 /// - `agency`: the other end of the same connection.
 /// - `demo`: runs both, each in its own process, and checks the result.
 /// - `draw`: the operator's part in a draw whose number comes later.
-/// - `backup`: copies the files of a central that may be running.
+/// - `backup`: copies the files of a central that may be running. `recover` repairs those of one that was lost.
 /// - `observe`: what a running central shows of itself over HTTP. `status` shows it in a terminal.
 /// - `audit`: checks a closed lottery again, with code of its own.
 /// - `migrate` and `export`: the tables of a database that several centrals share, and a draw of it as a folder. The room
@@ -105,6 +106,7 @@ where
         Command::Status(args) => status::run(&args, listen),
         Command::Demo(args) => demo::run(&args, &listen()?),
         Command::Backup(args) => backup::run(&args, &listen()?),
+        Command::Recover(args) => recover::run(&args),
         Command::Audit(args) => audit::audit(&args),
         Command::Ticket(args) => audit::ticket(&args),
         Command::Migrate(args) => migrate::run(&args),

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 
 /// Whole numbers. Where the other form has a word instead, such as `auto`, the value is `null`.
-const NUMBERS: [&str; 23] = [
+const NUMBERS: [&str; 24] = [
     "bets",
     "bytes",
     "cant_ganadores",
@@ -24,6 +24,7 @@ const NUMBERS: [&str; 23] = [
     "of",
     "port",
     "repetidas",
+    "restored_bytes",
     "sent",
     "stored",
     "winning_number",

@@ -147,7 +147,7 @@ fn log_config(config: &ServerConfig, rules: Rules, address: SocketAddr) {
 
 fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     // A drawn lottery takes no more bets, which may not be what was meant.
-    let is_odd = recovered.kept_in.is_some() || recovered.drawn.is_some();
+    let is_odd = recovered.kept_in.is_some() || recovered.restored_bytes > 0 || recovered.drawn.is_some();
     let level = if is_odd { log::Level::Warn } else { log::Level::Info };
     let mut event = Event::new(level, "recover", EventResult::Success).with("bets", recovered.bets);
     if let Some((done, missing)) = missing {
@@ -155,6 +155,9 @@ fn log_recovery(recovered: &Recovered, missing: Option<(u32, String)>) {
     }
     if recovered.after_crash {
         event = event.with("after", "crash").with("dropped_bytes", recovered.dropped_bytes);
+    }
+    if recovered.restored_bytes > 0 {
+        event = event.with("restored_bytes", recovered.restored_bytes);
     }
     // A clean stop leaves none, but a disk may change what nobody has written.
     if recovered.after_crash || recovered.dropped_records > 0 {

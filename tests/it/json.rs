@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::common::{Agency, Central, Exit, Folder, Nobody, Process, quiniela};
+use crate::common::{ANA, Agency, Central, Exit, Folder, Nobody, Process, quiniela};
 
 /// The types that each field had, by its path.
 type Fields = BTreeMap<String, BTreeSet<String>>;
@@ -161,6 +161,19 @@ fn a_backup_is_one_object() {
     let refused = run(&folder, "backup --json store copy-1");
     refused.failed(2, &["copy-1", "is not empty"]);
     assert!(refused.lines.is_empty(), "{refused}");
+}
+
+#[test]
+fn a_recovery_is_one_object() {
+    let folder = Folder::new();
+    let central = Central::on(&folder).start();
+    central.client().ask(&format!("BET|1|{ANA}"), "ACK|OK");
+    central.kill();
+    let bets = fs::read(folder.bets()).unwrap();
+    fs::write(folder.bets(), [&bets[..], b"1,Eva"].concat()).unwrap();
+    let found = object(&folder, "recover --json store");
+    assert_eq!((&found["bets"], &found["dropped_bytes"]), (&1.into(), &5.into()));
+    assert_listed("recover STORE", &[found, object(&folder, "recover --json store")]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod peers;
 mod protocol_doc;
 mod readiness;
 mod readme;
+mod recover;
 mod rules;
 mod scripts;
 mod seal;

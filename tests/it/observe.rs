@@ -116,7 +116,7 @@ fn metrics_and_state_agree_with_a_lottery() {
     let batches = [1, 2].map(|agency| folder.rows(agency).len().div_ceil(100)).iter().sum::<usize>() as f64;
     assert_eq!(of("quiniela_acknowledgement_seconds_count"), batches);
     assert_eq!(of("quiniela_group_bets_sum"), 3000.0);
-    assert!(of("quiniela_sync_seconds_count") >= 2.0 * of("quiniela_group_bets_count"));
+    assert!(of("quiniela_sync_seconds_count") >= of("quiniela_group_bets_count"));
     assert_eq!(
         (of("quiniela_agencies"), of("quiniela_agencies_done"), of("quiniela_phase{phase=\"drawn\"}")),
         (2.0, 2.0, 1.0)

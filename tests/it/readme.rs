@@ -133,7 +133,7 @@ fn every_command_that_is_shown_is_one() {
             }
         }
         let commands: BTreeSet<&str> = shown.iter().map(|words| words[1]).collect();
-        let all = "server agency demo gen-data gen-compose keys draw status backup audit ticket migrate export echo-check health completions man";
+        let all = "server agency demo gen-data gen-compose keys draw status backup recover audit ticket migrate export echo-check health completions man";
         assert_eq!(commands, all.split(' ').collect(), "{file}");
     }
 }

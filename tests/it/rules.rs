@@ -67,13 +67,14 @@ fn until_the_first_bet_any_start_may_say_anew() {
     central.stop();
 }
 
-/// A folder with a store that version 0.1.0 made before it knew checksums and rules: agency 1 has three bets and is
-/// done, agency 2 has one.
+/// A folder with a store of an earlier format: agency 1 has three bets and is done, agency 2 has one. The first format knew
+/// neither checksums nor rules. The central that wrote the third was killed.
 fn old_store(name: &str) -> Folder {
     let folder = Folder::new();
     let stores = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/stores").join(name);
-    for file in ["bets.csv", "journal"] {
-        std::fs::copy(stores.join(file), folder.store().join(file)).unwrap();
+    for entry in std::fs::read_dir(stores).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), folder.store().join(entry.file_name())).unwrap();
     }
     folder
 }
@@ -107,6 +108,24 @@ fn a_draw_of_the_format_before_stays_as_it_was() {
 }
 
 #[test]
+fn a_store_whose_log_is_packed_is_brought_up_to_date() {
+    let folder = old_store("format-3-open");
+    let central = Central::on(&folder).start();
+    assert_eq!(config(&central), ["2", "7574"]);
+    let format = |folder: &Folder| std::fs::read(folder.journal()).unwrap()[..14].to_vec();
+    assert!(String::from_utf8(format(&folder)).unwrap().ends_with(":8:4"), "of eight records, and the present format");
+    let identity = central.client().hello(1, "HELLO|OK|3|done|6046b1b8");
+    central.client().hello(2, "HELLO|OK|1|open|ab3dda24");
+    central.client().ask("BET|2|Ana|Paz|5|2000-01-01|1", "ACK|OK");
+    central.kill();
+    let central = Central::on(&folder).start();
+    assert_eq!(central.client().hello(1, "HELLO|OK|3|done|6046b1b8"), identity);
+    central.client().ask("DONE|2", "ACK_DONE|OK").ask("WAIT_DRAW|1", "DRAW|OK");
+    central.client().ask("GET_WINNERS|1", "WINNERS|OK|1,3").ask("GET_WINNERS|2", "WINNERS|OK|4");
+    central.stop();
+}
+
+#[test]
 fn a_store_of_a_format_to_come_is_refused_by_its_number() {
     let folder = old_store("format-1-open");
     let mut journal = std::fs::read(folder.journal()).unwrap();
@@ -116,5 +135,5 @@ fn a_store_of_a_format_to_come_is_refused_by_its_number() {
     let crc = crate::chain::crc32(&[&[0; 8], newer.as_bytes()].concat());
     journal[..64].copy_from_slice(format!("{newer}{crc}\n").as_bytes());
     std::fs::write(folder.journal(), journal).unwrap();
-    Central::on(&folder).refused().failed(5, &["journal", "its format is 9", "reads 1 to 3"]);
+    Central::on(&folder).refused().failed(5, &["journal", "its format is 9", "reads 1 to 4"]);
 }

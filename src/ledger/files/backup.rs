@@ -2,16 +2,19 @@
 //! is changed. docs/DURABILITY.md says why the copy is of one committed point.
 
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use super::disk::{Folder, RealFolder};
+use super::limits::{LIMITS, Limits};
 use super::open_error::OpenError;
 use super::papers;
-use super::recovery::{Replayed, damaged, journal_bytes, parse_journal, replay, too_short};
-use super::{BETS, Files, JOURNAL, LIMITS, Limits};
+use super::recovery::{damaged, journal_bytes, parse_journal, too_short};
+use super::replay::{Replayed, replay};
+use super::{BETS, Files, JOURNAL};
 use crate::domain::acta::Acta;
 use crate::domain::{LotteryId, SaidRules};
 use crate::ledger::{State, Store as _};
@@ -111,7 +114,7 @@ fn try_point(source: &dyn Folder, limits: Limits) -> Result<Point, OpenError> {
     let bytes = journal_bytes(source)?;
     let journal = parse_journal(source, &bytes)?;
     let bad = |what: &str| OpenError::at(&source.path(JOURNAL), what);
-    let replayed = replay(&journal, limits.block).map_err(|what| bad(&what))?;
+    let replayed = replay(journal, limits.block).map_err(|what| bad(&what))?;
     if replayed.papers.lottery.is_none() {
         return Err(bad("is of an older version: start this version's central on the store once, and then copy it"));
     }
@@ -132,9 +135,12 @@ fn copy_bets(
     let (bets, copy) = (source.open(BETS).map_err(unread)?, target.create(BETS).map_err(unwritten)?);
     let (all, mut sums) = (&replayed.checksums, replayed.checksums.restarted());
     let (length, present) = (all.length(), bets.len().map_err(unread)?);
-    if present < length {
-        return Err(bad(&too_short(present, length)));
+    let synced = replayed.unsynced.start;
+    if present < synced {
+        return Err(bad(&too_short(present, synced)));
     }
+    // After a power loss the rows behind that may be in the journal alone.
+    let bets = replayed.unsynced.over(&*bets);
     let mut buffer = vec![0; PIECE_BYTES.min(length as usize)];
     let (mut done, mut synced) = (0, 0);
     while done < length {
@@ -170,7 +176,8 @@ mod tests {
 
     const SAID: SaidRules = SaidRules { roster: Some(Roster::Fixed(1)), winning_number: Some(WinningNumber::Known(7)) };
     /// Every few commits make a snapshot.
-    const SMALL: Limits = Limits { block: 256, blocks: 3, growth: 512, log_bytes: 640, rows_behind: 4096 };
+    const SMALL: Limits =
+        Limits { block: 256, blocks: 3, growth: 512, riding: 200, log_bytes: 3000, rows_behind: 4096, ..LIMITS };
     const ONE: AgencyId = AgencyId(1);
 
     fn open(path: &Path, limits: Limits) -> Files {

@@ -11,8 +11,9 @@ use tempfile::SpooledTempFile;
 
 use super::backup::copy;
 use super::disk::{Folder, Medium};
+use super::lottery_testing::{Agencies, LIMITS, check, open};
 use super::simulated_disk::SimFolder;
-use super::simulation::{Agencies, LIMITS, check, hold_lottery, open};
+use super::simulation::hold_lottery;
 use crate::ledger::Store as _;
 
 /// A folder over time. Time passes, by a few calls of the central, whenever a file is opened.

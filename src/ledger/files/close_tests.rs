@@ -6,9 +6,9 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 
 use super::disk::write_anew;
+use super::lottery_testing::{AGENCIES, close, open, store};
 use super::papers::ACTA;
 use super::simulated_disk::{Call, Fault, SimFolder};
-use super::simulation::{AGENCIES, close, open, store};
 use super::{Files, JOURNAL};
 use crate::domain::AgencyId;
 use crate::ledger::{Entry, Held, Store as _, Verdict};

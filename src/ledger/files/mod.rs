@@ -10,15 +10,31 @@ mod close;
 #[cfg(test)]
 mod close_tests;
 mod disk;
+mod failure;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
+mod limits;
+mod log;
+#[cfg(test)]
+mod lottery_testing;
 mod open_error;
+mod packed;
 mod papers;
+mod record;
 mod recovery;
+mod replay;
+#[cfg(test)]
+mod riding_tests;
 mod rows;
+mod sectors;
 #[cfg(test)]
 mod simulated_disk;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod start_tests;
+mod unsynced;
 mod writer;
 
 use std::mem;
@@ -34,17 +50,17 @@ use super::{DrawOrder, Entry, Held, Histogram, IsStopping, Sign, State, StorageE
 use crate::domain::acta::{Acta, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
 use crate::domain::{Account, AgencyId, Register, Rules, SaidRules, SealStep, Status};
-use blocks::{BLOCK, MAX_BLOCKS};
 use disk::{Folder, RealFolder};
-use journal::{Extent, GROWTH};
+use limits::{LIMITS, Limits};
+use record::Extent;
 use rows::for_each_chunk;
-use writer::{MAX_LOG_BYTES, MAX_ROWS_BEHIND, Writer};
+use writer::Writer;
 
 pub use backup::{BackupError, Copied, back_up};
 pub use disk::write_private;
 pub use open_error::OpenError;
 pub(super) use papers::{SignedLine, new_secrets};
-pub use recovery::Recovered;
+pub use recovery::{Recovered, recover};
 
 /// The bets, in a form that any CSV reader understands.
 pub const BETS: &str = "bets.csv";
@@ -63,19 +79,6 @@ pub enum Notice {
 }
 
 pub type Tell = Box<dyn Fn(Notice) + Send + Sync>;
-
-/// Sizes that tests make small, so that they reach every limit.
-#[derive(Clone, Copy)]
-struct Limits {
-    block: u64,
-    blocks: usize,
-    growth: u64,
-    log_bytes: u64,
-    rows_behind: u64,
-}
-
-const LIMITS: Limits =
-    Limits { block: BLOCK, blocks: MAX_BLOCKS, growth: GROWTH, log_bytes: MAX_LOG_BYTES, rows_behind: MAX_ROWS_BEHIND };
 
 /// See the module.
 pub struct Files {
@@ -101,13 +104,6 @@ struct Change<'a> {
     draw: Option<(u32, Extent)>,
     is_announced: bool,
     rules: Option<Rules>,
-}
-
-impl Limits {
-    /// The lengths of log and `bets.csv` from which the next snapshot is due, given the lengths now.
-    fn due(&self, log: u64, rows: u64) -> (u64, u64) {
-        (log + self.log_bytes, rows + self.rows_behind)
-    }
 }
 
 impl Files {
@@ -189,7 +185,8 @@ impl Store for Files {
     }
 
     fn maintain(&self) -> Result<(), StorageError> {
-        let Some(snapshot) = self.writer.lock().begin_checkpoint(&self.register.read()) else { return Ok(()) };
+        let snapshot = self.writer.lock().begin_checkpoint(&self.register.read());
+        let Some(snapshot) = snapshot else { return self.writer.lock().prepare() };
         // No lock is held here, so that a draw does not wait for this write.
         let written = snapshot.write(&*self.folder);
         self.writer.lock().end_checkpoint(&*self.folder, snapshot, written)
@@ -351,9 +348,9 @@ mod tests {
                 files.maintain().unwrap();
             }
             let journal = journal::read(&folder.bytes(JOURNAL)).unwrap();
-            journal.snapshot.iter().filter(|record| matches!(record, journal::Record::Agency { .. })).count()
+            journal.snapshot.iter().filter(|record| matches!(record, record::Record::Agency { .. })).count()
         };
-        let never = Limits { block: 256, blocks: 3, growth: 256, log_bytes: 1 << 40, rows_behind: 1 << 40 };
+        let never = Limits { block: 256, blocks: 3, growth: 512, log_bytes: 1 << 40, rows_behind: 1 << 40, ..LIMITS };
         assert_eq!(agencies_in_snapshot(never, 3), 0);
         assert_ne!(agencies_in_snapshot(Limits { log_bytes: 640, ..never }, 3), 0);
         assert_ne!(agencies_in_snapshot(Limits { rows_behind: 640, ..never }, 3), 0);
@@ -363,19 +360,18 @@ mod tests {
     #[test]
     fn a_commit_behind_a_lost_one_is_damage() {
         let folder = SimFolder::new(fastrand::Rng::with_seed(1));
-        let limits = Limits { block: 256, blocks: 3, growth: 512, log_bytes: 1 << 40, rows_behind: 1 << 40 };
+        let limits = Limits { block: 256, blocks: 3, growth: 512, log_bytes: 1 << 40, rows_behind: 1 << 40, ..LIMITS };
         let (files, _) = Files::open_in(Box::new(folder.clone()), SAID, limits, Box::new(|_| ())).unwrap();
-        // The log's first record is on disk before the first commit, which has two: the rules are the other.
-        for lost in [&["inuse"][..], &["rules", "done:1."]] {
-            files.commit(&[done(if lost.len() == 1 { 1 } else { 2 })]);
+        // The log's first commit is on disk before the first one that is asked for.
+        for (agency, lost) in [(1, ":inuse"), (2, ":done:1:")] {
+            files.commit(&[done(agency)]);
             let mut bytes = folder.bytes(JOURNAL);
-            for record in bytes.chunks_mut(journal::RECORD) {
-                let text = String::from_utf8_lossy(record).into_owned();
-                if lost.iter().any(|kind| text.contains(&format!(":{kind}"))) {
-                    record.fill(0);
-                }
-            }
-            assert!(journal::read(&bytes).is_err(), "{lost:?}");
+            let sectors = bytes.chunks_mut(sectors::SECTOR);
+            let holds = |sector: &[u8]| String::from_utf8_lossy(sector).contains(lost);
+            let mut found: Vec<&mut [u8]> = sectors.filter(|sector| holds(sector)).collect();
+            assert_eq!(found.len(), 1, "{lost}");
+            found.iter_mut().for_each(|sector| sector.fill(0));
+            assert!(journal::read(&bytes).is_err(), "{lost}");
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::JOURNAL;
 use super::disk::{Folder, Medium, write_anew};
-use super::journal::Extent;
+use super::log::renew_journal;
 use super::open_error::OpenError;
+use super::record::Extent;
 use crate::domain::acta::{self, Acta, FORMAT, Signed, StoreSecrets};
 use crate::domain::seal::Declared;
 use crate::domain::{AgencyId, Hash, LotteryId, Secret};
@@ -107,13 +109,12 @@ impl Papers {
             serde_json::to_writer(&mut text, &line).map_err(io::Error::from)?;
             text.push(b'\n');
         }
-        let file = if folder.exists(DECLARATIONS)? {
-            folder.open(DECLARATIONS)?
-        } else {
-            let file = folder.create(DECLARATIONS)?;
+        let file =
+            if folder.exists(DECLARATIONS)? { folder.open(DECLARATIONS)? } else { folder.create(DECLARATIONS)? };
+        // An earlier call may have made the file, and failed to sync its name.
+        if self.extents.declarations.length == 0 {
             folder.sync_names()?;
-            file
-        };
+        }
         file.write_all_at(&text, self.extents.declarations.length)?;
         file.sync()?;
         Ok(self.extents.declarations.extended(&text))
@@ -249,6 +250,8 @@ fn settle_acta(folder: &dyn Folder, extent: Extent) -> Result<Acta, OpenError> {
         Ok(bytes) => bytes,
         Err(what) => {
             let bytes = read_extent(folder, NEW_ACTA, extent).map_err(|_| bad(&what))?;
+            // The journal's record of it may come from memory alone, and once it has its name it cannot do without it.
+            renew_journal(folder).map_err(OpenError::of(folder, JOURNAL, "write again"))?;
             folder.rename(NEW_ACTA, ACTA).map_err(|error| bad(&format!("cannot be put in place: {error}")))?;
             bytes
         }

@@ -1,22 +1,26 @@
-//! Opens the ledger: reads the journal, checks every byte of `bets.csv` against it, cuts off rows that were never
-//! committed, and refuses any state that no crash can leave.
+//! Opens the ledger: reads the journal, checks every byte of `bets.csv` against it, restores rows that a power loss has left
+//! in the journal alone, cuts off rows that were never committed, and refuses any state that no crash can leave.
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use memchr::memchr_iter;
 use time::{OffsetDateTime, macros::format_description};
 
-use super::blocks::Checksums;
-use super::disk::{Folder, Medium};
-use super::journal::{self, Damage, Journal, MAX_JOURNAL, Record};
+use super::disk::{Folder, Medium, RealFolder};
+use super::journal::{self, Journal, MAX_JOURNAL};
+use super::limits::Limits;
 use super::open_error::OpenError;
-use super::papers::{Extents, Papers};
+use super::papers::Papers;
+use super::record::Damage;
+use super::replay::{Replayed, replay};
 use super::rows::for_each_chunk;
 use super::writer::Writer;
-use super::{BETS, JOURNAL, Limits, Notice, Tell};
-use crate::domain::{Account, Draw, Register, Rules, SaidRules, SealStep, WinningNumber};
+use super::{BETS, Files, JOURNAL, Notice, Tell};
+use crate::domain::{Draw, Register, Rules, SaidRules, SealStep, WinningNumber};
+use crate::ledger::Store as _;
 use crate::ledger::find::agency_of;
 use crate::ledger::line::MAX_GROUP;
 
@@ -35,11 +39,13 @@ pub struct Recovered {
     pub bets: u64,
     /// The files were not closed in order.
     pub after_crash: bool,
+    /// Bytes of committed rows that `bets.csv` did not have, and the journal had.
+    pub restored_bytes: u64,
     /// Bytes behind the committed rows of `bets.csv`, which were cut off.
     pub dropped_bytes: u64,
     /// The number of whole rows in those bytes.
     pub dropped_rows: usize,
-    /// The file that keeps those bytes.
+    /// The file that keeps those bytes, and what else was found in the place of restored ones.
     pub kept_in: Option<String>,
     /// Records of an incomplete write at the end of the journal.
     pub dropped_records: usize,
@@ -49,14 +55,17 @@ pub struct Recovered {
     pub drawn: Option<u32>,
 }
 
-/// The state that the journal's records result in.
-pub struct Replayed {
-    register: Register,
-    pub checksums: Checksums,
-    /// The register counts the rows up to this byte of `bets.csv`.
-    counted: u64,
-    in_use: bool,
-    pub papers: Extents,
+/// Opens the store of a central as a start does, and closes it.
+pub fn recover(path: &Path) -> Result<Recovered, OpenError> {
+    let folder = RealFolder::to_read(path);
+    if parse_journal(&folder, &journal_bytes(&folder)?)?.format == journal::FIRST_FORMAT {
+        // A start would record its settings as the lottery's rules.
+        let what = "is of an older version: start this version's central on the store once";
+        return Err(OpenError::at(&folder.path(JOURNAL), what));
+    }
+    let (files, recovered) = Files::open(path, SaidRules::default(), Box::new(|_| ()))?;
+    files.close().map_err(|error| OpenError::at(path, &error.0))?;
+    Ok(recovered)
 }
 
 pub fn open(
@@ -67,12 +76,12 @@ pub fn open(
 ) -> Result<(Writer, Register, Rules, Recovered), OpenError> {
     let at = |name, action| OpenError::of(folder, name, action);
     let replay_from =
-        |journal: &Journal| replay(journal, limits.block).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
+        |journal: Journal| replay(journal, limits.block).map_err(|what| OpenError::at(&folder.path(JOURNAL), &what));
     if !folder.exists(BETS).map_err(at(BETS, "look for it"))?
         && folder.exists(JOURNAL).map_err(at(JOURNAL, "look for it"))?
     {
         // This has to be checked before `open_alone`, which creates an empty file.
-        let committed = replay_from(&read_journal(folder, 0)?)?.checksums.length();
+        let committed = replay_from(read_journal(folder, 0)?)?.checksums.length();
         if committed > 0 {
             let what = format!(
                 "missing, though {JOURNAL} beside it says that {committed} bytes of it were acknowledged; \
@@ -84,33 +93,42 @@ pub fn open(
     let bets = folder.open_alone(BETS).map_err(at(BETS, "open"))?;
     let length = bets.len().map_err(at(BETS, "tell its length"))?;
     let journal = read_journal(folder, length)?;
-    let mut replayed = replay_from(&journal)?;
+    let dropped_records = journal.torn_records;
+    let mut replayed = replay_from(journal)?;
     let committed = replayed.checksums.length();
     check_bets(&*bets, length, &replayed, &tell).map_err(|what| OpenError::at(&folder.path(BETS), &what))?;
     count_rows(&*bets, &mut replayed).map_err(at(BETS, "count its rows"))?;
-    let Replayed { mut register, checksums, in_use, papers, .. } = replayed;
+    let Replayed { mut register, checksums, in_use, papers, unsynced, .. } = replayed;
     let rules =
         settle_rules(&mut register, said).map_err(|what| OpenError::misconfigured(&folder.path(BETS), &what))?;
     let papers = Papers::open(folder, papers)?;
     for line in papers.acta.iter().flat_map(|acta| acta.lines()) {
         register.set_root(line.agency, line.bets, line.root);
     }
-    let mut tail = vec![0; (length - committed) as usize];
+    let lacking = unsynced.compare(&*bets, length).map_err(at(BETS, "read"))?;
+    // What a crash cannot leave is kept too, before the journal's rows take its place.
+    let kept_from = lacking.other.unwrap_or(committed);
+    let mut kept = vec![0; length.saturating_sub(kept_from) as usize];
     let mut kept_in = None;
+    if !kept.is_empty() {
+        bets.read_exact_at(&mut kept, kept_from).map_err(at(BETS, "read"))?;
+        kept_in = Some(keep(folder, &kept)?);
+    }
+    let tail = kept.get((committed - kept_from) as usize..).unwrap_or_default();
     if !tail.is_empty() {
-        bets.read_exact_at(&mut tail, committed).map_err(at(BETS, "read"))?;
-        kept_in = Some(keep(folder, &tail)?);
         bets.set_len(committed).map_err(at(BETS, "shorten"))?;
     }
+    unsynced.restore(&*bets).map_err(at(BETS, "restore"))?;
     // This is needed without a cut too: an earlier start may have made a cut and failed to sync it.
     bets.sync().map_err(at(BETS, "sync"))?;
     let recovered = Recovered {
         bets: register.accounts().map(|(_, account)| account.stored).sum(),
         after_crash: in_use,
-        dropped_bytes: length - committed,
-        dropped_rows: memchr_iter(b'\n', &tail).count(),
+        restored_bytes: lacking.bytes,
+        dropped_bytes: tail.len() as u64,
+        dropped_rows: memchr_iter(b'\n', tail).count(),
         kept_in,
-        dropped_records: journal.torn_records,
+        dropped_records,
         is_sealed: register.seal() != SealStep::Open,
         drawn: match register.draw() {
             Draw::Open => None,
@@ -148,7 +166,7 @@ fn settle_rules(register: &mut Register, said: SaidRules) -> Result<Rules, Strin
     Ok(rules)
 }
 
-/// Writes what will be cut off `bets.csv` to a file of its own, and returns its name. After a crash there are no acknowledged
+/// Writes what will be cut off or replaced in `bets.csv` to a file of its own, and returns its name. After a crash there are no acknowledged
 /// rows in it, but there are if a person has put an older journal beside newer rows.
 fn keep(folder: &dyn Folder, tail: &[u8]) -> Result<String, OpenError> {
     let now = OffsetDateTime::now_utc();
@@ -209,63 +227,12 @@ pub fn parse_journal(folder: &dyn Folder, bytes: &[u8]) -> Result<Journal, OpenE
     })
 }
 
-pub fn replay(journal: &Journal, smallest_block: u64) -> Result<Replayed, String> {
-    let mut register = Register::default();
-    let is_first_format = journal.format == journal::FIRST_FORMAT;
-    let (mut blocks, mut length, mut last, mut in_use) = (Vec::new(), 0, 0, false);
-    let (mut counted, mut counted_blocks) = (0, 0);
-    let mut papers = Extents::default();
-    for (place, entry) in journal.snapshot.iter().chain(&journal.log).enumerate() {
-        match *entry {
-            Record::Snapshot { .. } => return Err("it holds a second snapshot".to_owned()),
-            // The counts are dropped, and all rows are read again, because the first format lacks the checksums.
-            Record::Agency { agency, account: Account { done, .. } } if is_first_format => {
-                register.set_account(agency, Account { done, ..Account::default() });
-            }
-            Record::Agency { agency, account } => register.set_account(agency, account),
-            Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
-            Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
-            Record::Bets { length: new_length, crc } if new_length >= length => (length, last) = (new_length, crc),
-            Record::Bets { length: new_length, .. } => {
-                return Err(format!("{BETS} shrinks from {length} to {new_length} bytes"));
-            }
-            Record::Done { agency, status } => register.update(agency, |account| account.done = Some(status)),
-            Record::Lottery { lottery, crc } => papers.lottery = Some((lottery, crc)),
-            Record::Declarations(extent) => papers.declarations = extent,
-            Record::Sealed(extent) => {
-                papers.acta = Some(extent);
-                register.advance_seal(SealStep::Sealed);
-            }
-            Record::SealAnnounced => register.advance_seal(SealStep::Announced),
-            Record::Draw { number, acta } => {
-                papers.acta = acta.or(papers.acta);
-                register.hold_draw(number);
-                if is_first_format {
-                    register.announce_draw();
-                }
-            }
-            Record::Announced => register.announce_draw(),
-            Record::Rules(rules) => register.record_rules(rules),
-            Record::InUse => in_use = true,
-        }
-        if place < journal.snapshot.len() && !is_first_format {
-            (counted, counted_blocks) = (length, blocks.len());
-        }
-    }
-    let block = Checksums::block_size(smallest_block, counted, counted_blocks);
-    // A torn write may have left records of blocks without the record of the rows in them.
-    blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
-    let checksums = Checksums::resume(block, length, blocks, last)
-        .ok_or_else(|| format!("the checksums of some of the {length} bytes of {BETS} are missing"))?;
-    Ok(Replayed { register, checksums, counted, in_use, papers })
-}
-
 fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) -> Result<(), String> {
-    let committed = replayed.checksums.length();
-    if length < committed {
-        return Err(too_short(length, committed));
+    let (committed, synced) = (replayed.checksums.length(), replayed.unsynced.start);
+    if length < synced {
+        return Err(too_short(length, synced));
     }
-    let tail = length - committed;
+    let tail = length.saturating_sub(committed);
     let allowed = if replayed.in_use { MAX_GROUP as u64 } else { 0 };
     if tail > allowed {
         return Err(format!(
@@ -274,8 +241,11 @@ fn check_bets(bets: &dyn Medium, length: u64, replayed: &Replayed, tell: &Tell) 
         ));
     }
     let tell = |bytes| tell(Notice::Checking { bytes, of: committed });
-    let mismatch =
-        replayed.checksums.first_mismatch(bets, TELL_EVERY, &tell).map_err(|error| format!("cannot read: {error}"))?;
+    let whole = replayed.unsynced.over(bets);
+    let mismatch = replayed
+        .checksums
+        .first_mismatch(&whole, TELL_EVERY, &tell)
+        .map_err(|error| format!("cannot read: {error}"))?;
     mismatch.map_or(Ok(()), |range| Err(damaged(&range)))
 }
 
@@ -294,8 +264,8 @@ pub fn too_short(length: u64, committed: u64) -> String {
 
 /// Counts the rows that the register does not count yet.
 fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
-    let Replayed { register, checksums, counted, .. } = replayed;
-    for_each_chunk(bets, *counted, checksums.length(), |rows| {
+    let Replayed { register, checksums, counted, unsynced, .. } = replayed;
+    for_each_chunk(&unsynced.over(bets), *counted, checksums.length(), |rows| {
         rows.split_inclusive(|byte| *byte == b'\n').try_for_each(|row| {
             let agency = agency_of(row).ok_or_else(|| io::Error::other("a row does not start with an agency"))?;
             register.update(agency, |account| {
@@ -310,48 +280,9 @@ fn count_rows(bets: &dyn Medium, replayed: &mut Replayed) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AgencyId, Checksum, Status};
+    use crate::domain::AgencyId;
 
     const ONE: AgencyId = AgencyId(1);
-
-    fn journal(format: u64, snapshot: Vec<Record>, log: Vec<Record>) -> Journal {
-        Journal { format, snapshot, log, torn_records: 0 }
-    }
-
-    fn bets(length: u64) -> Record {
-        Record::Bets { length, crc: 0 }
-    }
-
-    #[test]
-    fn what_contradicts_itself_is_refused() {
-        let block = |index| Record::Block { index, crc: 0 };
-        let snapshot = Record::Snapshot { records: 1, format: 2 };
-        for (snapshot, words) in [
-            (vec![block(1), bets(8)], "block 1 is out of order"),
-            (vec![block(0), block(0), bets(8)], "block 0 is out of order"),
-            (vec![bets(3), bets(2)], "shrinks from 3 to 2 bytes"),
-            (vec![snapshot], "second snapshot"),
-        ] {
-            let what = replay(&journal(2, snapshot, Vec::new()), 4).err().unwrap();
-            assert!(what.contains(words), "{what}");
-        }
-        // Fewer checksums than blocks mean larger blocks.
-        let replayed = replay(&journal(2, vec![block(0), bets(9)], Vec::new()), 4).unwrap();
-        assert_eq!((replayed.checksums.length(), replayed.counted), (9, 9));
-    }
-
-    #[test]
-    fn the_format_before_is_counted_anew_and_its_draw_was_announced() {
-        let account = Account { stored: 7, checksum: Checksum(9), done: Some(Status::Undeclared) };
-        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(3), Record::Draw { number: 5, acta: None }];
-        let old = replay(&journal(journal::FIRST_FORMAT, snapshot.clone(), Vec::new()), 16).unwrap();
-        let done = Account { done: Some(Status::Undeclared), ..Account::default() };
-        assert_eq!((old.counted, old.register.account(ONE)), (0, done));
-        assert_eq!(old.register.draw(), Draw::Held { number: 5, is_announced: true });
-        let new = replay(&journal(2, snapshot, vec![Record::InUse, bets(4)]), 16).unwrap();
-        assert_eq!((new.counted, new.register.account(ONE), new.in_use), (3, account, true));
-        assert_eq!(new.register.draw(), Draw::Held { number: 5, is_announced: false });
-    }
 
     #[test]
     fn rules_are_recorded_by_a_start_only_if_the_lottery_has_begun() {

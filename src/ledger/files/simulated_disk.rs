@@ -120,7 +120,13 @@ impl Change {
             (_, 0) => self.apply(bytes),
             (_, 1) | (Change::SetLength(_), _) => {}
             (Change::Write { offset, bytes: written }, 2) => {
-                let kept = rng.usize(0..=written.len());
+                let mut kept = rng.usize(0..=written.len());
+                // Where something was written before, a sector has its new bytes or its old ones. Elsewhere this does not have to
+                // hold: a file may end anywhere.
+                let is_rewritten = bytes.get(offset + kept..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0));
+                if is_rewritten {
+                    kept = ((offset + kept) / SECTOR * SECTOR).saturating_sub(*offset);
+                }
                 Change::Write { offset: *offset, bytes: written[..kept].to_vec() }.apply(bytes);
             }
             (Change::Write { offset, bytes: written }, _) => {

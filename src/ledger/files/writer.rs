@@ -1,35 +1,37 @@
-//! Writes the files. A commit first writes and syncs its rows, and then writes and syncs the journal's records. A record that
-//! is whole on disk therefore proves that its rows are too, and rows without a record were never acknowledged.
+//! Writes the files. A small commit writes its rows to `bets.csv`, and then its records with the same rows into the journal, and
+//! syncs the journal alone. A large one writes its rows and syncs them, and then does the same with its records. So a commit
+//! that is whole in the journal proves that its rows are on disk, in one file or the other.
 
-use std::fmt;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::blocks::{Checksums, Mark};
 use super::disk::{Folder, Medium, write_anew};
-use super::journal::{self, Extent, MAX_JOURNAL, RECORD, Record};
+use super::failure::{Failure, fatal, undone};
+use super::journal;
+use super::limits::Limits;
+use super::log::{Log, renew_journal};
 use super::papers::{DECLARATIONS, Papers, SECRETS};
-use super::{BETS, Change, Histogram, JOURNAL, Limits, Notice, StorageError, Tell};
+use super::record::{Extent, Record};
+use super::sectors;
+use super::{BETS, Change, Histogram, JOURNAL, Notice, StorageError, Tell};
 use crate::domain::{Draw, Register, SealStep};
 use crate::ledger::TIMES;
-
-/// A new snapshot is due at this size of the log, or after this many bytes of rows. This bounds what a start after a crash
-/// has to replay.
-pub const MAX_LOG_BYTES: u64 = 1024 * 1024;
-pub const MAX_ROWS_BEHIND: u64 = 64 * 1024 * 1024;
 
 /// The name of a new journal until it is complete and replaces the old one.
 const NEW_JOURNAL: &str = "journal.new";
 
 /// The number of the log's first commit, which is the record [`Record::InUse`] alone.
-const FIRST_GROUP: u64 = 1;
+const FIRST_COMMIT: u64 = 1;
 
 /// The open files, and the state of what is written to them.
 pub struct Writer {
     limits: Limits,
     bets: Arc<dyn Medium>,
     checksums: Checksums,
+    /// `bets.csv` is synced up to this length. The rows behind it ride in the journal.
+    synced: u64,
     pub papers: Papers,
     /// None until a snapshot could be written. Until then the journal on disk is the one that the start has read.
     log: Option<Log>,
@@ -43,39 +45,21 @@ pub struct Writer {
     pub syncs: Arc<Histogram>,
 }
 
-/// The open journal.
-struct Log {
-    file: Box<dyn Medium>,
-    /// Where the next record goes, the file's length, and the number of the last commit.
-    end: u64,
-    length: u64,
-    group: u64,
-    /// The lengths of log and `bets.csv` from which a new snapshot is due.
-    due: (u64, u64),
-}
-
 /// A new journal, which holds what is committed.
 pub struct Snapshot {
     bytes: Vec<u8>,
-    /// Where its log's next record goes.
+    /// Where its log's next commit goes.
     end: u64,
     checksums: Checksums,
     /// Where the old journal's log ended when the snapshot was taken.
     old_end: Option<u64>,
-}
-
-/// A failed write, and the message about it.
-#[derive(Debug)]
-pub enum Failure {
-    /// The write was undone, and the next may succeed.
-    Undone(String),
-    /// It is unknown what a crash would leave now.
-    Final(String),
+    /// `bets.csv`, if it has to be synced before this journal replaces one in which rows ride.
+    unsynced: Option<Arc<dyn Medium>>,
 }
 
 impl Writer {
-    /// Takes over the files, and replaces the journal by a snapshot of the register. If there is no space for one, nothing
-    /// can be stored until there is, but everything can be read.
+    /// Takes over the files, which are synced, and replaces the journal by a snapshot of the register. If there is no space
+    /// for one, nothing can be stored until there is, but everything can be read.
     pub fn start(
         folder: &dyn Folder,
         bets: Box<dyn Medium>,
@@ -87,7 +71,8 @@ impl Writer {
     ) -> Result<Writer, Failure> {
         let (log, buffer, broken) = (None, Vec::new(), Arc::default());
         let (bets, syncs, is_told) = (Arc::from(bets), Arc::new(Histogram::new(TIMES)), false);
-        let mut writer = Writer { limits, bets, checksums, papers, log, tell, is_told, buffer, broken, syncs };
+        let synced = checksums.length();
+        let mut writer = Writer { limits, bets, checksums, synced, papers, log, tell, is_told, buffer, broken, syncs };
         match writer.replace_journal(folder, register, true) {
             Ok(log) => writer.log = Some(log),
             Err(Failure::Undone(reason)) => {
@@ -143,29 +128,47 @@ impl Writer {
         change: &Change<'_>,
         before: &Mark,
     ) -> Result<Extent, Failure> {
-        if !change.rows.is_empty() {
-            self.checksums.update(change.rows);
-            self.bets
-                .write_all_at(change.rows, before.length)
-                .map_err(|error| self.undo(before.length, undone(BETS, "write", error)))?;
-            self.sync(&*self.bets).map_err(|error| fatal(BETS, "sync", error))?;
-        }
+        // If a later step fails, these do not count.
         let declarations = match change.signed {
             [] => self.papers.extents.declarations,
-            signed => self
-                .papers
-                .append(folder, signed)
-                .map_err(|error| self.undo(before.length, undone(DECLARATIONS, "write", error)))?,
+            signed => self.papers.append(folder, signed).map_err(|error| undone(DECLARATIONS, "write", error))?,
         };
-        let records = self.records_of(log, change, before.whole, declarations);
-        let room = log.make_room(records.len() as u64, self.limits.growth);
-        room.map_err(|failure| self.undo(before.length, failure))?;
-        // The space was allocated before, so this is no full disk, and part of the records may be written.
-        log.file.write_all_at(&records, log.end).map_err(|error| fatal(JOURNAL, "write", error))?;
-        self.sync(&*log.file).map_err(|error| fatal(JOURNAL, "sync", error))?;
-        log.end += records.len() as u64;
-        log.group += 1;
+        self.checksums.update(change.rows);
+        // What is sealed is on disk in `bets.csv` itself, so that it can be checked without the journal.
+        let is_sealing = change.seal.is_some() && self.synced < before.length;
+        let records = self.records_of(change, before.whole, declarations, is_sealing);
+        let riding = self.make_room(log, records.len(), change.rows)?;
+        if !change.rows.is_empty() {
+            let written = self.bets.write_all_at(change.rows, before.length);
+            written.map_err(|error| self.undo(before.length, undone(BETS, "write", error)))?;
+        }
+        let syncs_bets = is_sealing || riding.len() < change.rows.len();
+        if syncs_bets {
+            self.sync(&*self.bets).map_err(|error| fatal(BETS, "sync", error))?;
+        }
+        let commit = sectors::write(log.end, log.number + 1, &records, riding);
+        log.write(&commit)?;
+        self.sync(log.file()).map_err(|error| fatal(JOURNAL, "sync", error))?;
+        log.take(&commit);
+        if syncs_bets {
+            self.synced = self.checksums.length();
+        }
         Ok(declarations)
+    }
+
+    /// Makes room for a commit, and returns those of its rows that ride in the journal: all or none. None if they are many, or
+    /// if there is no space for them.
+    fn make_room<'a>(&self, log: &mut Log, records: usize, rows: &'a [u8]) -> Result<&'a [u8], Failure> {
+        let spare = if rows.is_empty() { 0 } else { self.limits.reserve };
+        let mut make_room =
+            |riding: &[u8]| log.make_room(sectors::size(records, riding.len()), spare, self.limits.growth);
+        if !rows.is_empty() && rows.len() as u64 <= self.limits.riding {
+            match make_room(rows) {
+                Err(Failure::Undone(_)) => {}
+                made => return made.map(|()| rows),
+            }
+        }
+        make_room(&[]).map(|()| &rows[..0])
     }
 
     fn sync(&self, file: &dyn Medium) -> io::Result<()> {
@@ -175,27 +178,28 @@ impl Writer {
         Ok(())
     }
 
-    fn records_of(&self, log: &Log, change: &Change<'_>, old_blocks: usize, declarations: Extent) -> Vec<u8> {
+    fn records_of(
+        &self,
+        change: &Change<'_>,
+        old_blocks: usize,
+        declarations: Extent,
+        is_sealing: bool,
+    ) -> Vec<Record> {
         let mut records = Vec::new();
-        let mut push = |entry| journal::push(&mut records, log.end / RECORD as u64, log.group + 1, &entry);
-        change.rules.into_iter().for_each(|rules| push(Record::Rules(rules)));
-        if !change.rows.is_empty() {
-            new_blocks(&self.checksums, old_blocks).for_each(&mut push);
-            push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
+        records.extend(change.rules.map(Record::Rules));
+        // In a commit in which no rows ride, this also says that `bets.csv` is synced.
+        if !change.rows.is_empty() || is_sealing {
+            records.extend(new_blocks(&self.checksums, old_blocks));
+            records.push(Record::Bets { length: self.checksums.length(), crc: self.checksums.last() });
         }
-        // A torn write may leave records without those behind them: a DONE never stands before what it needs.
         if !change.signed.is_empty() {
-            push(Record::Declarations(declarations));
+            records.push(Record::Declarations(declarations));
         }
-        change.done.iter().for_each(|(agency, status)| push(Record::Done { agency: *agency, status: *status }));
-        change.seal.into_iter().for_each(|extent| push(Record::Sealed(extent)));
-        if change.is_seal_announced {
-            push(Record::SealAnnounced);
-        }
-        change.draw.into_iter().for_each(|(number, acta)| push(Record::Draw { number, acta: Some(acta) }));
-        if change.is_announced {
-            push(Record::Announced);
-        }
+        records.extend(change.done.iter().map(|(agency, status)| Record::Done { agency: *agency, status: *status }));
+        records.extend(change.seal.map(Record::Sealed));
+        records.extend(change.is_seal_announced.then_some(Record::SealAnnounced));
+        records.extend(change.draw.map(|(number, acta)| Record::Draw { number, acta: Some(acta) }));
+        records.extend(change.is_announced.then_some(Record::Announced));
         records
     }
 
@@ -229,6 +233,10 @@ impl Writer {
         snapshot: Snapshot,
         written: Result<Box<dyn Medium>, Failure>,
     ) -> Result<(), StorageError> {
+        let written = match written {
+            Err(Failure::Final(message)) => return Err(self.note(Failure::Final(message))),
+            written => written,
+        };
         if self.broken.get().is_some() || self.log_end() != snapshot.old_end {
             // If it cannot be removed, the next checkpoint removes it.
             let _ = folder.remove(NEW_JOURNAL);
@@ -245,6 +253,15 @@ impl Writer {
             Err(failure) => return Err(self.note(failure)),
         }
         Ok(())
+    }
+
+    /// Makes space in the log before the next commit needs it.
+    pub fn prepare(&mut self) -> Result<(), StorageError> {
+        if self.broken.get().is_some() {
+            return Ok(());
+        }
+        let prepared = self.log.as_mut().map_or(Ok(()), |log| log.prepare(&self.limits));
+        prepared.map_err(|failure| self.note(failure))
     }
 
     fn tell_of_no_snapshot(&mut self, reason: String) {
@@ -275,10 +292,11 @@ impl Writer {
         let Snapshot { bytes, end, checksums, .. } = snapshot;
         // Only now: until the new journal is in use, records have to use the block size of the old one.
         self.checksums = checksums;
+        self.synced = self.checksums.length();
         self.papers.note_journal();
         self.is_told = false;
         let due = self.limits.due(end, self.checksums.length());
-        Ok(Log { file, end, length: bytes.len() as u64, group: FIRST_GROUP, due })
+        Ok(Log::new(file, end, bytes.len() as u64, FIRST_COMMIT, due))
     }
 
     fn log_end(&self) -> Option<u64> {
@@ -305,15 +323,20 @@ impl Writer {
             records.push(Record::Draw { number, acta: None });
             records.extend(is_announced.then_some(Record::Announced));
         }
-        let mut bytes = journal::snapshot(&records, self.limits.growth);
-        let mut end = (records.len() + 1) * RECORD;
+        let (mut bytes, mut end) = journal::snapshot(&records, self.limits.growth);
         if in_use {
-            let mut record = Vec::new();
-            journal::push(&mut record, (end / RECORD) as u64, FIRST_GROUP, &Record::InUse);
-            bytes[end..end + RECORD].copy_from_slice(&record);
-            end += RECORD;
+            let commit = sectors::write(end, FIRST_COMMIT, &[Record::InUse], &[]);
+            bytes[end as usize..][..commit.len()].copy_from_slice(&commit);
+            end += commit.len() as u64;
         }
-        Snapshot { bytes, end: end as u64, checksums, old_end: self.log_end() }
+        let unsynced = (self.synced < checksums.length()).then(|| Arc::clone(&self.bets));
+        Snapshot { bytes, end, checksums, old_end: self.log_end(), unsynced }
+    }
+
+    /// Whether rows ride in the journal that `bets.csv` may lack after a power loss.
+    #[cfg(test)]
+    pub fn has_riding(&self) -> bool {
+        self.synced < self.checksums.length()
     }
 
     /// The file of the bets, and how much of it is committed.
@@ -323,96 +346,17 @@ impl Writer {
 }
 
 impl Snapshot {
+    /// Writes the new journal, without its name, and syncs the rows that the old one holds.
     pub fn write(&self, folder: &dyn Folder) -> Result<Box<dyn Medium>, Failure> {
-        write_anew(folder, NEW_JOURNAL, &self.bytes).map_err(|error| undone(JOURNAL, "replace", error))
-    }
-}
-
-impl Log {
-    /// Extends the file, if need be, so that it has room for these bytes of records and one unused record behind them.
-    fn make_room(&mut self, records: u64, growth: u64) -> Result<(), Failure> {
-        let wanted = self.end + records + RECORD as u64;
-        if wanted <= self.length {
-            return Ok(());
+        let written = write_anew(folder, NEW_JOURNAL, &self.bytes);
+        let file = written.map_err(|error| undone(JOURNAL, "replace", error))?;
+        if let Some(bets) = &self.unsynced {
+            bets.sync().map_err(|error| fatal(BETS, "sync", error))?;
         }
-        let new_length = wanted.next_multiple_of(growth);
-        let grow = || {
-            if new_length > MAX_JOURNAL {
-                return Err(io::Error::other("it has reached its largest size, and no snapshot could replace it"));
-            }
-            self.file.set_len(new_length)?;
-            // Writing zeros allocates the space now, and makes later syncs cheaper, since those change no metadata.
-            self.file.write_all_at(&vec![0; (new_length - self.length) as usize], self.length)
-        };
-        grow().map_err(|error| undone(JOURNAL, "extend", error))?;
-        self.file.sync().map_err(|error| fatal(JOURNAL, "sync", error))?;
-        self.length = new_length;
-        Ok(())
+        Ok(file)
     }
-}
-
-/// Writes the journal's own bytes over it again, which takes no space, and syncs it. What was read from it may come from
-/// memory alone: after a failed sync the system may never write it to the disk.
-fn renew_journal(folder: &dyn Folder) -> io::Result<()> {
-    if !folder.exists(JOURNAL)? {
-        return Ok(());
-    }
-    let journal = folder.open(JOURNAL)?;
-    let mut bytes = vec![0; journal.len()? as usize];
-    journal.read_exact_at(&mut bytes, 0)?;
-    journal.write_all_at(&bytes, 0)?;
-    journal.sync()
 }
 
 fn new_blocks(checksums: &Checksums, old: usize) -> impl Iterator<Item = Record> + '_ {
     checksums.whole().iter().enumerate().skip(old).map(|(index, crc)| Record::Block { index: index as u64, crc: *crc })
-}
-
-fn undone(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Undone(format!("{file}: cannot {action}: {error}"))
-}
-
-fn fatal(file: &str, action: &str, error: io::Error) -> Failure {
-    Failure::Final(format!("{file}: cannot {action}: {error}; nothing more is stored"))
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Undone(message) | Failure::Final(message)) = self;
-        formatter.write_str(message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The most bytes of a journal that a start reads.
-    const MOST: u64 = 268_435_456;
-
-    #[test]
-    fn a_log_grows_by_whole_steps_and_never_beyond_what_a_start_reads() {
-        let log = |end| {
-            // A file that is long and empty takes no space.
-            let file = tempfile::tempfile().unwrap();
-            file.set_len(MOST - 1024).unwrap();
-            Log { file: Box::new(file), end, length: MOST - 1024, group: 1, due: (0, 0) }
-        };
-        let lengths = |log: &Log| (log.length, log.file.len().unwrap());
-        for (end, grown) in [(MOST - 1152, 0), (MOST - 1088, 512), (MOST - 576, 1024), (MOST - 128, 1024)] {
-            let mut log = log(end);
-            log.make_room(64, 512).unwrap();
-            assert_eq!(lengths(&log), (MOST - 1024 + grown, MOST - 1024 + grown), "{end}");
-        }
-        let mut log = log(MOST - 64);
-        assert!(matches!(log.make_room(64, 512), Err(Failure::Undone(_))));
-        assert_eq!(lengths(&log), (MOST - 1024, MOST - 1024));
-    }
-
-    #[test]
-    fn a_failure_says_what_could_not_be_done() {
-        let [undone, fatal] = [undone, fatal].map(|failure| failure(BETS, "sync", io::Error::other("no")).to_string());
-        assert_eq!(undone, "bets.csv: cannot sync: no");
-        assert_eq!(fatal, "bets.csv: cannot sync: no; nothing more is stored");
-    }
 }
