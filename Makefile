@@ -50,6 +50,13 @@ SECONDS ?= 600
 torture: ## Kill, stop, damage and attack real lotteries at random (KILLS=2000, SECONDS=600, SEED)
 	KILLS=$(KILLS) SECONDS=$(SECONDS) cargo test --locked --test torture -- --nocapture --test-threads=1
 
+# FUZZ_TARGETS names some of fuzz/targets: all, if it is not said.
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: ## Run each fuzzer of fuzz/ for a minute (FUZZ_SECONDS=60, FUZZ_TARGETS)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZ_TARGETS)
+
 .PHONY: test-docker
 test-docker: ## Run the eight exercises in real containers, and check their logs; and the Debian package
 	cargo test --locked --test docker -- --ignored --test-threads=1
@@ -74,7 +81,7 @@ lint: ## Check the format, and deny every warning
 	scripts/deny
 
 SCRIPTS := .ci/run generar-compose.sh validar-echo-server.sh dist/deb/* \
-  scripts/board-picture scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist scripts/postgres
+  scripts/board-picture scripts/branches scripts/check-dist scripts/deb scripts/deny scripts/dist scripts/fuzz scripts/postgres
 
 .PHONY: dist
 dist: ## Make what is released, in target/dist: archive, SBOM, checksums

@@ -13,6 +13,8 @@ mod draw;
 mod echo_check;
 pub mod error;
 mod export;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gen_data;
 mod keys;
 mod ledger;

@@ -70,7 +70,7 @@ impl Dataset {
         is_shown.then(|| Dataset::of(path, growing.length(), Source::Growing(Box::new(growing)))).transpose()
     }
 
-    fn of(path: &Path, size: u64, source: Source) -> Result<Dataset> {
+    pub fn of(path: &Path, size: u64, source: Source) -> Result<Dataset> {
         let start = RowMark { row: 0, position: Position::START };
         let mut dataset = Dataset { path: path.to_owned(), size, reader: Reader::new(source), rows: 0, start };
         let has_row = dataset.read()?;

@@ -18,7 +18,7 @@ const BLOCK: usize = 64 * 1024;
 /// The bytes before the end that are compared each time the file has grown.
 const TAIL_BYTES: usize = 4096;
 
-pub(super) struct Growing {
+pub struct Growing {
     path: PathBuf,
     file: File,
     /// Which file this is, whatever its name is now.

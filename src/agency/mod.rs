@@ -11,6 +11,8 @@ mod dataset;
 mod dial;
 mod echo;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod growing;
 mod link;
 mod lottery;

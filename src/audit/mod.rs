@@ -3,6 +3,8 @@
 
 mod agency;
 mod documents;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod own;
 mod pass;
 mod report;

@@ -130,7 +130,7 @@ fn algorithm(scheme: &str) -> Option<&'static dyn SignatureVerificationAlgorithm
 }
 
 /// Whom a certificate speaks for.
-fn role_of(der: &[u8]) -> Option<Role> {
+pub fn role_of(der: &[u8]) -> Option<Role> {
     let (rest, certificate) = parse_x509_certificate(der).ok()?;
     if rest.is_empty() { role_in(&certificate) } else { None }
 }

@@ -176,7 +176,7 @@ impl fmt::Display for Checked {
 }
 
 /// Checks that a ticket leads from its bet to its seal. Returns the number of the bet.
-fn check_itself(ticket: &Ticket) -> Result<u32, String> {
+pub fn check_itself(ticket: &Ticket) -> Result<u32, String> {
     let row = format!("{}\r\n", ticket.row);
     let mut rows = Vec::new();
     rows::read(row.as_bytes(), MAX_AGENCIES, &mut rows).map_err(|bad| format!("its row is none: {}", bad.reason))?;
@@ -261,7 +261,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn salt(text: &str) -> Option<[u8; SALT]> {
+pub fn salt(text: &str) -> Option<[u8; SALT]> {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != SALT * 2 || !text.bytes().all(is_hex) {
         return None;

@@ -12,7 +12,7 @@ use super::close::{CloseAt, close_at};
 use super::setting::{Entry, Flags, Setting, Settings};
 use super::source::{Environment, Keys, Provenance, Sources};
 use super::{AgencyConfig, Follow, LotteryTask, Mode, Task, tls, values};
-use crate::domain::{AgencyId, LotteryId, MAX_AGENCIES};
+use crate::domain::{AgencyId, LotteryId, MAX_AGENCIES, visible};
 use crate::error::{Error, Result};
 use crate::logging::Form;
 use crate::transport::Paths;
@@ -231,10 +231,12 @@ fn person(sources: &mut Sources<'_>) -> Result<[String; 5]> {
 }
 
 /// Reads the file. The settings define its sections and keys.
-fn parse_yaml(text: &str) -> Result<Keys, String> {
+pub(super) fn parse_yaml(text: &str) -> Result<Keys, String> {
     let mut found = Keys::new();
     let section = Section { prefix: "", found: &mut found };
-    section.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| error.to_string())?;
+    // What the file has may be shown, and is foreign.
+    let read = section.deserialize(serde_yaml::Deserializer::from_str(text));
+    read.map_err(|error| visible(&error.to_string()).into_owned())?;
     Ok(found)
 }
 

@@ -4,6 +4,8 @@
 mod agency;
 mod close;
 mod database;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod server;
 mod setting;
 mod source;

@@ -280,7 +280,7 @@ pub fn resolve_health(args: &HealthArgs, environment: &Environment<'_>) -> Resul
 /// Reads the file as Python's configparser reads the course's files. Case matters in the section's name and not in
 /// keys. A comment needs a line of its own: in `5 ; five` it is part of the value. So are quotes and backslashes.
 /// Unlike in configparser, `%` has no meaning.
-fn parse_ini(text: &str) -> Result<Keys, String> {
+pub(super) fn parse_ini(text: &str) -> Result<Keys, String> {
     let keys: Vec<_> = ServerArgs::ALL.iter().filter_map(|setting| setting.key()).chain([SERVER_IP]).collect();
     let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
     // rust-ini would join a line of any other form with the lines below it.

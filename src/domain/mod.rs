@@ -4,6 +4,8 @@
 pub mod acta;
 mod bet;
 mod chain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod plain;
 mod register;
 mod role;

@@ -103,30 +103,8 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::fuzzing::{both_paths as plain, read_by_others, rows_of as rows};
     use proptest::prelude::*;
-
-    const AGENCY: AgencyId = AgencyId(3);
-
-    fn rows(bets: &[[&str; 5]]) -> Rows {
-        let mut rows = Rows::new(AGENCY);
-        bets.iter().for_each(|fields| rows.push(&Bet::new(*fields).unwrap()));
-        rows
-    }
-
-    /// What the fast path makes of these values, which is what the slow one makes of them, or nothing.
-    fn plain(values: &str) -> bool {
-        let mut fast = rows(&[["A", "B", "1", "2000-01-01", "1"]]);
-        let before = fast.bytes().to_vec();
-        if !fast.push_plain(values) {
-            assert_eq!((fast.bytes(), fast.count()), (&before[..], 1));
-            return false;
-        }
-        let fields: Vec<&str> = values.split('|').collect();
-        let slow = rows(&[fields.try_into().unwrap()]);
-        assert_eq!((fast.split_at(1).1, fast.count()), (slow.bytes(), 2), "{values}");
-        true
-    }
 
     #[test]
     fn rows_are_quoted_only_where_python_quotes_them() {
@@ -187,16 +165,7 @@ mod tests {
             names in prop::array::uniform2("[^|\\pC]{1,30}"), document in "[A-Za-z0-9.-]{1,32}", number in any::<u32>(),
         ) {
             let number = number.to_string();
-            let fields = [&names[0][..], &names[1], &document, "1999-12-31", &number];
-            let rows = rows(&[fields]);
-            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.bytes());
-            let record = reader.records().next().unwrap().unwrap();
-            prop_assert_eq!(&record[0], "3");
-            prop_assert!(record.iter().skip(1).eq(fields.iter().copied()));
-            // As its own writer writes it.
-            let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-            writer.write_record(&record).unwrap();
-            prop_assert_eq!(rows.bytes(), writer.into_inner().unwrap());
+            read_by_others([&names[0], &names[1], &document, "1999-12-31", &number]);
         }
 
         #[test]

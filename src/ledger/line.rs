@@ -7,9 +7,8 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::entry::{Entry, StorageError};
+use super::{Condvar, Mutex};
 
 /// The most bytes of entries in one group. It bounds the uncommitted rows that a crash can leave in `bets.csv`.
 pub const MAX_GROUP: usize = 2 * 1024 * 1024;
@@ -168,7 +167,7 @@ impl<O, W> Line<O, W> {
         self.work.notify_one();
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn is_empty(&self) -> bool {
         self.inner.lock().entries.is_empty()
     }

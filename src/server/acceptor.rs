@@ -351,7 +351,7 @@ mod tests {
     use crate::domain::AgencyId;
     use crate::ledger::files::Files;
     use crate::logging;
-    use crate::server::session::tests::{config, unwatched};
+    use crate::server::testing::{config, unwatched};
 
     /// The acceptor's clock runs ahead here, so that the test does not wait.
     #[test]

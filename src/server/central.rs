@@ -360,14 +360,17 @@ impl Central {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Central {
     /// What the ledger's writer does when it finds something in line.
     pub fn write_what_is_in_line(&self) {
         self.ledger.line.hurry();
         self.ledger.write_group_if_any(self);
     }
+}
 
+#[cfg(test)]
+impl Central {
     pub fn note_done(&self, agency: AgencyId) {
         assert_eq!(
             self.ledger.store.commit(&[Entry::Done { agency, declaration: None }]),

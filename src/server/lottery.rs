@@ -1,12 +1,13 @@
 //! Where the lottery stands, and who holds its draw. The acceptor reads a small copy of it that never blocks.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mio::Waker;
 use parking_lot::Mutex;
 
+use super::steps::Steps;
 use crate::domain::AgencyId;
 use crate::domain::acta::Acta;
 use crate::domain::tree::Levels;
@@ -14,25 +15,7 @@ use crate::ledger::{DrawOrder, Winners};
 use crate::logging::Event;
 use crate::wire::{Drawn, SealShown};
 
-/// The steps of a lottery, in the order in which they are taken. A step back is possible only before the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Step {
-    /// Agencies are at work.
-    Open,
-    /// Betting can be closed, or the draw can be held, or one that was held has to be announced.
-    Due,
-    /// A worker seals the lottery, or holds the draw.
-    Drawing,
-    /// The seal is on disk and announced, and the number of the draw comes later.
-    Sealed,
-    /// The draw is held, announced and told to whoever asks.
-    Drawn,
-    /// Nobody can tell what the disk holds.
-    Failed,
-}
-
-const STEPS: [Step; 6] = [Step::Open, Step::Due, Step::Drawing, Step::Sealed, Step::Drawn, Step::Failed];
+pub use super::steps::Step;
 
 /// The acta at the close, and the tree over its lines.
 pub struct Seal {
@@ -66,11 +49,9 @@ impl Seal {
 
 /// See the module.
 pub struct Lottery {
-    step: AtomicU8,
+    steps: Steps,
     /// Known once it is on disk and the log has told of it.
     seal: OnceLock<Seal>,
-    /// The draw that the operator wants, until it is held.
-    order: Mutex<Option<DrawOrder>>,
     /// The draw that was held.
     drawn: OnceLock<Drawn>,
     /// Known once the draw is held.
@@ -87,9 +68,8 @@ pub struct Lottery {
 impl Lottery {
     pub fn new() -> Lottery {
         Lottery {
-            step: AtomicU8::new(Step::Open as u8),
+            steps: Steps::new(),
             seal: OnceLock::new(),
-            order: Mutex::default(),
             drawn: OnceLock::new(),
             winners: OnceLock::new(),
             found: Mutex::default(),
@@ -105,7 +85,7 @@ impl Lottery {
     }
 
     pub fn step(&self) -> Step {
-        STEPS[usize::from(self.step.load(Ordering::SeqCst))]
+        self.steps.now()
     }
 
     pub fn is_drawn(&self) -> bool {
@@ -114,7 +94,7 @@ impl Lottery {
 
     /// Takes a step, if the lottery stands at `from`, and wakes the acceptor for it.
     pub fn advance(&self, from: Step, to: Step) -> bool {
-        let taken = self.step.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        let taken = self.steps.advance(from, to);
         if taken {
             self.wake();
         }
@@ -123,12 +103,12 @@ impl Lottery {
 
     /// Leaves `Drawing` for an earlier step, without waking the acceptor.
     pub fn step_back(&self, to: Step) {
-        let _ = self.step.compare_exchange(Step::Drawing as u8, to as u8, Ordering::SeqCst, Ordering::SeqCst);
+        self.steps.advance(Step::Drawing, to);
     }
 
     /// Notes that nobody can tell any more what the disk holds.
     pub fn fail(&self) {
-        self.step.store(Step::Failed as u8, Ordering::SeqCst);
+        self.steps.fail();
         self.wake();
     }
 
@@ -154,27 +134,21 @@ impl Lottery {
 
     /// Notes the draw that the operator wants. The error is the number of another that is being held.
     pub fn order(&self, order: DrawOrder) -> Result<(), u32> {
-        let mut current = self.order.lock();
-        match &*current {
-            Some(DrawOrder { number, .. }) if *number != order.number => return Err(*number),
-            Some(_) => {}
-            None => *current = Some(order),
+        if self.steps.order(order)? {
+            self.wake();
         }
-        drop(current);
-        self.advance(Step::Sealed, Step::Due);
         Ok(())
     }
 
     /// Leaves `Drawing`, since the number is missing. If it has come meanwhile, the draw is due.
     pub fn wait_for_number(&self) {
-        self.advance(Step::Drawing, Step::Sealed);
-        if self.ordered().is_some() {
-            self.advance(Step::Sealed, Step::Due);
+        if self.steps.wait_for_number() {
+            self.wake();
         }
     }
 
     pub fn ordered(&self) -> Option<DrawOrder> {
-        self.order.lock().clone()
+        self.steps.ordered()
     }
 
     /// The draw, once it may be told.
@@ -211,30 +185,5 @@ impl Lottery {
         if let Some(Err(error)) = self.waker.get().map(Waker::wake) {
             Event::fail("wake").with("error", error).log();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_that_comes_while_the_seal_is_being_told_is_drawn() {
-        let lottery = Lottery::new();
-        lottery.advance(Step::Open, Step::Due);
-        lottery.advance(Step::Due, Step::Drawing);
-        let order = |number| lottery.order(DrawOrder { number, signed: None });
-        assert_eq!((order(7), lottery.step()), (Ok(()), Step::Drawing));
-        lottery.wait_for_number();
-        assert_eq!(lottery.step(), Step::Due);
-        assert_eq!((order(7), order(8)), (Ok(()), Err(7)), "another is being held");
-        lottery.advance(Step::Due, Step::Drawing);
-        let late = Lottery::new();
-        late.advance(Step::Open, Step::Due);
-        late.advance(Step::Due, Step::Drawing);
-        late.wait_for_number();
-        assert_eq!(late.step(), Step::Sealed);
-        late.order(DrawOrder { number: 7, signed: None }).unwrap();
-        assert_eq!(late.step(), Step::Due);
     }
 }

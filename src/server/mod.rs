@@ -11,6 +11,8 @@ mod central;
 mod connection;
 mod disk_health;
 mod ending;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod incoming;
 mod kept;
 mod keys;
@@ -24,11 +26,16 @@ mod pool;
 mod refuse;
 mod session;
 mod sight;
+mod steps;
 mod store;
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code))]
+mod testing;
 mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};

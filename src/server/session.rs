@@ -387,4 +387,4 @@ fn is_late(since: Option<Instant>, limit: Duration) -> bool {
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-pub(super) mod tests;
+mod tests;

@@ -3,11 +3,14 @@
 mod acceptance;
 mod certificate;
 mod connector;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod handshake_tests;
 mod identity;
 mod incoming;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code))]
 pub mod memory;
 mod records;
 mod secret;

@@ -133,22 +133,12 @@ fn read_bet(text: &[u8]) -> Result<(AgencyId, [&str; 5]), String> {
 mod tests {
     use super::*;
     use crate::wire::frame::{self, Incoming, MAX_FRAME};
+    use crate::wire::fuzzing::{self, batch};
     use crate::wire::{Ask, BatchHeader, BetLine, MAX_BATCH, Reply, Request};
     use proptest::prelude::*;
 
     const ANA: &str = "AGENCY_ID=1,NOMBRE=Ana,APELLIDO=Paz,DOCUMENTO=1,NACIMIENTO=2000-01-01,NUMERO=7574";
     const ANAS: [&str; 5] = ["Ana", "Paz", "1", "2000-01-01", "7574"];
-
-    /// A batch's bytes, flags and lengths as they ought to be.
-    fn batch<T: AsRef<[u8]>>(texts: &[T]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (place, text) in (1..).zip(texts) {
-            bytes.extend_from_slice(&(text.as_ref().len() as u32).to_be_bytes());
-            bytes.push(u8::from(place == texts.len()));
-            bytes.extend_from_slice(text.as_ref());
-        }
-        bytes
-    }
 
     fn refusal(content: impl AsRef<[u8]>) -> String {
         let Malformed { verb, refusal } = parse(content.as_ref()).unwrap_err();
@@ -284,13 +274,7 @@ mod tests {
         ) {
             content.extend(batch(&[text.as_bytes()]));
             for bytes in [&content, &batch(&[&content[..], text.as_bytes()]), &text.into_bytes()] {
-                match parse(bytes) {
-                    Ok(bets) => prop_assert!(!bets.bets.is_empty() && (bets.is_batch || bets.bets.len() == 1)),
-                    Err(Malformed { refusal, .. }) => {
-                        let reason = refusal.to_string();
-                        prop_assert!(!reason.contains('|') && !reason.contains(char::is_control), "{}", reason);
-                    }
-                }
+                fuzzing::keyed(bytes);
             }
         }
 

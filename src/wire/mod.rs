@@ -2,6 +2,8 @@
 
 mod command;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod keyed;
 mod refusal;
 mod reply;

@@ -18,7 +18,7 @@ const FORMAT: u64 = 4;
 /// The oldest format that is read. It had no [`Record::Announced`], so its draws count as announced, no [`Record::Rules`] and
 /// no checksums of agencies. The second had no [`Record::Lottery`] and no seal. The third had a packed log.
 pub const FIRST_FORMAT: u64 = 1;
-const LAST_PACKED: u64 = 3;
+pub const LAST_PACKED: u64 = 3;
 
 /// A journal that was read.
 #[derive(Debug, Default, PartialEq, Eq)]

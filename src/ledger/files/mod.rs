@@ -11,6 +11,8 @@ mod close;
 mod close_tests;
 mod disk;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod journal;
 #[cfg(test)]
 mod journal_tests;
@@ -28,7 +30,9 @@ mod replay;
 mod riding_tests;
 mod rows;
 mod sectors;
-#[cfg(test)]
+// Fuzzers need no failing disk.
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(fuzzing, allow(dead_code))]
 mod simulated_disk;
 #[cfg(test)]
 mod simulation;

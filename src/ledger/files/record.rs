@@ -88,9 +88,14 @@ impl Damage {
 
 /// Appends a record of commit `group`, which will stand at this place: that many records into the file.
 pub fn push(bytes: &mut Vec<u8>, place: u64, group: u64, entry: &Record) {
+    push_text(bytes, place, &format!("{group}:{entry}"));
+}
+
+/// The same for a record's text.
+pub fn push_text(bytes: &mut Vec<u8>, place: u64, text: &str) {
+    assert!(text.len() <= BODY, "a journal record is too long: {text}");
     let start = bytes.len();
-    bytes.extend_from_slice(format!("{group}:{entry}").as_bytes());
-    assert!(bytes.len() - start <= BODY, "a journal record is too long: {entry:?}");
+    bytes.extend_from_slice(text.as_bytes());
     bytes.resize(start + BODY, b'.');
     let crc = checksum(place, &bytes[start..]);
     bytes.extend_from_slice(format!("{crc:08x}\n").as_bytes());
