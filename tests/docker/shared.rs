@@ -40,9 +40,10 @@ fn has_image() -> bool {
     true
 }
 
-/// Copies a file or a folder to its own place below another root.
+/// Copies a file or a folder to its own place below another root. A place behind a link, as `/lib` is one, would replace the link.
 fn copy(from: &Path, root: &Path) {
-    let to = root.join(from.strip_prefix("/").unwrap());
+    let place = from.parent().unwrap().canonicalize().unwrap().join(from.file_name().unwrap());
+    let to = root.join(place.strip_prefix("/").unwrap());
     fs::create_dir_all(to.parent().unwrap()).unwrap();
     let mut copy = Command::new("cp");
     copy.arg("-aL").arg(from).arg(&to);

@@ -9,9 +9,10 @@ if [[ $(id -u) == 0 ]]; then
   exec setpriv --reuid=postgres --regid=postgres --clear-groups "$0" "$@"
 fi
 if [[ ! -s $PGDATA/PG_VERSION ]]; then
+  # There is no LLVM here, which the server would want for larger queries.
   initdb -U "$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") -E UTF8 "$PGDATA"
   printf 'host all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
-  printf "unix_socket_directories = '/tmp'\nlisten_addresses = '*'\n" >>"$PGDATA/postgresql.conf"
+  printf "unix_socket_directories = '/tmp'\nlisten_addresses = '*'\njit = off\n" >>"$PGDATA/postgresql.conf"
   export PGHOST=/tmp
   pg_ctl -D "$PGDATA" -o "-c listen_addresses=''" -w start
   psql -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres -c "CREATE DATABASE \"$POSTGRES_DB\""
