@@ -39,9 +39,9 @@ fn once(data: &Path, store: &Path) -> [Duration; 6] {
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", central.port)).unwrap();
     let closed = time(|| {
         // The first is done already, or was gone before it said so.
-        assert_eq!(ask(&mut stream, "DONE|1"), "ACK_DONE|OK");
-        assert_eq!(ask(&mut stream, "DONE|2"), "ACK_DONE|OK");
-        assert_eq!(ask(&mut stream, "WAIT_DRAW|2"), "DRAW|OK");
+        assert_eq!(ask(&mut stream, "DONE|1").trim_end(), "ACK_DONE|OK");
+        assert_eq!(ask(&mut stream, "DONE|2").trim_end(), "ACK_DONE|OK");
+        assert_eq!(ask(&mut stream, "WAIT_DRAW|2").trim_end(), "DRAW|OK");
     });
     drop(stream);
     let stopped = time(|| central.stop());
