@@ -79,9 +79,7 @@ impl Keys {
                 .try_for_each(|host| Connector::load(&Paths::of_client(&folder), Some(party), host).map(drop)),
         }
     }
-}
 
-impl Keys {
     /// A host that the certificate does not name, no agency would take for a central.
     fn check_hosts(&self) -> Result<()> {
         let named = keys::hosts_of_central(&self.dir)?;

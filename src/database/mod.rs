@@ -10,6 +10,7 @@ macro_rules! params {
 }
 
 mod failure;
+mod follower;
 mod hosts;
 pub mod reading;
 mod runtime;
@@ -19,7 +20,8 @@ mod tls;
 mod url;
 
 pub use failure::Failure;
+pub use follower::Follower;
 pub use hosts::{Hosts, Tell, Warning, pause};
 pub(crate) use params;
-pub use session::{Answer, Ask, Follower, Params, Row, Session, Statement, column};
+pub use session::{Answer, Ask, Params, Row, Session, Statement, column};
 pub use url::{Url, is_url, masked};

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Connection, Error};
 
 use super::failure::Failure;
+use super::follower::Follower;
 use super::runtime::Runtime;
 
 pub use tokio_postgres::{Row, Statement};
@@ -40,17 +40,6 @@ pub struct Standby {
     /// `synchronous_standby_names`: empty if commits wait for no other machine.
     pub names: String,
     pub followers: Vec<Follower>,
-}
-
-/// A server that follows the one that takes writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Follower {
-    pub name: String,
-    /// `pg_stat_replication.state` and `sync_state`: `streaming` and `sync` if all is well. None if the role may not see them.
-    pub state: Option<String>,
-    pub sync_state: Option<String>,
-    /// Bytes of the log that it has not applied yet.
-    pub behind: Option<u64>,
 }
 
 /// See the module. When it is dropped its connection is closed, and nothing that it has begun is cancelled.

@@ -17,7 +17,7 @@ impl DiskHealth {
     /// Takes note of a verdict. True if the disk only goes on to fail, of which the log was told.
     pub fn note(&self, verdict: &Verdict) -> bool {
         match verdict {
-            Verdict::Failed(error) => self.0.lock().replace((Instant::now(), error.clone())).and_then(recent).is_some(),
+            Verdict::Failed(error) => self.note_failure(error),
             Verdict::Stored { .. } | Verdict::Marked => {
                 *self.0.lock() = None;
                 false
@@ -30,6 +30,11 @@ impl DiskHealth {
             | Verdict::Unweighed
             | Verdict::Unbalanced { .. } => false,
         }
+    }
+
+    /// The same for a failure of something else than an entry.
+    pub fn note_failure(&self, error: &StorageError) -> bool {
+        self.0.lock().replace((Instant::now(), error.clone())).and_then(recent).is_some()
     }
 
     /// Why bets are refused for the disk, if they are.

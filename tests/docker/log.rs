@@ -122,6 +122,17 @@ impl Follower {
         self.lines.iter().filter(move |line| line.source == source)
     }
 
+    /// Each of these agencies was told once of its winners, of whom it has as many as its number says.
+    #[track_caller]
+    pub fn check_winners(&self, clients: u32) {
+        for agency in 1..=clients {
+            let source = format!("client{agency}");
+            let answers = self.of(&source).filter(|line| line.is("consulta_ganadores", "success"));
+            let counts: Vec<u64> = answers.map(|line| line.number("cant_ganadores")).collect();
+            assert_eq!(counts, [u64::from(agency)], "{source}:\n{}", self.show());
+        }
+    }
+
     pub fn show(&self) -> String {
         self.raw.join("\n")
     }

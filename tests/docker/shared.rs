@@ -84,12 +84,7 @@ fn two_centrals_draw_one_lottery() {
     let mut log = stage.up();
     assert_eq!(stage.exit_codes(CLIENTS), [0; CLIENTS as usize], "{}", log.show());
     log.wait_for(CLIENTS as usize, "consulta_ganadores", "success");
-    for agency in 1..=CLIENTS {
-        let source = format!("client{agency}");
-        let answers = log.of(&source).filter(|line| line.is("consulta_ganadores", "success"));
-        let counts: Vec<u64> = answers.map(|line| line.number("cant_ganadores")).collect();
-        assert_eq!(counts, [u64::from(agency)], "{source}:\n{}", log.show());
-    }
+    log.check_winners(CLIENTS);
     assert_eq!(log.all("sorteo", "success").len(), 1, "one central has held the draw:\n{}", log.show());
     assert_eq!(exit_code("migrate"), 0);
     assert_eq!(query("SELECT sync_state FROM pg_stat_replication"), "sync");

@@ -3,7 +3,6 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use crate::log::Follower;
 use crate::stage::{Stage, inspect};
 
 const CLIENTS: u32 = 3;
@@ -15,15 +14,6 @@ fn staged(exercise: u8, flags: &[&str]) -> Stage {
     (1..=CLIENTS).for_each(|agency| stage.bets(agency, 100 + agency, agency));
     stage.generate(exercise, CLIENTS, &[&["--tls"], flags].concat());
     stage
-}
-
-fn check_winners(log: &Follower) {
-    for agency in 1..=CLIENTS {
-        let source = format!("client{agency}");
-        let answers = log.of(&source).filter(|line| line.is("consulta_ganadores", "success"));
-        let counts: Vec<u64> = answers.map(|line| line.number("cant_ganadores")).collect();
-        assert_eq!(counts, [u64::from(agency)], "{source}:\n{}", log.show());
-    }
 }
 
 #[test]
@@ -43,7 +33,7 @@ fn every_agency_is_told_its_own_winners() {
         let mut log = stage.up();
         assert_eq!(stage.exit_codes(CLIENTS), [0; CLIENTS as usize]);
         log.wait_for(CLIENTS as usize, "consulta_ganadores", "success");
-        check_winners(&log);
+        log.check_winners(CLIENTS);
         for (name, party) in [("server", "central"), ("client1", "agency-1"), ("client2", "agency-2")] {
             let folder = stage.path("keys").join(party);
             let owner = folder.metadata().unwrap();
@@ -76,7 +66,7 @@ fn a_volume_can_be_written_by_the_owner_of_the_keys() {
         log.wait_for(CLIENTS as usize, "consulta_ganadores", "success");
         stage.stop();
         log.finish(&["server"]);
-        check_winners(&log);
+        log.check_winners(CLIENTS);
         assert_eq!(log.all("apuesta_recibida", "success").is_empty(), !first, "{}", log.show());
         stage.compose(&["down", "-t", "5"]);
     }

@@ -1,11 +1,6 @@
 //! What the ledger's entries name of the room `database`, of which nothing happens here.
 
-use serde::{Deserialize, Serialize};
+#[path = "../../src/database/follower.rs"]
+mod follower;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Follower {
-    pub name: String,
-    pub state: Option<String>,
-    pub sync_state: Option<String>,
-    pub behind: Option<u64>,
-}
+pub use follower::Follower;

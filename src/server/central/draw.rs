@@ -7,7 +7,7 @@ use log::Level;
 use super::super::lottery::{Seal, Step};
 use super::{Central, Order};
 use crate::domain::{AgencyId, Draw, Roster, SealStep, WinningNumber};
-use crate::ledger::{DrawOrder, Entry, Held, State, StorageError, Verdict};
+use crate::ledger::{DrawOrder, Entry, Held, State, StorageError};
 use crate::logging::{self, Event, EventResult};
 use crate::transport::Signer;
 use crate::wire::{Drawn, Refusal, SealShown};
@@ -69,10 +69,8 @@ impl Central {
     pub fn hold_draw(&self) {
         if let Err(error) = self.try_draw() {
             // It is tried twice a second, and told of once until the store takes something again.
-            let failed = Verdict::Failed(error);
-            let is_known = self.disk.note(&failed);
-            if let (Verdict::Failed(StorageError(reason)), false) = (failed, is_known) {
-                Event::fail("sorteo").with("error", reason).log();
+            if !self.disk.note_failure(&error) {
+                Event::fail("sorteo").with("error", error).log();
             }
             // The acceptor tries again when it looks next.
             self.lottery.step_back(Step::Due);
