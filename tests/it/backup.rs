@@ -158,6 +158,8 @@ fn a_sealed_lottery_is_drawn_from_its_backup_and_a_drawn_one_stays_drawn() {
     assert_eq!((&again["bets"], &again["seal"]), (&told["bets"], &told["seal"]));
     restore(&folder, "drawn");
     let central = Central::on(&folder).start();
+    // It takes connections before it has read its winners.
+    assert_eq!(central.ask("WAIT_DRAW|1"), "DRAW|OK");
     assert_eq!(central.ask("GET_WINNERS|1"), winners);
     central.stop();
 }
