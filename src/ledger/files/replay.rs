@@ -38,6 +38,9 @@ pub fn replay(journal: Journal, smallest_block: u64) -> Result<Replayed, String>
                 Record::Agency { agency, account: Account { done, .. } } if is_first_format => {
                     register.set_account(agency, Account { done, ..Account::default() });
                 }
+                Record::Agency { account, .. } if register.bets().checked_add(account.stored).is_none() => {
+                    return Err("it counts more bets than there can be".to_owned());
+                }
                 Record::Agency { agency, account } => register.set_account(agency, account),
                 Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
                 Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
@@ -82,6 +85,9 @@ pub fn replay(journal: Journal, smallest_block: u64) -> Result<Replayed, String>
             (counted, counted_blocks) = (length, blocks.len());
         }
     }
+    if register.bets() > length {
+        return Err(format!("it counts {} bets in {length} bytes of {BETS}", register.bets()));
+    }
     let block = Checksums::block_size(smallest_block, counted, counted_blocks);
     // A torn write of an older format may have left records of blocks without the record of the rows in them.
     blocks.truncate(usize::try_from(length / block).unwrap_or(usize::MAX));
@@ -112,6 +118,10 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         let block = |index| Record::Block { index, crc: 0 };
+        let agency = |agency, stored| Record::Agency {
+            agency: AgencyId(agency),
+            account: Account { stored, ..Account::default() },
+        };
         let snapshot = Record::Snapshot { records: 1, format: 2 };
         for (snapshot, words) in [
             (vec![block(1), bets(8)], "block 1 is out of order"),
@@ -119,6 +129,8 @@ mod tests {
             (vec![bets(3), bets(2)], "shrinks from 3 to 2 bytes"),
             (vec![snapshot], "second snapshot"),
             (vec![Record::Filler], "out of its place"),
+            (vec![agency(1, 9), bets(8)], "it counts 9 bets in 8 bytes"),
+            (vec![agency(1, 9), agency(2, u64::MAX - 8), bets(u64::MAX)], "more bets than there can be"),
         ] {
             let what = replay(journal(2, snapshot, Vec::new()), 4).err().unwrap();
             assert!(what.contains(words), "{what}");
@@ -148,13 +160,13 @@ mod tests {
     #[test]
     fn the_format_before_is_counted_anew_and_its_draw_was_announced() {
         let account = Account { stored: 7, checksum: Checksum(9), done: Some(Status::Undeclared) };
-        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(3), Record::Draw { number: 5, acta: None }];
-        let old = replay(journal(FIRST_FORMAT, snapshot.clone(), Vec::new()), 16).unwrap();
+        let snapshot = vec![Record::Agency { agency: ONE, account }, bets(30), Record::Draw { number: 5, acta: None }];
+        let old = replay(journal(FIRST_FORMAT, snapshot.clone(), Vec::new()), 64).unwrap();
         let done = Account { done: Some(Status::Undeclared), ..Account::default() };
         assert_eq!((old.counted, old.register.account(ONE)), (0, done));
         assert_eq!(old.register.draw(), Draw::Held { number: 5, is_announced: true });
-        let new = replay(journal(2, snapshot, vec![Record::InUse, bets(4)]), 16).unwrap();
-        assert_eq!((new.counted, new.register.account(ONE), new.in_use), (3, account, true));
+        let new = replay(journal(2, snapshot, vec![Record::InUse, bets(40)]), 64).unwrap();
+        assert_eq!((new.counted, new.register.account(ONE), new.in_use), (30, account, true));
         assert_eq!(new.register.draw(), Draw::Held { number: 5, is_announced: false });
     }
 }
