@@ -155,6 +155,9 @@ fn main() {
     drop(pair);
 
     let pauses: Vec<[Duration; 2]> = (0..setting("FAILOVERS", 10)).map(|_| failover()).collect();
+    if pauses.is_empty() {
+        return;
+    }
     for (place, since) in ["the kill", "the promotion"].iter().enumerate() {
         let pauses: Vec<Duration> = pauses.iter().map(|pause| pause[place]).collect();
         let worst = pauses.iter().max().copied().unwrap_or_default();

@@ -12,6 +12,7 @@ macro_rules! params {
 mod failure;
 mod follower;
 mod hosts;
+pub mod numbers;
 pub mod reading;
 mod runtime;
 pub mod schema;

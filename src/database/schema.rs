@@ -5,7 +5,7 @@ use super::session::{Params, Session, column};
 use std::time::Duration;
 
 /// The version that this program knows.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// A change of the schema waits so long at most for centrals that use it.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const ATTEMPTS: u32 = 20;
 
 /// The steps from each version to the next.
-const STEPS: [&str; VERSION as usize] = [include_str!("schema-1.sql")];
+const STEPS: [&str; VERSION as usize] = [include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// Refuses a version that this program does not know.
 pub fn check(host: &str, found: Option<i32>) -> Result<(), Failure> {

@@ -35,10 +35,38 @@ fn a_central_that_is_told_otherwise_than_the_first_refuses_to_start() {
     assert_eq!((value(&config, "client_amount"), value(&config, "winning_number")), (Some("2"), Some("8")));
     assert_eq!(pair.primary.sql("SELECT count(*) FROM agencies"), "2", "all rows are made with the draw");
     pair.primary.sql("UPDATE quiniela_schema SET version = 99");
-    refused("--client-amount 2", 2, "has version 99, and this program knows 1: use a newer quiniela");
+    refused("--client-amount 2", 2, "has version 99, and this program knows 2: use a newer quiniela");
     pair.primary.sql("DROP TABLE quiniela_schema CASCADE");
     refused("--client-amount 2", 2, "run quiniela migrate");
     stop([first, second]);
+}
+
+#[test]
+fn a_schema_of_the_version_before_is_brought_up_to_date_and_what_it_has_is_drawn_too() {
+    let Some(pair) = Pair::start(Follows::InStep) else { return };
+    let folder = Folder::new();
+    let before = central(&folder, &pair.url(), "--client-amount 2");
+    assert_eq!(before.ask(&format!("BATCH|1|1|0\n{ANA}")), "ACK_BATCH|OK|1");
+    before.stop();
+    // As the version before had it.
+    pair.primary.sql("ALTER TABLE batches DROP COLUMN numbers; UPDATE quiniela_schema SET version = 1");
+    let refused = Central::on(&folder).in_database(&pair.url()).refused();
+    refused.failed(2, &["has version 1, and this program needs 2: run quiniela migrate"]);
+    assert!(output(&folder, &format!("migrate --store {}", pair.url_of("owner"))).status.success());
+    let after = central(&folder, &pair.url(), "");
+    // 73110 has the low 16 bits of 7574.
+    let more = "Beto|Sosa|5|2000-01-01|7574\nCeci|Paz|6|2000-01-01|73110\nDora|Paz|7|2000-01-01|8";
+    assert_eq!(after.ask(&format!("BATCH|1|3|1\n{more}")), "ACK_BATCH|OK|3");
+    assert_eq!(after.ask("BET|2|Ema|Paz|8|2000-01-01|73110"), "ACK|OK");
+    for agency in [1, 2] {
+        assert_eq!(after.ask(&format!("DONE|{agency}")), "ACK_DONE|OK");
+    }
+    assert_eq!(after.ask("WAIT_DRAW|1"), "DRAW|OK");
+    assert_eq!(after.ask("GET_WINNERS|1"), "WINNERS|OK|1,5");
+    assert_eq!(after.ask("GET_WINNERS|2"), "WINNERS|OK|");
+    let kept = "SELECT string_agg(coalesce(encode(numbers, 'hex'), 'none'), ',' ORDER BY agency, place) FROM batches";
+    assert_eq!(pair.primary.sql(kept), "none,1d961d960008,1d96");
+    after.stop();
 }
 
 #[test]
@@ -108,7 +136,7 @@ fn tables_are_made_once_however_many_make_them_at_once() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         let made = outputs.iter().filter(|output| String::from_utf8_lossy(&output.stdout).contains("was made")).count();
-        assert_eq!((made, &*pair.primary.sql("SELECT count(*), min(version) FROM quiniela_schema")), (1, "1|1"));
+        assert_eq!((made, &*pair.primary.sql("SELECT count(*), min(version) FROM quiniela_schema")), (1, "1|2"));
         central(&folder, &pair.url(), "--client-amount 1").stop();
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::view::account;
 use super::{Shared, failed};
+use crate::database::numbers::digest;
 use crate::database::{Answer, Ask, Failure, Row, Session, Statement, column, params, pause};
 use crate::domain::{AgencyId, Register};
 use crate::ledger::files::SignedLine;
@@ -18,8 +19,8 @@ const LOCK_OWN: &str = "SELECT last_group, current_setting('synchronous_standby_
 /// A statement of its own: what is joined into one that locks is as old as that one's start. All lock in the same order.
 const LOCK_AGENCIES: &str = "SELECT agency, stored, checksum, done FROM agencies WHERE draw = $1 AND agency = ANY($2) \
     ORDER BY agency FOR UPDATE";
-const INSERT: &str = "INSERT INTO batches (draw, agency, place, count, rows) SELECT $1, a, p, c, r \
-    FROM unnest($2::int[], $3::bigint[], $4::int[], $5::bytea[]) AS new(a, p, c, r)";
+const INSERT: &str = "INSERT INTO batches (draw, agency, place, count, rows, numbers) SELECT $1, a, p, c, r, n \
+    FROM unnest($2::int[], $3::bigint[], $4::int[], $5::bytea[], $6::bytea[]) AS new(a, p, c, r, n)";
 const UPDATE: &str = "UPDATE agencies SET stored = s, checksum = c, done = d, declaration = coalesce(j, declaration) \
     FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) AS new(a, s, c, d, j) \
     WHERE draw = $1 AND agency = a";
@@ -231,8 +232,9 @@ impl Live {
             let mut start = 0;
             let rows = |piece: &Piece| judged.rows[mem::replace(&mut start, piece.end)..piece.end].to_vec();
             let rows: Vec<Vec<u8>> = judged.pieces.iter().map(rows).collect();
+            let numbers: Vec<Vec<u8>> = rows.iter().map(|rows| digest(rows)).collect();
             let places = of(|piece| piece.first.cast_signed());
-            asks.push(Ask::Count(self.insert.clone(), params![draw, agencies, places, counts, rows]));
+            asks.push(Ask::Count(self.insert.clone(), params![draw, agencies, places, counts, rows, numbers]));
         }
         if !judged.accounts.is_empty() {
             let accounts = || judged.accounts.iter();

@@ -53,7 +53,7 @@ impl Shared {
             return Ok(());
         }
         let wanted: Vec<i32> = unknown.keys().map(|agency| agency.0.cast_signed()).collect();
-        let wanted = Wanted { agencies: Some(wanted), text: None };
+        let wanted = Wanted { agencies: Some(wanted), number: None };
         let mut why = None;
         let made = trees(
             |take| {
@@ -124,7 +124,6 @@ impl Shared {
 
     fn find_winners(&self, number: u32, add: &mut dyn FnMut(&[Winner]) -> Result<(), Failure>) -> Result<(), Failure> {
         let finder = WinnerFinder::new(number);
-        let text = Some(format!(",{number}\r\n").into_bytes());
         let is_stopping = || self.is_stopping();
         let (mut page, mut session) = (Vec::new(), None);
         let mut put = |page: &mut Vec<Winner>, session: &mut Option<Session>| {
@@ -133,7 +132,8 @@ impl Shared {
             page.clear();
             Ok::<_, Failure>(())
         };
-        for_each_batch(&self.hosts, self.draw, &Wanted { agencies: None, text }, &is_stopping, |batch| {
+        let wanted = Wanted { agencies: None, number: Some(number) };
+        for_each_batch(&self.hosts, self.draw, &wanted, &is_stopping, |batch| {
             let Batch { agency, place, rows: Some(rows) } = batch else { return Ok(()) };
             let mut start = 0;
             for (nth, end) in memchr_iter(b'\n', &rows).enumerate() {
