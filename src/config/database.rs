@@ -8,7 +8,7 @@ use clap::ValueHint;
 
 use super::DatabaseConfig;
 use crate::database::{Hosts, Tell, Url, is_url, masked};
-use crate::domain::is_forbidden;
+use crate::domain::{is_forbidden, visible};
 use crate::error::{Error, Kind, Result};
 
 /// The draw whose name was not said.
@@ -59,7 +59,7 @@ pub fn database(store: &Path) -> Option<&str> {
 
 /// The address, with the password of the file if there is one. No error shows a password.
 pub(super) fn url(store: &str, password_file: Option<&Path>) -> Result<Url> {
-    let bad = |reason: String| Error::bad_input(format!("--store {}: {reason}", masked(store)));
+    let bad = |reason: String| Error::bad_input(format!("--store {}: {reason}", visible(&masked(store))));
     let url = Url::parse(store).map_err(bad)?;
     let Some(file) = password_file else { return Ok(url) };
     let text = fs::read_to_string(file).map_err(|error| Error::at_path(Kind::BadInput, file, "read it", &error))?;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::is_forbidden;
+
 /// How an agency waits for a reply, in seconds: whoever keeps it waiting for longer has lost it.
 const REPLY_SECONDS: u64 = 30;
 const PORT: u16 = 5432;
@@ -76,6 +78,9 @@ impl Url {
     /// The error says what is wrong, and shows no password.
     pub fn parse(text: &str) -> Result<Url, String> {
         let (_, rest) = text.split_once("://").filter(|_| is_url(text)).ok_or("it is postgres://user@host/name")?;
+        if text.chars().any(is_forbidden) {
+            return Err("a | or a control character is written as % and two hexadecimal digits".to_owned());
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, servers) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -206,7 +211,12 @@ fn host(text: &str, default: u16) -> Result<Host, String> {
         },
     };
     let port = port_text.map(port).transpose()?.unwrap_or(default);
-    Ok(Host { name: decoded(name)?, port })
+    let name = decoded(name)?;
+    // It stands in log lines and in replies.
+    if name.chars().any(is_forbidden) {
+        return Err("a host's name has no | and no control character".to_owned());
+    }
+    Ok(Host { name, port })
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -282,6 +292,9 @@ mod tests {
             "postgres://u:geheim@h/d?connect_timeout=5",
             "postgres://u:geheim@h/d?patience=30",
             "postgres://u:geheim@h/d?commit_timeout=0",
+            "postgres://u:geheim@h%0Ax/d",
+            "postgres://u:geheim@h%7Cx/d",
+            "postgres://u\n:geheim@h/d",
         ] {
             let error = Url::parse(bad).err().unwrap_or_else(|| panic!("{bad}"));
             assert!(!error.contains("geheim") && !masked(bad).contains("geheim@"), "{error}");
