@@ -1,4 +1,5 @@
-//! The thread between the line and the store: group commit, and what a failed group means for those behind it.
+//! What is between the line and the store: group commit, and what a failed group means for those behind it. A thread of its own
+//! commits, or that of a connection which would only wait for it.
 //!
 //! `tests/schedules` tries many orders in which connections and this thread can meet here.
 
@@ -6,7 +7,7 @@ use super::entry::{Entry, StorageError, Store, Verdict};
 use super::line::{Leaving, Line};
 use super::spare::Spare;
 
-/// Receives what the ledger's thread has to tell. No call may block, since all entries in line wait for that thread.
+/// Receives what the ledger has to tell. No call may block, since all entries in line wait meanwhile.
 pub trait Audience<O, W> {
     /// Takes the verdicts of a group, in the order of the line.
     fn settle(&self, verdicts: Vec<(O, Verdict)>);
@@ -46,9 +47,23 @@ impl<O, W> Ledger<O, W> {
         }
     }
 
-    fn write(&self, leaving: Leaving<O, W>, audience: &impl Audience<O, W>) {
+    /// Stores what is in line without delay: on this thread if it is little and nobody else stores, and else on the ledger's. A store
+    /// that is elsewhere could keep this thread for seconds.
+    pub fn write_or_hurry(&self, audience: &impl Audience<O, W>) {
+        if self.store.is_shared() {
+            return self.line.hurry();
+        }
+        let Some(leaving) = self.line.take_or_hurry() else { return };
         audience.admit_to_line(leaving.waiting);
         self.commit(leaving.group, audience);
+        self.line.put_down(self.store.is_maintenance_due());
+    }
+
+    fn write(&self, leaving: Leaving<O, W>, audience: &impl Audience<O, W>) {
+        audience.admit_to_line(leaving.waiting);
+        if !leaving.group.is_empty() {
+            self.commit(leaving.group, audience);
+        }
         if self.store.maintain().is_err() {
             audience.lose_store();
         }

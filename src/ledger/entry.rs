@@ -141,6 +141,10 @@ pub trait Store: Send + Sync {
     /// Does housekeeping that no verdict should wait for. The thread that commits calls it once it has published a group's
     /// verdicts. After an error the store refuses everything.
     fn maintain(&self) -> Result<(), StorageError>;
+    /// Whether [`Store::maintain`] has something to do. Whoever commits on another thread asks.
+    fn is_maintenance_due(&self) -> bool {
+        false
+    }
     fn state(&self) -> State;
     /// Every agency that has bets or is done, in order of its id.
     fn accounts(&self) -> Vec<(AgencyId, Account)>;

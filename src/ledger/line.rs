@@ -17,6 +17,10 @@ pub const MAX_GROUP: usize = 2 * 1024 * 1024;
 /// processor time for syncs than they save in waiting.
 const EARLY_GROUP: usize = 128 * 1024;
 
+/// The most bytes of entries that a connection's own thread writes, if the writer has nothing to do: what rides in the journal. While
+/// it writes more, it would not read what comes next.
+const MAX_OWN: usize = 64 * 1024;
+
 /// The most bytes that may be in line or claimed.
 const MAX_LINE: usize = 4 * MAX_GROUP;
 
@@ -45,7 +49,19 @@ struct Inner<O, W> {
     failure: Option<StorageError>,
     /// A connection waits for what is in line.
     is_urgent: bool,
+    /// The store wants to be maintained.
+    is_maintenance_due: bool,
+    pen: Pen,
     is_closed: bool,
+}
+
+/// Who may take a group. Only one group is written at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pen {
+    /// Whoever comes first: the writer waits for something to write.
+    Free,
+    /// Nobody else: a group is being written, or there is no writer yet.
+    Taken,
 }
 
 /// A connection's claim of room.
@@ -89,6 +105,8 @@ impl<O, W> Line<O, W> {
             era: 0,
             failure: None,
             is_urgent: false,
+            is_maintenance_due: false,
+            pen: Pen::Taken,
             is_closed: false,
         };
         Line { inner: Mutex::new(inner), work: Condvar::new() }
@@ -153,10 +171,27 @@ impl<O, W> Line<O, W> {
 
     /// Has the entries in line written without delay, because a connection waits for them.
     pub fn hurry(&self) {
+        self.inner.lock().hurry(&self.work);
+    }
+
+    /// The same, but the caller gets them and writes them itself, if they are few and nobody else writes. That spares two changes of
+    /// threads. It then calls [`Line::put_down`].
+    pub(super) fn take_or_hurry(&self) -> Option<Leaving<O, W>> {
         let mut inner = self.inner.lock();
-        // With an empty line there is nothing to hurry: a group that has left it is being written.
-        if !inner.entries.is_empty() {
-            inner.is_urgent = true;
+        if inner.pen == Pen::Free && inner.bytes <= MAX_OWN && !inner.entries.is_empty() {
+            inner.pen = Pen::Taken;
+            return Some(inner.take_group());
+        }
+        inner.hurry(&self.work);
+        None
+    }
+
+    /// The group of [`Line::take_or_hurry`] is written.
+    pub(super) fn put_down(&self, is_maintenance_due: bool) {
+        let mut inner = self.inner.lock();
+        inner.pen = Pen::Free;
+        inner.is_maintenance_due |= is_maintenance_due;
+        if inner.is_due() || inner.is_closed {
             self.work.notify_one();
         }
     }
@@ -172,16 +207,22 @@ impl<O, W> Line<O, W> {
         self.inner.lock().entries.is_empty()
     }
 
-    /// Waits for entries that are worth a write or that a connection waits for. `None` once the line is closed and empty.
+    /// Waits for entries that are worth a write or that a connection waits for, or for maintenance to be due: then there may be no
+    /// entries. `None` once the line is closed and empty. The writer alone calls it, once the group before is written.
     pub(super) fn next_group(&self) -> Option<Leaving<O, W>> {
         let mut inner = self.inner.lock();
+        inner.pen = Pen::Free;
         loop {
-            let is_due = inner.is_urgent || inner.is_closed || inner.bytes >= EARLY_GROUP;
-            if is_due && !inner.entries.is_empty() {
-                return Some(inner.take_group());
-            }
-            if inner.is_closed {
-                return None;
+            if inner.pen == Pen::Free {
+                if inner.is_due() {
+                    inner.pen = Pen::Taken;
+                    inner.is_maintenance_due = false;
+                    return Some(inner.take_group());
+                }
+                if inner.is_closed {
+                    inner.pen = Pen::Taken;
+                    return None;
+                }
             }
             self.work.wait(&mut inner);
         }
@@ -198,6 +239,19 @@ impl<O, W> Line<O, W> {
 }
 
 impl<O, W> Inner<O, W> {
+    fn is_due(&self) -> bool {
+        let is_urgent = self.is_urgent || self.is_closed || self.bytes >= EARLY_GROUP;
+        self.is_maintenance_due || is_urgent && !self.entries.is_empty()
+    }
+
+    fn hurry(&mut self, work: &Condvar) {
+        // With an empty line there is nothing to hurry: a group that has left it is being written.
+        if !self.entries.is_empty() {
+            self.is_urgent = true;
+            work.notify_one();
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.bytes + self.claimed + CLAIM <= MAX_LINE
     }
@@ -250,146 +304,5 @@ fn weight(entry: &Entry) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{AgencyId, Bet, Rows};
-
-    const ONE: AgencyId = AgencyId(1);
-
-    fn bets(count: usize) -> Entry {
-        let (name, mut rows) = ("x".repeat(100), Rows::new(ONE));
-        (0..count).for_each(|_| rows.push(&Bet::new([&name, &name, "1", "2000-01-01", "7"]).unwrap()));
-        Entry::Bets { agency: ONE, place: None, rows }
-    }
-
-    fn orders(leaving: &Leaving<u32, ()>) -> Vec<u32> {
-        leaving.group.iter().map(|(_, order)| *order).collect()
-    }
-
-    #[test]
-    fn a_group_is_as_large_as_it_may_be_and_no_larger() {
-        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-        (0..40).for_each(|order| line.put(&claim, bets(280), order));
-        line.close();
-        let groups = [line.next_group().unwrap(), line.next_group().unwrap()];
-        let weighs = |group: &Leaving<u32, ()>| group.group.iter().map(|(entry, _)| weight(entry)).sum::<usize>();
-        assert!(weighs(&groups[0]) <= MAX_GROUP && weighs(&groups[0]) + weight(&bets(280)) > MAX_GROUP);
-        assert!(orders(&groups[0]).into_iter().chain(orders(&groups[1])).eq(0..40));
-        assert!(line.is_empty());
-    }
-
-    #[test]
-    fn what_stands_behind_a_failed_group_fails_too_and_so_does_what_comes_before_that_is_heard() {
-        let line = Line::<u32, ()>::new();
-        let [mut sender, mut other] = [Claim::default(), Claim::default()];
-        assert!(line.claim(&mut sender, true, || ()));
-        line.put(&sender, bets(1), 1);
-        line.hurry();
-        assert_eq!(orders(&line.next_group().unwrap()), [1]);
-        line.put(&sender, bets(1), 2);
-        line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 3);
-        let error = StorageError("full".to_owned());
-        let behind = line.fail(error.clone());
-        assert_eq!(orders(&behind), [2, 3], "who put them there believed that the first would be stored");
-        assert!(line.is_empty());
-
-        line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 4);
-        assert!(line.claim(&mut other, true, || ()));
-        line.put(&other, bets(1), 5);
-        assert!(line.claim(&mut sender, true, || ()));
-        line.put(&sender, bets(1), 6);
-        line.hurry();
-        let next = line.next_group().unwrap();
-        assert_eq!(orders(&next), [4, 5, 6]);
-        let is_void: Vec<bool> = next.group.iter().map(|(entry, _)| matches!(entry, Entry::Void(_))).collect();
-        assert_eq!(
-            is_void,
-            [true, false, false],
-            "who has heard of the failure, or waits for nothing, is not part of it"
-        );
-    }
-
-    #[test]
-    fn what_somebody_waits_for_leaves_also_behind_a_failure() {
-        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-        line.put(&claim, bets(1), 1);
-        line.hurry();
-        assert_eq!(orders(&line.fail(StorageError("full".to_owned()))), [1]);
-        std::thread::scope(|scope| {
-            let writer = scope.spawn(|| orders(&line.next_group().unwrap()));
-            line.put(&claim, bets(1), 2);
-            line.hurry();
-            assert_eq!(writer.join().unwrap(), [2]);
-        });
-    }
-
-    #[test]
-    fn room_goes_to_those_who_wait_in_their_order() {
-        let line = Line::<u32, u32>::new();
-        let mut claims: Vec<Claim> = (0..MAX_LINE / CLAIM).map(|_| Claim::default()).collect();
-        assert!(claims.iter_mut().all(|claim| line.claim(claim, true, || 0)));
-        let mut late = [Claim::default(), Claim::default(), Claim::default()];
-        for (who, claim) in (1..).zip(&mut late) {
-            assert!(!line.claim(claim, true, || who) && claim.is_waiting());
-        }
-        assert!(line.give_back(&mut late[1]).is_empty(), "it does not wait any more");
-        assert_eq!(line.give_back(&mut claims[0]), [1]);
-        assert!(!line.claim(&mut claims[0], true, || 4), "who comes later does not pass those who wait");
-        assert!(line.claim(&mut late[0], true, || 0));
-        assert_eq!(line.give_back(&mut claims[1]), [3]);
-        assert_eq!(line.give_back(&mut late[2]), [4], "a claim that was never taken up is given back");
-    }
-
-    #[test]
-    fn a_large_enough_group_leaves_though_nobody_waits_for_it() {
-        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-        let mut count = 0;
-        while line.inner.lock().bytes < 128 * 1024 {
-            line.put(&claim, bets(10), count);
-            count += 1;
-        }
-        assert!(orders(&line.next_group().unwrap()).into_iter().eq(0..count));
-    }
-
-    #[test]
-    fn what_somebody_waits_for_leaves_also_behind_a_full_group_and_nothing_is_urgent_after_that() {
-        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-        line.put(&claim, bets(9600), 1);
-        line.put(&claim, bets(1), 2);
-        line.put_own(Entry::Announced, 3);
-        assert!(line.inner.lock().is_urgent);
-        assert_eq!(orders(&line.next_group().unwrap()), [1]);
-        assert!(line.inner.lock().is_urgent);
-        assert_eq!(orders(&line.next_group().unwrap()), [2, 3]);
-        line.hurry();
-        let inner = line.inner.lock();
-        assert!(!inner.is_urgent && inner.bytes == 0);
-    }
-
-    #[test]
-    fn what_stands_in_line_takes_room_until_it_leaves() {
-        let (line, claim) = (Line::<u32, u32>::new(), Claim::default());
-        let (mut late, mut later) = (Claim::default(), Claim::default());
-        let entry = bets(9000);
-        let weighs = weight(&entry);
-        let most = (8 * 1024 * 1024 - CLAIM) / weighs + 1;
-        line.put(&claim, entry, 0);
-        (1..most as u32).for_each(|order| line.put(&claim, bets(9000), order));
-        assert!(!line.claim(&mut late, true, || 1) && !line.claim(&mut later, true, || 2));
-        assert!(!line.claim(&mut late, true, || 3), "who asks again has waited no longer");
-        line.hurry();
-        assert_eq!(line.next_group().unwrap().waiting, [1, 2]);
-        assert!(late.is_waiting() && line.claim(&mut late, true, || 4) && !late.is_waiting());
-        let failed = line.fail(StorageError("full".to_owned()));
-        assert_eq!((failed.group.len(), line.inner.lock().bytes), (most - 1, 0));
-    }
-
-    #[test]
-    fn a_group_may_be_exactly_as_large_as_the_largest_and_what_stays_keeps_its_weight() {
-        let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-        let most = (MAX_GROUP / ENTRY) as u32;
-        (0..=most).for_each(|order| line.put(&claim, Entry::Announced, order));
-        assert_eq!(orders(&line.next_group().unwrap()).len(), most as usize);
-        assert_eq!(line.inner.lock().bytes, ENTRY);
-    }
-}
+#[path = "line_tests.rs"]
+mod tests;

@@ -1,9 +1,10 @@
 //! The ledger: the bets and the lottery's state, on disk. Whatever it acknowledges survives any crash, whole and exactly
 //! once. The ledger knows no protocol and no socket.
 //!
-//! Entries queue in `Line`, and the threads that put them there do not wait. One thread
+//! Entries queue in `Line`, and the threads that put them there need not wait. One thread
 //! ([`Ledger::write_until_closed`]) takes the entries in line as one group, has a [`Store`] judge and store them, and
-//! publishes a verdict for each entry, in the order of the line. So one sync serves a whole group.
+//! publishes a verdict for each entry, in the order of the line. So one sync serves a whole group. While that thread has nothing
+//! to do, whoever puts a little in line does this itself ([`Ledger::write_or_hurry`]): waking another thread takes longer.
 
 mod commit;
 mod entry;

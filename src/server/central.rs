@@ -201,6 +201,11 @@ impl Central {
         self.ledger.line.hurry();
     }
 
+    /// Has everything that is in line written, on this thread if that is the fastest.
+    pub fn write_or_hurry(&self) {
+        self.ledger.write_or_hurry(self);
+    }
+
     /// A batch, whose bets stand in its frame or in the frames behind it.
     pub fn open_batch(&self, peer: &Peer, agency: AgencyId, header: BatchHeader) -> Batch {
         // Its rows may be long in coming.

@@ -95,7 +95,7 @@ impl Session {
         if is_stopping {
             self.stop_budget.get_or_insert(STOP_BYTES);
         }
-        let _gathered = logging::gather();
+        let gathered = logging::gather();
         self.take_out(at.blocks);
         input.load(&mut self.untaken, at.blocks);
         let passed = self.pass(central, at, input).or_else(|error| self.refuse_tls(central, error, input));
@@ -112,8 +112,10 @@ impl Session {
         if !matches!(next, Next::Close(_)) {
             self.put_away(input, at.blocks);
         }
+        // What follows logs lines of its own, which replies to others may follow.
+        drop(gathered);
         if self.owed.has_unsettled() {
-            central.hurry();
+            central.write_or_hurry();
         }
         next
     }

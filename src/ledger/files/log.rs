@@ -39,7 +39,7 @@ impl Log {
     /// Extends the file before a commit needs the space. If that fails, a snapshot is due once half of the space that is
     /// left is used: a new journal may have more.
     pub fn prepare(&mut self, limits: &Limits) -> Result<(), Failure> {
-        if self.length - self.end >= limits.ahead || self.end < self.retry {
+        if !self.wants_space(limits) {
             return Ok(());
         }
         let step = self.length.clamp(limits.growth, limits.step.max(limits.growth)).next_multiple_of(limits.growth);
@@ -51,6 +51,10 @@ impl Log {
             }
             result => result,
         }
+    }
+
+    pub fn wants_space(&self, limits: &Limits) -> bool {
+        self.length - self.end < limits.ahead && self.end >= self.retry
     }
 
     fn extend(&mut self, new_length: u64) -> Result<(), Failure> {

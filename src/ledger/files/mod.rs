@@ -188,6 +188,10 @@ impl Store for Files {
         self.record_draw(order, winners)
     }
 
+    fn is_maintenance_due(&self) -> bool {
+        self.writer.lock().is_maintenance_due()
+    }
+
     fn maintain(&self) -> Result<(), StorageError> {
         let snapshot = self.writer.lock().begin_checkpoint(&self.register.read());
         let Some(snapshot) = snapshot else { return self.writer.lock().prepare() };

@@ -219,9 +219,17 @@ impl Writer {
     /// Returns a snapshot if one is due. The caller writes it, without the writer's lock, and then calls
     /// [`Writer::end_checkpoint`].
     pub fn begin_checkpoint(&self, register: &Register) -> Option<Snapshot> {
+        self.is_checkpoint_due().then(|| self.snapshot(register, true))
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
         let is_due = |log: &Log| log.end >= log.due.0 || self.checksums.length() >= log.due.1;
-        let is_due = self.broken.get().is_none() && self.log.as_ref().is_some_and(is_due);
-        is_due.then(|| self.snapshot(register, true))
+        self.broken.get().is_none() && self.log.as_ref().is_some_and(is_due)
+    }
+
+    pub fn is_maintenance_due(&self) -> bool {
+        let wants_space = |log: &Log| log.wants_space(&self.limits);
+        self.broken.get().is_none() && (self.is_checkpoint_due() || self.log.as_ref().is_some_and(wants_space))
     }
 
     /// Replaces the journal by a snapshot that was written. If a commit was made meanwhile, the snapshot lacks it: it is
