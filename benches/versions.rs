@@ -1,7 +1,8 @@
 //! Two builds of quiniela side by side: the same files of five agencies, in turn, from the agencies' start to the end
 //! of the last. What is stored has to be the same, agency by agency.
 //!
-//! `OLD=/path/to/another/quiniela cargo bench --bench versions`; `BETS=1000000` for one size alone, `ROUNDS=5`.
+//! `OLD=/path/to/another/quiniela cargo bench --bench versions`; `BETS=1000000` for one size alone,
+//! `ROUNDS=5`, `IN_FLIGHT=256`, `AGENCIES=5`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -12,8 +13,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use support::{QUINIELA, lottery, make_bets, median, setting, work_folder};
-
-const AGENCIES: u64 = 5;
 
 fn main() {
     let Ok(old) = std::env::var("OLD") else {
@@ -26,17 +25,17 @@ fn main() {
         0 => vec![1_000_000, 10_000_000],
         bets => vec![bets],
     };
-    let rounds = setting("ROUNDS", 5);
-    println!("{AGENCIES} agencies, medians of {rounds} rounds in turn");
+    let (rounds, agencies, in_flight) = (setting("ROUNDS", 5), setting("AGENCIES", 5), setting("IN_FLIGHT", 256));
+    println!("{agencies} agencies, {in_flight} batches in flight, medians of {rounds} rounds in turn");
     for bets in sizes {
-        make_bets(&data, AGENCIES, bets);
+        make_bets(&data, agencies, bets);
         let (mut times, mut processor, mut stored) = ([vec![], vec![]], [vec![], vec![]], vec![]);
         for _ in 0..rounds {
             for (version, program) in [old.as_str(), QUINIELA].into_iter().enumerate() {
                 let before = children_time();
-                times[version].push(lottery(program, &data, &store, AGENCIES, 256).0);
+                times[version].push(lottery(program, &data, &store, agencies, in_flight).0);
                 processor[version].push(children_time() - before);
-                stored.push(checksums(&store.join("bets.csv")));
+                stored.push(checksums(&store.join("bets.csv"), agencies));
             }
         }
         assert!(stored.iter().all(|checksums| *checksums == stored[0]), "they have not stored the same");
@@ -63,8 +62,8 @@ fn children_time() -> Duration {
 }
 
 /// A checksum of each agency's rows, in their order.
-fn checksums(bets: &Path) -> Vec<u32> {
-    let mut checksums = vec![crc32fast::Hasher::new(); AGENCIES as usize];
+fn checksums(bets: &Path, agencies: u64) -> Vec<u32> {
+    let mut checksums = vec![crc32fast::Hasher::new(); agencies as usize];
     let mut file = BufReader::new(std::fs::File::open(bets).unwrap());
     let mut row = Vec::new();
     while file.read_until(b'\n', &mut row).unwrap() > 0 {

@@ -33,7 +33,7 @@ pub struct Stage {
     /// The store's files.
     pub folder: SimFolder,
     /// Where the connection would wait for a worker.
-    _jobs: crossbeam_channel::Receiver<Job>,
+    jobs: crossbeam_channel::Receiver<Job>,
 }
 
 /// Of a central that nobody watches.
@@ -93,7 +93,7 @@ impl Stage {
             blocks: Blocks::default(),
             is_stopping: false,
             folder,
-            _jobs: jobs,
+            jobs,
         }
     }
 
@@ -137,6 +137,8 @@ impl Stage {
     /// The ledger's writer writes what stands in line.
     pub fn write(&mut self) -> &mut Stage {
         self.central.write_what_is_in_line();
+        // A connection has the queue, and would be kept for ever by what is queued for it.
+        self.jobs.try_iter().for_each(drop);
         self
     }
 
