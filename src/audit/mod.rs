@@ -18,6 +18,8 @@ mod tree;
 #[cfg(test)]
 mod document_tests;
 #[cfg(test)]
+mod signature_tests;
+#[cfg(test)]
 mod store_tests;
 #[cfg(test)]
 mod testing;

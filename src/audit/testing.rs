@@ -18,6 +18,7 @@ use super::AuditArgs;
 use crate::config::DatabaseArgs;
 use crate::domain::acta::{self, Acta, ActaDraw, ActaLine, FORMAT, Receipt, Signed, StoreSecrets};
 use crate::domain::{Hash, LotteryId, Secret, Status};
+use crate::error::{Error, Kind};
 
 /// When the lotteries of tests are sealed, in seconds since 1970.
 pub const SEALED_AT: u64 = 1_700_000_000;
@@ -286,4 +287,23 @@ impl Party {
 
 fn moment(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(SEALED_AT as i64 + seconds).unwrap()
+}
+
+/// A folder with the store, the agencies' files and receipts, and the authority's certificate.
+pub fn folder(lottery: &Lottery, authority: &Authority) -> Folder {
+    let folder = lottery.write();
+    for line in &lottery.acta.agencies {
+        let agency = line.agency;
+        folder.put(&format!("agency-{agency}.csv"), lottery.agency_file(agency).as_bytes());
+        folder.put(&format!("receipt-{agency}.json"), acta::write(&lottery.receipt(agency)).unwrap().as_bytes());
+    }
+    folder.put("ca.pem", authority.pem().as_bytes());
+    folder
+}
+
+#[track_caller]
+pub fn is_refused<T>(result: Result<T, Error>, what: &str) -> String {
+    let error = result.err().unwrap_or_else(|| panic!("{what}: it was not found"));
+    assert_eq!(error.kind, Kind::Storage, "{what}: {error}");
+    error.to_string()
 }

@@ -282,12 +282,12 @@ pub fn resolve_health(args: &HealthArgs, environment: &Environment<'_>) -> Resul
 /// Unlike in configparser, `%` has no meaning.
 pub(super) fn parse_ini(text: &str) -> Result<Keys, String> {
     let keys: Vec<_> = ServerArgs::ALL.iter().filter_map(|setting| setting.key()).chain([SERVER_IP]).collect();
-    let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
-    // rust-ini would join a line of any other form with the lines below it.
+    let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;, and no value ends with \\";
+    // rust-ini would join a line of any other form, or one that ends with \, with the lines below it.
     let is_line = |line: &str| match line.chars().next() {
         None | Some('#' | ';') => true,
         Some('[') => line.ends_with(']'),
-        Some(_) => line.contains(['=', ':']),
+        Some(_) => line.contains(['=', ':']) && !line.ends_with('\\'),
     };
     if let Some(stray) = text.lines().position(|line| !is_line(line.trim())) {
         return Err(format!("line {}: {form}", stray + 1));

@@ -101,6 +101,9 @@ fn ini(lines: &str) -> String {
     format!("[DEFAULT]\n{lines}\n")
 }
 
+/// What the central's file may hold.
+const FORM: &str = "a line is [DEFAULT], KEY = value, or a comment behind # or ;, and no value ends with \\";
+
 #[test]
 fn with_nothing_said_the_defaults_count() {
     let config = Session::new().server().unwrap();
@@ -294,15 +297,13 @@ fn a_wrong_file_is_refused_with_the_place_and_what_is_allowed() {
     );
     let unknown = refused(&ini("SERVER_PROT = 1"));
     assert!(unknown.starts_with("the.config: unknown key \"SERVER_PROT\": allowed are SERVER_PORT, "), "{unknown}");
-    assert_eq!(
-        refused("[DEFAULT]\nSERVER_PORT = 1\nnonsense\n"),
-        "the.config: line 3: a line is [DEFAULT], KEY = value, or a comment behind # or ;"
-    );
+    assert_eq!(refused("[DEFAULT]\nSERVER_PORT = 1\nnonsense\n"), format!("the.config: line 3: {FORM}"));
     assert!(refused("[default]\nSERVER_PORT = 1").contains("section \"default\": allowed is [DEFAULT] alone"));
     for broken in ["[DEFAULT\nSERVER_PORT = 1", "[DEFAULT] x\nSERVER_PORT = 1", "= 1\n[DEFAULT]"] {
-        let form = "a line is [DEFAULT], KEY = value, or a comment behind # or ;";
-        assert_eq!(refused(broken), format!("the.config: line 1: {form}"));
+        assert_eq!(refused(broken), format!("the.config: line 1: {FORM}"));
     }
+    // It would be joined with the line below.
+    assert_eq!(refused("[DEFAULT]\nSTORE_DIR = a\\ \nSERVER_PORT = 1"), format!("the.config: line 2: {FORM}"));
     assert!(refused("SERVER_PORT = 1").contains("before the line [DEFAULT]"));
     assert!(refused(&ini("SERVER_PORT = 1\nserver_port = 2")).contains("key SERVER_PORT is there twice"));
     assert!(refused(&ini("SERVER_PORT = 1 ; one")).contains("found \"1 ; one\""), "a comment has its own line");

@@ -7,7 +7,7 @@ use super::papers::Extents;
 use super::record::Record;
 use super::sectors::Commit;
 use super::unsynced::Unsynced;
-use crate::domain::{Account, Register, SealStep};
+use crate::domain::{Account, Checksum, Register, SealStep};
 
 /// The state that the journal's records result in.
 pub struct Replayed {
@@ -41,6 +41,13 @@ pub fn replay(journal: Journal, smallest_block: u64) -> Result<Replayed, String>
                 Record::Agency { account, .. } if register.bets().checked_add(account.stored).is_none() => {
                     return Err("it counts more bets than there can be".to_owned());
                 }
+                Record::Agency { agency, account: Account { stored: 0, checksum, .. } }
+                    if checksum != Checksum::default() =>
+                {
+                    return Err(format!("agency {agency} has no bets, and yet a checksum of some"));
+                }
+                // An agency that has done nothing has no account.
+                Record::Agency { account, .. } if account == Account::default() => {}
                 Record::Agency { agency, account } => register.set_account(agency, account),
                 Record::Block { index, crc } if index == blocks.len() as u64 => blocks.push(crc),
                 Record::Block { index, .. } => return Err(format!("the checksum of block {index} is out of order")),
@@ -99,7 +106,7 @@ pub fn replay(journal: Journal, smallest_block: u64) -> Result<Replayed, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AgencyId, Checksum, Draw, Status};
+    use crate::domain::{AgencyId, Draw, Status};
 
     const ONE: AgencyId = AgencyId(1);
 
@@ -118,6 +125,7 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         let block = |index| Record::Block { index, crc: 0 };
+        let of = |account| Record::Agency { agency: ONE, account };
         let agency = |agency, stored| Record::Agency {
             agency: AgencyId(agency),
             account: Account { stored, ..Account::default() },
@@ -130,11 +138,14 @@ mod tests {
             (vec![snapshot], "second snapshot"),
             (vec![Record::Filler], "out of its place"),
             (vec![agency(1, 9), bets(8)], "it counts 9 bets in 8 bytes"),
+            (vec![of(Account { checksum: Checksum(7), ..Account::default() })], "agency 1 has no bets, and yet"),
             (vec![agency(1, 9), agency(2, u64::MAX - 8), bets(u64::MAX)], "more bets than there can be"),
         ] {
             let what = replay(journal(2, snapshot, Vec::new()), 4).err().unwrap();
             assert!(what.contains(words), "{what}");
         }
+        let nothing = replay(journal(4, vec![of(Account::default())], Vec::new()), 4).unwrap();
+        assert_eq!(nothing.register, Register::default(), "it would be gone after the next start");
         // Fewer checksums than blocks mean larger blocks.
         let replayed = replay(journal(2, vec![block(0), bets(9)], Vec::new()), 4).unwrap();
         assert_eq!((replayed.checksums.length(), replayed.counted), (9, 9));
