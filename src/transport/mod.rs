@@ -173,3 +173,60 @@ impl Stream for TcpStream {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream of which a signal interrupts every other call.
+    struct Disturbed {
+        bytes: &'static [u8],
+        sent: Vec<u8>,
+        is_due: bool,
+    }
+
+    impl Disturbed {
+        fn disturb(&mut self) -> io::Result<()> {
+            self.is_due = !self.is_due;
+            if self.is_due { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        }
+    }
+
+    impl io::Read for Disturbed {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.disturb()?;
+            self.bytes.read(into)
+        }
+    }
+
+    impl io::Write for Disturbed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.disturb()?;
+            self.sent.write(&bytes[..1])
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Disturbed {
+        fn close_sending(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn has_unsent(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_neither_a_read_nor_a_write() {
+        let mut stream = Disturbed { bytes: b"abcd", sent: Vec::new(), is_due: false };
+        let mut into = [0; 2];
+        assert_eq!((read(&mut stream, &mut into).unwrap(), &into), (Read::Some(2), b"ab"));
+        assert_eq!(discard(&mut stream, &mut into).unwrap(), Read::Some(2), "what is not wanted is read, too");
+        assert_eq!(discard(&mut stream, &mut into).unwrap(), Read::End);
+        assert_eq!((send(&mut stream, b"xyz").unwrap(), &stream.sent[..]), (3, &b"xyz"[..]));
+    }
+}
