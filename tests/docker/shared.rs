@@ -116,7 +116,7 @@ fn a_central_that_is_killed_leaves_its_agencies_to_the_other() {
     // A pause between batches, so that the upload lasts.
     stage.agencies(1, "20ms", 10);
     (1..=CLIENTS).for_each(|agency| stage.bets(agency, 1000, agency));
-    stage.generate(8, CLIENTS, &["--centrals", "2", "--postgres"]);
+    stage.generate(8, CLIENTS, &["--centrals", "2", "--postgres", "--tls"]);
     let mut log = stage.up();
     log.wait_for(20, "apuesta_enviada", "success");
     let victim = if log.of("server").any(|line| line.is("apuesta_recibida", "success")) { "server" } else { "server2" };
