@@ -14,6 +14,8 @@ fn up_builds_a_missing_image_and_never_runs_a_stale_one() {
     stage.bets(1, 100, 3);
     stage.generate(8, 1, &[]);
     let mut log = stage.up();
+    // The central's lines can come later than the agency's.
+    log.wait_for(1, "sorteo", "success");
     log.wait_for(1, "consulta_ganadores", "success");
     assert!(!log.show().contains(" DEBUG    action"));
     let first = inspect("server", "{{.Image}}");
@@ -26,6 +28,8 @@ fn up_builds_a_missing_image_and_never_runs_a_stale_one() {
     assert!(changed != text);
     fs::write(&recipe, changed).unwrap();
     let mut log = stage.up();
+    // The central tells of it at DEBUG alone, so with the old image this wait fails.
+    log.wait_for(1, "hello", "success");
     log.wait_for(1, "consulta_ganadores", "success");
     assert!(log.show().contains(" DEBUG    action"), "old lines:\n{}", log.show());
     assert_ne!(inspect("server", "{{.Image}}"), first);
