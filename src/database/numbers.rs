@@ -2,27 +2,20 @@
 
 use memchr::memchr_iter;
 
-/// Bytes of a bet in the digest.
-const WIDTH: usize = 2;
-
 /// The low 16 bits of each row's number, the higher byte first. The rows are as `bets.csv` has them.
 pub fn digest(rows: &[u8]) -> Vec<u8> {
     let mut digest = Vec::with_capacity(rows.len() / 16);
     let mut start = 0;
     for end in memchr_iter(b'\n', rows) {
-        digest.extend(low(last_digits(&rows[start..end])));
+        digest.extend(key(last_digits(&rows[start..end])));
         start = end + 1;
     }
     digest
 }
 
-/// What the digest of a batch holds if a bet of it has this number. It may hold it without: by its low bits, or across two bets.
-pub fn key(number: u32) -> [u8; WIDTH] {
-    low(number)
-}
-
-fn low(number: u32) -> [u8; WIDTH] {
-    // What is cut off is what the digest lacks.
+/// What the digest of a batch holds if a bet of it has this number. It may hold it without: what is cut off is what the digest lacks,
+/// and two bets side by side have it too.
+pub fn key(number: u32) -> [u8; 2] {
     (number as u16).to_be_bytes()
 }
 

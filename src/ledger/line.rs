@@ -179,7 +179,6 @@ impl<O, W> Line<O, W> {
     pub(super) fn take_or_hurry(&self) -> Option<Leaving<O, W>> {
         let mut inner = self.inner.lock();
         if inner.pen == Pen::Free && inner.bytes <= MAX_OWN && !inner.entries.is_empty() {
-            inner.pen = Pen::Taken;
             return Some(inner.take_group());
         }
         inner.hurry(&self.work);
@@ -215,7 +214,6 @@ impl<O, W> Line<O, W> {
         loop {
             if inner.pen == Pen::Free {
                 if inner.is_due() {
-                    inner.pen = Pen::Taken;
                     inner.is_maintenance_due = false;
                     return Some(inner.take_group());
                 }
@@ -274,6 +272,7 @@ impl<O, W> Inner<O, W> {
     }
 
     fn take_group(&mut self) -> Leaving<O, W> {
+        self.pen = Pen::Taken;
         let (mut bytes, mut count) = (0, 0);
         for (entry, _) in &self.entries {
             bytes += weight(entry);
