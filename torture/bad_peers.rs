@@ -80,10 +80,10 @@ impl Arms {
 }
 
 impl Attacker {
-    /// From one of a few addresses. No wait of it is long.
+    /// From one of four addresses, none of which an honest agency has. No wait of it is long.
     fn connect(&mut self) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from(([127, 0, 0, self.rng.u8(1..5)], 0)).into())?;
+        socket.bind(&SocketAddr::from(([127, 0, 0, self.rng.u8(2..6)], 0)).into())?;
         socket.connect_timeout(&SocketAddr::from(([127, 0, 0, 1], self.port)).into(), Duration::from_secs(1))?;
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         socket.set_write_timeout(Some(Duration::from_millis(200)))?;

@@ -200,16 +200,16 @@ mod tests {
         }
 
         fn admit_to_line(&self, _: Vec<()>) {
-            let (first, mut second) = (Claim::default(), Claim::default());
+            let (mut first, mut second) = (Claim::default(), Claim::default());
             match self.admissions.fetch_add(1, Ordering::Relaxed) {
                 0 => {
-                    self.line.put(&first, Entry::Done { agency: ONE, declaration: None }, 2);
-                    self.line.put(&first, Entry::Account { agency: ONE }, 3);
+                    self.line.put(&mut first, Entry::Done { agency: ONE, declaration: None }, 2);
+                    self.line.put(&mut first, Entry::Account { agency: ONE }, 3);
                 }
-                1 => self.line.put(&first, Entry::Done { agency: ONE, declaration: None }, 4),
+                1 => self.line.put(&mut first, Entry::Done { agency: ONE, declaration: None }, 4),
                 2 => {
                     assert!(self.line.claim(&mut second, true, || ()));
-                    self.line.put(&second, Entry::Done { agency: ONE, declaration: None }, 5);
+                    self.line.put(&mut second, Entry::Done { agency: ONE, declaration: None }, 5);
                 }
                 _ => {}
             }
@@ -225,7 +225,7 @@ mod tests {
         let ledger = Ledger::new(Box::new(FullAtFirst::default()));
         let line = &ledger.line;
         let connections = Connections { line, admissions: AtomicU32::new(0), heard: Mutex::default() };
-        line.put(&Claim::default(), Entry::Done { agency: ONE, declaration: None }, 1);
+        line.put(&mut Claim::default(), Entry::Done { agency: ONE, declaration: None }, 1);
         line.close();
         assert_eq!(ledger.write_until_closed(&connections), Err(StorageError("cannot be closed".to_owned())));
         let told = Verdict::Account { stored: 0, checksum: Checksum(0), is_closed: false };

@@ -1,8 +1,8 @@
 //! The bounded queue in which entries wait until they are stored.
 //!
-//! A connection claims room in it before it reads a request, so a request that was read always finds room. Connections that
-//! get no room wait, in the order in which they asked. As soon as there is room, the line grants their claims, and its
-//! caller wakes them.
+//! A connection claims room in it before it takes a request, and takes no more of them than its claim has room for. So whatever
+//! was taken finds room. Connections that get no room wait, in the order in which they asked. As soon as there is room, the
+//! line grants their claims, and its caller wakes them.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -24,11 +24,12 @@ const MAX_OWN: usize = 64 * 1024;
 /// The most bytes that may be in line or claimed.
 const MAX_LINE: usize = 4 * MAX_GROUP;
 
-/// The bytes that one claim covers: the most that is read from a connection at once.
+/// The bytes that one claim covers. The last entry that is put in line by it may be larger than what is left.
 pub const CLAIM: usize = 64 * 1024;
 
-/// The bytes that an entry counts for besides its rows: the memory of the entry itself.
-const ENTRY: usize = 128;
+/// The bytes that an entry counts for besides its rows: the memory of the entry and of what follows from it, the verdict and the
+/// outcome.
+const ENTRY: usize = 256;
 
 /// See the module.
 pub struct Line<O, W> {
@@ -77,7 +78,8 @@ enum Hold {
     #[default]
     None,
     Waits(u64),
-    Has,
+    /// So many bytes of it are left.
+    Has(usize),
 }
 
 /// Entries that leave the line together, and those whose claims are granted by that.
@@ -90,6 +92,16 @@ impl Claim {
     /// Whether the claim was made and not granted yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, Hold::Waits(_))
+    }
+
+    /// Whether a request may be taken by it.
+    pub fn has_room(&self) -> bool {
+        matches!(self.state, Hold::Has(1..))
+    }
+
+    /// Whether it covers less than a claim made anew.
+    pub fn is_used(&self) -> bool {
+        matches!(self.state, Hold::Has(..CLAIM))
     }
 }
 
@@ -112,7 +124,7 @@ impl<O, W> Line<O, W> {
         Line { inner: Mutex::new(inner), work: Condvar::new() }
     }
 
-    /// Claims room for one read. False if there is none: then `who` is woken once the claim is granted.
+    /// Claims room. False if there is none: then `who` is woken once the claim is granted.
     /// `expects_nothing` says that the connection knows the verdicts of all its entries.
     pub fn claim(&self, claim: &mut Claim, expects_nothing: bool, who: impl FnOnce() -> W) -> bool {
         let mut inner = self.inner.lock();
@@ -120,12 +132,12 @@ impl<O, W> Line<O, W> {
             claim.era = inner.era;
         }
         match claim.state {
-            Hold::Has => {}
+            Hold::Has(_) => {}
             Hold::Waits(ticket) if ticket >= inner.granted => return false,
-            Hold::Waits(_) => claim.state = Hold::Has,
+            Hold::Waits(_) => claim.state = Hold::Has(CLAIM),
             Hold::None if inner.waiting.is_empty() && inner.has_room() => {
                 inner.claimed += CLAIM;
-                claim.state = Hold::Has;
+                claim.state = Hold::Has(CLAIM);
             }
             Hold::None => {
                 let ticket = inner.next_ticket;
@@ -138,21 +150,28 @@ impl<O, W> Line<O, W> {
         true
     }
 
-    /// Releases a claim, or stops waiting for one. Returns those whose claims are granted by that.
+    /// Releases what is left of a claim, or stops waiting for one. Returns those whose claims are granted by that.
     #[must_use = "connections whose claims were granted have to be woken"]
     pub fn give_back(&self, claim: &mut Claim) -> Vec<W> {
         let mut inner = self.inner.lock();
         match mem::take(&mut claim.state) {
             Hold::None => return Vec::new(),
             Hold::Waits(ticket) if ticket >= inner.granted => inner.waiting.retain(|(other, _)| *other != ticket),
-            Hold::Waits(_) | Hold::Has => inner.claimed -= CLAIM,
+            Hold::Waits(_) => inner.claimed -= CLAIM,
+            Hold::Has(left) => inner.claimed -= left,
         }
         inner.grant()
     }
 
-    /// Puts an entry in line. If a group has failed that the connection has not heard of, the entry fails too.
-    pub fn put(&self, claim: &Claim, entry: Entry, order: O) {
+    /// Puts an entry in line, in the room that was claimed. If a group has failed that the connection has not heard of, the
+    /// entry fails too.
+    pub fn put(&self, claim: &mut Claim, entry: Entry, order: O) {
         let mut inner = self.inner.lock();
+        if let Hold::Has(left) = &mut claim.state {
+            let taken = weight(&entry).min(*left);
+            *left -= taken;
+            inner.claimed -= taken;
+        }
         let entry = match &inner.failure {
             Some(error) if claim.era != inner.era => Entry::Void(error.clone()),
             _ => entry,

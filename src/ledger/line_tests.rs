@@ -15,8 +15,8 @@ fn orders(leaving: &Leaving<u32, ()>) -> Vec<u32> {
 
 #[test]
 fn a_group_is_as_large_as_it_may_be_and_no_larger() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-    (0..40).for_each(|order| line.put(&claim, bets(280), order));
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
+    (0..40).for_each(|order| line.put(&mut claim, bets(280), order));
     line.close();
     let groups = [line.next_group().unwrap(), line.next_group().unwrap()];
     let weighs = |group: &Leaving<u32, ()>| group.group.iter().map(|(entry, _)| weight(entry)).sum::<usize>();
@@ -30,21 +30,21 @@ fn what_stands_behind_a_failed_group_fails_too_and_so_does_what_comes_before_tha
     let line = Line::<u32, ()>::new();
     let [mut sender, mut other] = [Claim::default(), Claim::default()];
     assert!(line.claim(&mut sender, true, || ()));
-    line.put(&sender, bets(1), 1);
+    line.put(&mut sender, bets(1), 1);
     line.hurry();
     assert_eq!(orders(&line.next_group().unwrap()), [1]);
-    line.put(&sender, bets(1), 2);
-    line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 3);
+    line.put(&mut sender, bets(1), 2);
+    line.put(&mut sender, Entry::Done { agency: ONE, declaration: None }, 3);
     let error = StorageError("full".to_owned());
     let behind = line.fail(error.clone());
     assert_eq!(orders(&behind), [2, 3], "who put them there believed that the first would be stored");
     assert!(line.is_empty());
 
-    line.put(&sender, Entry::Done { agency: ONE, declaration: None }, 4);
+    line.put(&mut sender, Entry::Done { agency: ONE, declaration: None }, 4);
     assert!(line.claim(&mut other, true, || ()));
-    line.put(&other, bets(1), 5);
+    line.put(&mut other, bets(1), 5);
     assert!(line.claim(&mut sender, true, || ()));
-    line.put(&sender, bets(1), 6);
+    line.put(&mut sender, bets(1), 6);
     line.hurry();
     let next = line.next_group().unwrap();
     assert_eq!(orders(&next), [4, 5, 6]);
@@ -54,13 +54,13 @@ fn what_stands_behind_a_failed_group_fails_too_and_so_does_what_comes_before_tha
 
 #[test]
 fn what_somebody_waits_for_leaves_also_behind_a_failure() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-    line.put(&claim, bets(1), 1);
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
+    line.put(&mut claim, bets(1), 1);
     line.hurry();
     assert_eq!(orders(&line.fail(StorageError("full".to_owned()))), [1]);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| orders(&line.next_group().unwrap()));
-        line.put(&claim, bets(1), 2);
+        line.put(&mut claim, bets(1), 2);
         line.hurry();
         assert_eq!(writer.join().unwrap(), [2]);
     });
@@ -85,10 +85,10 @@ fn room_goes_to_those_who_wait_in_their_order() {
 
 #[test]
 fn a_large_enough_group_leaves_though_nobody_waits_for_it() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
     let mut count = 0;
     while line.inner.lock().bytes < 128 * 1024 {
-        line.put(&claim, bets(10), count);
+        line.put(&mut claim, bets(10), count);
         count += 1;
     }
     assert!(orders(&line.next_group().unwrap()).into_iter().eq(0..count));
@@ -96,9 +96,9 @@ fn a_large_enough_group_leaves_though_nobody_waits_for_it() {
 
 #[test]
 fn what_somebody_waits_for_leaves_also_behind_a_full_group_and_nothing_is_urgent_after_that() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-    line.put(&claim, bets(9600), 1);
-    line.put(&claim, bets(1), 2);
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
+    line.put(&mut claim, bets(9600), 1);
+    line.put(&mut claim, bets(1), 2);
     line.put_own(Entry::Announced, 3);
     assert!(line.inner.lock().is_urgent);
     assert_eq!(orders(&line.next_group().unwrap()), [1]);
@@ -111,13 +111,13 @@ fn what_somebody_waits_for_leaves_also_behind_a_full_group_and_nothing_is_urgent
 
 #[test]
 fn what_stands_in_line_takes_room_until_it_leaves() {
-    let (line, claim) = (Line::<u32, u32>::new(), Claim::default());
+    let (line, mut claim) = (Line::<u32, u32>::new(), Claim::default());
     let (mut late, mut later) = (Claim::default(), Claim::default());
     let entry = bets(9000);
     let weighs = weight(&entry);
     let most = (8 * 1024 * 1024 - CLAIM) / weighs + 1;
-    line.put(&claim, entry, 0);
-    (1..most as u32).for_each(|order| line.put(&claim, bets(9000), order));
+    line.put(&mut claim, entry, 0);
+    (1..most as u32).for_each(|order| line.put(&mut claim, bets(9000), order));
     assert!(!line.claim(&mut late, true, || 1) && !line.claim(&mut later, true, || 2));
     assert!(!line.claim(&mut late, true, || 3), "who asks again has waited no longer");
     line.hurry();
@@ -129,11 +129,38 @@ fn what_stands_in_line_takes_room_until_it_leaves() {
 
 #[test]
 fn a_group_may_be_exactly_as_large_as_the_largest_and_what_stays_keeps_its_weight() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
     let most = (MAX_GROUP / ENTRY) as u32;
-    (0..=most).for_each(|order| line.put(&claim, Entry::Announced, order));
+    (0..=most).for_each(|order| line.put(&mut claim, Entry::Announced, order));
     assert_eq!(orders(&line.next_group().unwrap()).len(), most as usize);
     assert_eq!(line.inner.lock().bytes, ENTRY);
+}
+
+#[test]
+fn a_claim_covers_no_more_than_it_says() {
+    let line = Line::<u32, u32>::new();
+    let (mut claim, mut others) = (Claim::default(), Vec::new());
+    assert!(!claim.has_room() && line.claim(&mut claim, true, || 0) && claim.has_room() && !claim.is_used());
+    let most = (CLAIM / ENTRY) as u32;
+    for order in 0..most {
+        assert!(claim.has_room());
+        line.put(&mut claim, Entry::Announced, order);
+        assert!(claim.is_used());
+        let inner = line.inner.lock();
+        assert_eq!(inner.bytes + inner.claimed, CLAIM, "what is put in line takes the room that was claimed for it");
+    }
+    assert!(line.claim(&mut claim, true, || 0) && !claim.has_room(), "it does not become another claim by itself");
+    assert!(line.give_back(&mut claim).is_empty());
+    while line.claim(&mut claim, true, || 0) {
+        others.push(std::mem::take(&mut claim));
+    }
+    assert_eq!(others.len(), MAX_LINE / CLAIM - 1, "the entries are in line, and the rest is claimed");
+    line.put(&mut others[0], bets(2000), most);
+    assert!(!others[0].has_room(), "an entry that is larger than what is left takes it all");
+    assert!(line.give_back(&mut others[0]).is_empty(), "nothing of it is left");
+    let given_back = others[1..].iter_mut().map(|claim| line.give_back(claim)).take_while(Vec::is_empty).count() + 1;
+    let weighs = weight(&bets(2000)).saturating_sub(CLAIM);
+    assert_eq!(given_back, weighs.div_ceil(CLAIM) + 1, "the large entry takes that room, and who waits gets the next");
 }
 
 /// How the line looks while the writer waits.
@@ -143,25 +170,25 @@ fn rest(line: &Line<u32, ()>) {
 
 #[test]
 fn one_group_is_written_at_a_time_and_by_a_connection_only_while_the_writer_waits() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
-    line.put(&claim, bets(1), 1);
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
+    line.put(&mut claim, bets(1), 1);
     assert!(line.take_or_hurry().is_none(), "there is no writer yet");
     rest(&line);
     assert_eq!(orders(&line.take_or_hurry().unwrap()), [1]);
-    line.put(&claim, bets(1), 2);
+    line.put(&mut claim, bets(1), 2);
     assert!(line.take_or_hurry().is_none(), "a group is being written");
     line.put_down(false);
     assert_eq!(orders(&line.next_group().unwrap()), [2], "the writer was called");
-    line.put(&claim, bets(1), 3);
+    line.put(&mut claim, bets(1), 3);
     assert!(line.take_or_hurry().is_none(), "the writer is at work");
     assert_eq!(orders(&line.next_group().unwrap()), [3]);
 }
 
 #[test]
 fn what_is_much_is_left_to_the_writer() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
     rest(&line);
-    (0..3).for_each(|order| line.put(&claim, bets(280), order));
+    (0..3).for_each(|order| line.put(&mut claim, bets(280), order));
     assert!(line.take_or_hurry().is_none());
     assert_eq!(orders(&line.next_group().unwrap()), [0, 1, 2]);
     rest(&line);
@@ -170,9 +197,9 @@ fn what_is_much_is_left_to_the_writer() {
 
 #[test]
 fn the_writer_is_called_for_maintenance_alone() {
-    let (line, claim) = (Line::<u32, ()>::new(), Claim::default());
+    let (line, mut claim) = (Line::<u32, ()>::new(), Claim::default());
     rest(&line);
-    line.put(&claim, bets(1), 1);
+    line.put(&mut claim, bets(1), 1);
     assert!(line.take_or_hurry().is_some());
     line.put_down(true);
     assert_eq!(orders(&line.next_group().unwrap()), [0; 0]);

@@ -14,6 +14,9 @@ use crate::wire::{Reply, frame, keyed};
 const MAX_ANSWERS: usize = 1024;
 /// Maximum bytes of replies gathered before they are sent. A short request can have a long reply.
 const REPLY_BYTES: usize = 128 * 1024;
+/// Bytes that an answer to be settled counts for in the peers' memory: its outcome, which may have to wait until a worker takes
+/// it, with the texts of a bet or of a refusal in it.
+const UNSETTLED: usize = size_of::<Outcome>() + 128;
 
 /// See the module.
 #[derive(Default)]
@@ -153,7 +156,7 @@ impl Owed {
 
     /// The bytes of memory that it takes between two passes.
     pub fn held(&self) -> usize {
-        self.answers.capacity() * size_of::<Answer>() + self.ready + self.kept.held()
+        self.answers.capacity() * size_of::<Answer>() + self.unsettled * UNSETTLED + self.ready + self.kept.held()
     }
 }
 

@@ -75,7 +75,7 @@ impl Place {
         self.ledger.write_or_hurry(&self.ears);
     }
 
-    fn put(&self, claim: &Claim, who: usize, number: u32) {
+    fn put(&self, claim: &mut Claim, who: usize, number: u32) {
         self.ledger.line.put(claim, Entry::Done { agency: AgencyId(1), declaration: None }, (who, number));
     }
 }
@@ -129,7 +129,7 @@ fn every_entry_that_somebody_waits_for_is_written_and_told_once_in_order() {
             thread::spawn(move || {
                 let mut claim = Claim::default();
                 place.claim(&mut claim, who, true);
-                (1..=2).for_each(|number| place.put(&claim, who, number));
+                (1..=2).for_each(|number| place.put(&mut claim, who, number));
                 place.give_back(&mut claim);
                 place.write_or_hurry();
                 // Loom finds a wait that nobody ends.
@@ -151,15 +151,15 @@ fn nothing_is_stored_behind_a_failure_that_its_sender_has_not_heard_of() {
             thread::spawn(move || {
                 let mut claim = Claim::default();
                 place.claim(&mut claim, who, true);
-                place.put(&claim, who, 1);
+                place.put(&mut claim, who, 1);
                 place.write_or_hurry();
-                place.put(&claim, who, 2);
+                place.put(&mut claim, who, 2);
                 place.write_or_hurry();
                 place.ears.wait(who, |heard| heard.verdicts.len() == 2);
                 if who == 0 {
                     // It has heard what there was to hear, so this stands behind no failure.
                     place.claim(&mut claim, who, true);
-                    place.put(&claim, who, 3);
+                    place.put(&mut claim, who, 3);
                     place.write_or_hurry();
                     let heard = place.ears.wait(who, |heard| heard.verdicts.len() == 3);
                     assert_eq!(heard[2], (3, true));
@@ -189,7 +189,7 @@ fn who_waits_for_room_gets_it() {
             thread::spawn(move || {
                 let mut claim = Claim::default();
                 place.claim(&mut claim, who, true);
-                place.put(&claim, who, 1);
+                place.put(&mut claim, who, 1);
                 place.give_back(&mut claim);
                 place.write_or_hurry();
                 place.ears.wait(who, |heard| heard.verdicts.len() == 1);

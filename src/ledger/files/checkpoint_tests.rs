@@ -42,7 +42,7 @@ fn verdicts_are_told_before_a_checkpoint_and_its_failure_after_them() {
     let listener = Arc::new(Listener::default());
     let put = Arc::new(AtomicU64::new(0));
     let write_one = || {
-        ledger.line.put(&Claim::default(), one_bet(put.fetch_add(1, Ordering::SeqCst)), 0);
+        ledger.line.put(&mut Claim::default(), one_bet(put.fetch_add(1, Ordering::SeqCst)), 0);
         ledger.line.hurry();
         ledger.write_group_if_any(&*listener);
     };

@@ -14,10 +14,11 @@ use crate::wire::frame::{self, Incoming};
 use crate::wire::{Ask, HEALTH_MESSAGE, Message, Refusal, Reply, Request, keyed};
 
 impl Session {
-    /// Takes the whole frames that have come, as many as may be. False if there was none.
+    /// Takes the whole frames that have come, as many as may be owed and have room in the ledger's line. False if there was none.
     pub(super) fn take_frames(&mut self, central: &Central, at: &At<'_>, input: &mut Input) -> bool {
         let mut has_taken = false;
-        while matches!(self.state, State::Talking | State::InBatch(_)) && !self.owed.is_full() {
+        while matches!(self.state, State::Talking | State::InBatch(_)) && !self.owed.is_full() && self.claim.has_room()
+        {
             match input.next() {
                 Ok(None) => break,
                 Ok(Some(Incoming::Frame(content))) => self.take_frame(central, at, content),
