@@ -30,8 +30,11 @@ fn main() {
     for bets in sizes {
         make_bets(&data, agencies, bets);
         let (mut times, mut processor, mut stored) = ([vec![], vec![]], [vec![], vec![]], vec![]);
-        for _ in 0..rounds {
-            for (version, program) in [old.as_str(), QUINIELA].into_iter().enumerate() {
+        for round in 0..rounds {
+            // Each goes first in every other round: who comes second meets a disk that is still busy.
+            for turn in 0..2 {
+                let version = ((round + turn) % 2) as usize;
+                let program = [old.as_str(), QUINIELA][version];
                 let before = children_time();
                 times[version].push(lottery(program, &data, &store, agencies, in_flight).0);
                 processor[version].push(children_time() - before);
@@ -67,7 +70,9 @@ fn checksums(bets: &Path, agencies: u64) -> Vec<u32> {
     let mut file = BufReader::new(std::fs::File::open(bets).unwrap());
     let mut row = Vec::new();
     while file.read_until(b'\n', &mut row).unwrap() > 0 {
-        checksums[usize::from(row[0] - b'1')].update(&row);
+        let agency = row.iter().take_while(|byte| byte.is_ascii_digit());
+        let id = agency.fold(0, |id, digit| 10 * id + usize::from(digit - b'0'));
+        checksums[id - 1].update(&row);
         row.clear();
     }
     checksums.into_iter().map(crc32fast::Hasher::finalize).collect()

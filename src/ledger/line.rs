@@ -98,11 +98,6 @@ impl Claim {
     pub fn has_room(&self) -> bool {
         matches!(self.state, Hold::Has(1..))
     }
-
-    /// Whether it covers less than a claim made anew.
-    pub fn is_used(&self) -> bool {
-        matches!(self.state, Hold::Has(..CLAIM))
-    }
 }
 
 impl<O, W> Line<O, W> {
@@ -124,7 +119,7 @@ impl<O, W> Line<O, W> {
         Line { inner: Mutex::new(inner), work: Condvar::new() }
     }
 
-    /// Claims room. False if there is none: then `who` is woken once the claim is granted.
+    /// Claims room, unless some of the claim is left. False if there is none: then `who` is woken once the claim is granted.
     /// `expects_nothing` says that the connection knows the verdicts of all its entries.
     pub fn claim(&self, claim: &mut Claim, expects_nothing: bool, who: impl FnOnce() -> W) -> bool {
         let mut inner = self.inner.lock();
@@ -132,14 +127,14 @@ impl<O, W> Line<O, W> {
             claim.era = inner.era;
         }
         match claim.state {
-            Hold::Has(_) => {}
+            Hold::Has(1..) => {}
             Hold::Waits(ticket) if ticket >= inner.granted => return false,
             Hold::Waits(_) => claim.state = Hold::Has(CLAIM),
-            Hold::None if inner.waiting.is_empty() && inner.has_room() => {
+            Hold::None | Hold::Has(0) if inner.waiting.is_empty() && inner.has_room() => {
                 inner.claimed += CLAIM;
                 claim.state = Hold::Has(CLAIM);
             }
-            Hold::None => {
+            Hold::None | Hold::Has(0) => {
                 let ticket = inner.next_ticket;
                 inner.next_ticket += 1;
                 inner.waiting.push_back((ticket, who()));

@@ -189,10 +189,6 @@ impl Central {
     /// Claims room in the ledger's line, which has to be had before a request is read. `expects_nothing` says that all
     /// that the connection put in line is settled.
     pub fn claim(&self, asker: &mut Asker<'_>, expects_nothing: bool) -> bool {
-        // Others may have waited for room meanwhile.
-        if asker.claim.is_used() {
-            self.give_back(asker.claim);
-        }
         self.ledger.line.claim(asker.claim, expects_nothing, || Arc::clone(asker.client))
     }
 
