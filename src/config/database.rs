@@ -42,7 +42,7 @@ impl Default for DatabaseArgs {
 impl PasswordArgs {
     /// The servers of the database at this address.
     pub fn hosts(&self, store: &str) -> Result<Hosts> {
-        hosts(url(store, self.db_password_file.as_deref())?, false, Arc::new(|_| ()))
+        hosts(url(store, self.db_password_file.as_deref(), "")?, false, Arc::new(|_| ()))
     }
 }
 
@@ -57,9 +57,9 @@ pub fn database(store: &Path) -> Option<&str> {
     store.to_str().filter(|text| is_url(text))
 }
 
-/// The address, with the password of the file if there is one. No error shows a password.
-pub(super) fn url(store: &str, password_file: Option<&Path>) -> Result<Url> {
-    let bad = |reason: String| Error::bad_input(format!("--store {}: {reason}", visible(&masked(store))));
+/// The address that stands behind `origin`, if that has to be said, with the password of the file if there is one. No error shows a password.
+pub(super) fn url(store: &str, password_file: Option<&Path>, origin: &str) -> Result<Url> {
+    let bad = |reason: String| Error::bad_input(format!("{origin}{}: {reason}", visible(&masked(store))));
     let url = Url::parse(store).map_err(bad)?;
     let Some(file) = password_file else { return Ok(url) };
     let text = fs::read_to_string(file).map_err(|error| Error::at_path(Kind::BadInput, file, "read it", &error))?;

@@ -259,7 +259,7 @@ fn pick_store(sources: &mut Sources<'_>, require_standby: bool) -> Result<(PathB
     };
     let password_file = sources.find(&DB_PASSWORD)?.map(|said| said.value);
     let draw = sources.pick(&DRAW)?.value;
-    let url = database::url(text, password_file.as_deref())?;
+    let url = database::url(text, password_file.as_deref(), &sources.origin(&STORE))?;
     Ok((PathBuf::from(url.to_string()), Some(DatabaseConfig { url, draw, require_standby })))
 }
 

@@ -28,6 +28,9 @@ pub struct Sources<'a> {
     provenance: Vec<Origin>,
 }
 
+/// The origin of what a flag gives.
+const FLAG: &str = "flag";
+
 /// The values of a configuration file, by their keys.
 pub type Keys = BTreeMap<&'static str, String>;
 
@@ -97,7 +100,7 @@ impl<'a> Sources<'a> {
     pub fn find<T: Value>(&mut self, setting: &Setting<T>) -> Result<Option<AsWritten<T>>> {
         let in_file = self.in_file(setting)?;
         let (given, origin) = if let Some(given) = flag(self.flags, setting) {
-            (given.clone(), "flag".to_owned())
+            (given.clone(), FLAG.to_owned())
         } else if let Some((variable, text)) = self.in_environment(setting.environment)? {
             let origin = format!("environment variable {variable}");
             (check(setting, &text, &origin)?, origin)
@@ -108,6 +111,15 @@ impl<'a> Sources<'a> {
         };
         self.note(&format!("--{}", setting.flag), &given.text, &origin);
         Ok(Some(given))
+    }
+
+    /// What gave a setting its value, as it stands before that value in an error that is found later.
+    pub fn origin<T: Value>(&self, setting: &Setting<T>) -> String {
+        let name = format!("--{}", setting.flag);
+        let noted = self.provenance.iter().rev().find(|noted| noted.name == name);
+        noted
+            .filter(|noted| noted.origin != FLAG)
+            .map_or_else(|| format!("{name} "), |noted| format!("{}: ", noted.origin))
     }
 
     /// Whether a flag gives it.

@@ -431,6 +431,16 @@ fn settings_of_a_database_are_checked_before_it_is_asked() {
     refused("postgres://central:geheim@/lottery", "", "--store postgres://central:***@/lottery: it names a user");
     refused(&format!("{good}?connect_timeout=5"), "", "connect_timeout < commit_timeout < patience < 30 s");
     refused(&format!("{good}?sslmode=verify-full"), "", "sslrootcert=FILE");
+    let named = |session: Session| {
+        let error = session.server_refused();
+        assert!(!error.contains("geheim"), "{error}");
+        error.split(": it names a user").next().unwrap().to_owned()
+    };
+    let bad = "postgres://central:geheim@/lottery";
+    let file = named(Session::new().file(ini(&format!("STORE_DIR = {bad}"))));
+    assert_eq!(file, "the.config: STORE_DIR: postgres://central:***@/lottery");
+    let variable = named(Session::new().env("STORE_DIR", bad));
+    assert_eq!(variable, "environment variable STORE_DIR: postgres://central:***@/lottery");
     for words in ["--draw noche", "--db-password-file none", "--require-standby"] {
         Central::on(&folder).with(words).refused().failed(2, &["are for a database"]);
     }
